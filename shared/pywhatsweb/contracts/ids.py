@@ -1,0 +1,74 @@
+"""Identifiers: distinct types, made and read here only; everybody else treats them as opaque.
+
+What stands in a subject, a ``Nats-Msg-Id``, a metric label or a log line must not tell a phone number, so the ids
+derived from people or messages are HMAC-SHA256 under the tenant's own 32-byte key.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from typing import NewType
+
+TenantId = NewType("TenantId", str)
+SessionId = NewType("SessionId", str)
+ChatKey = NewType("ChatKey", str)
+"""16 hex digits that stand for a chat, stable within a tenant."""
+CommandId = NewType("CommandId", str)
+"""The publisher's idempotency key: 1 to 128 printable characters."""
+WhatsAppMessageId = NewType("WhatsAppMessageId", str)
+EventId = NewType("EventId", str)
+TenantKey = NewType("TenantKey", bytes)
+"""32 random bytes, secret, made with the tenant."""
+
+
+def _digest(key: bytes, *parts: str) -> str:
+    return hmac.digest(key, "\x1f".join(parts).encode(), "sha256").hex()
+
+
+def new_tenant_key() -> TenantKey:
+    return TenantKey(secrets.token_bytes(32))
+
+
+def new_command_id() -> CommandId:
+    return CommandId("cmd_" + secrets.token_hex(12))
+
+
+def new_event_id() -> EventId:
+    """For events that cannot happen twice in the same way (a QR code, a state change)."""
+    return EventId("evt_" + secrets.token_hex(12))
+
+
+def chat_key(key: TenantKey, *, pn: str | None = None, lid: str | None = None, group: str | None = None) -> ChatKey:
+    """The key of a chat: of its group, else of the phone number, else of the LID.
+
+    ``pn`` is E.164 with its plus; ``lid`` and ``group`` are the parts before the ``@``.
+    Raises ValueError when all three are absent.
+    """
+    if group:
+        name = "group:" + group
+    elif pn:
+        name = "pn:" + pn
+    elif lid:
+        name = "lid:" + lid
+    else:
+        raise ValueError("a chat needs a group, a phone number or a LID")
+    return ChatKey(_digest(key, "chat", name)[:16])
+
+
+def whatsapp_message_id(key: TenantKey, session: SessionId, command: CommandId) -> WhatsAppMessageId:
+    """The id under which a command is sent, the same at every try.
+
+    ``3EB0`` and 18 upper-case hex digits is the form that WhatsApp Web itself makes.
+    """
+    return WhatsAppMessageId("3EB0" + _digest(key, "wamid", session, command)[:18].upper())
+
+
+def stable_event_id(key: TenantKey, *parts: str) -> EventId:
+    """The id of an event that may be reported again (a redelivered message, a repeated receipt)."""
+    return EventId(_digest(key, "event", *parts)[:32])
+
+
+def command_digest(key: TenantKey, session: SessionId, command: CommandId) -> str:
+    """32 hex digits that stand for a command where its id may not (subjects, dedupe ids)."""
+    return _digest(key, "command", session, command)[:32]

@@ -1,0 +1,155 @@
+"""The streams, consumers and buckets of the fleet, as JetStream's API takes them.
+
+Each tenant has its own set: dedupe ids, limits, retention and deletion are then the tenant's alone, and fsyncs are
+spread over streams. `max_bytes` reserves storage on the server, so the sum over tenants must fit `max_file`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from pywhatsweb.contracts.ids import TenantId
+
+NS = 1_000_000_000
+DEDUPE_WINDOW_S = 120
+"""How long JetStream itself removes repeats; beyond it the durable idempotency record does."""
+
+DISPATCHER = "dispatcher"
+"""Durable of the dispatcher replicas on a commands stream; its one priority group has the same name."""
+
+TENANTS_BUCKET = "WA_TENANTS"
+SESSIONS_BUCKET = "WA_SESSIONS"
+WORKERS_BUCKET = "WA_WORKERS"
+
+
+class TenantLimits(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a tenant's streams may hold."""
+
+    commands_bytes: int = 256 * 2**20
+    outbox_bytes: int = 256 * 2**20
+    events_bytes: int = 1024 * 2**20
+    deadletter_bytes: int = 64 * 2**20
+    queue_messages: int = 1000
+    """Commands waiting for one session."""
+    body_bytes: int = 1_000_000
+    """Size of one command or event, in bytes."""
+    replay_seconds: int = 7 * 86400
+    """How long events stay for replay."""
+
+
+def commands_name(tenant: TenantId) -> str:
+    return f"WA_CMD_{tenant}"
+
+
+def outbox_name(tenant: TenantId) -> str:
+    return f"WA_OUT_{tenant}"
+
+
+def events_name(tenant: TenantId) -> str:
+    return f"WA_EVT_{tenant}"
+
+
+def deadletters_name(tenant: TenantId) -> str:
+    return f"WA_DLQ_{tenant}"
+
+
+def _stream(name: str, subjects: list[str], replicas: int, **extra: Any) -> dict[str, Any]:
+    return {
+        "name": name,
+        "subjects": subjects,
+        "storage": "file",
+        "retention": "limits",
+        "num_replicas": replicas,
+        "duplicate_window": DEDUPE_WINDOW_S * NS,
+        "allow_direct": True,
+        **extra,
+    }
+
+
+def commands(tenant: TenantId, limits: TenantLimits, replicas: int = 1) -> dict[str, Any]:
+    """What users asked, until the dispatcher has dealt with it; a full one refuses its publisher."""
+    return _stream(
+        commands_name(tenant),
+        [f"wa.cmd.{tenant}.>", f"wa.sch.{tenant}.>", f"wa.due.{tenant}.>"],
+        replicas,
+        discard="new",
+        max_bytes=limits.commands_bytes,
+        allow_msg_schedules=True,
+        allow_msg_ttl=True,
+        allow_rollup_hdrs=True,
+    )
+
+
+def dispatcher_consumer(tenant: TenantId) -> dict[str, Any]:
+    """One pinned replica a tenant at a time keeps each session's commands in order; another takes over in 15 s."""
+    return {
+        "durable_name": DISPATCHER,
+        "filter_subjects": [f"wa.cmd.{tenant}.>", f"wa.due.{tenant}.>"],
+        "ack_policy": "all",
+        "ack_wait": 30 * NS,
+        "max_ack_pending": 2048,
+        "priority_groups": [DISPATCHER],
+        "priority_policy": "pinned_client",
+        "priority_timeout": 15 * NS,
+    }
+
+
+def outbox(tenant: TenantId, limits: TenantLimits, replicas: int = 1) -> dict[str, Any]:
+    """A FIFO a session, read without consumers: an offline session costs nothing and blocks nobody."""
+    return _stream(
+        outbox_name(tenant),
+        [f"wa.out.{tenant}.*"],
+        replicas,
+        discard="new",
+        discard_new_per_subject=True,
+        max_bytes=limits.outbox_bytes,
+        max_msgs_per_subject=limits.queue_messages,
+        republish={"src": f"wa.out.{tenant}.*", "dest": f"wa.wake.{tenant}.{{{{wildcard(1)}}}}", "headers_only": True},
+    )
+
+
+def events(tenant: TenantId, limits: TenantLimits, replicas: int = 1) -> dict[str, Any]:
+    """Events (each with its own TTL), ownership and present state (without one); see `subjects` for the rewriting."""
+    return _stream(
+        events_name(tenant),
+        [f"wai.evt.{tenant}.>", f"wai.own.{tenant}.*", f"wai.now.{tenant}.*"],
+        replicas,
+        discard="old",
+        max_bytes=limits.events_bytes,
+        allow_msg_ttl=True,
+        allow_rollup_hdrs=True,
+        subject_transform={"src": f"wai.*.{tenant}.>", "dest": f"wa.{{{{wildcard(1)}}}}.{tenant}.>"},
+        republish={"src": f"wa.*.{tenant}.>", "dest": f"wa.{{{{wildcard(1)}}}}.{tenant}.>"},
+    )
+
+
+def deadletters(tenant: TenantId, limits: TenantLimits, replicas: int = 1) -> dict[str, Any]:
+    return _stream(
+        deadletters_name(tenant),
+        [f"wa.dlq.{tenant}.>"],
+        replicas,
+        discard="old",
+        max_bytes=limits.deadletter_bytes,
+        max_age=30 * 86400 * NS,
+        allow_msg_ttl=True,
+    )
+
+
+def bucket(name: str, replicas: int = 1, *, history: int = 1, ttl_s: float = 0, memory: bool = False) -> dict[str, Any]:
+    """The stream behind a KV bucket (ADR-8 of NATS)."""
+    return {
+        "name": f"KV_{name}",
+        "subjects": [f"$KV.{name}.>"],
+        "storage": "memory" if memory else "file",
+        "num_replicas": replicas,
+        "retention": "limits",
+        "discard": "new",
+        "max_msgs_per_subject": history,
+        "max_age": int(ttl_s * NS),
+        "duplicate_window": int(min(ttl_s or DEDUPE_WINDOW_S, DEDUPE_WINDOW_S) * NS),
+        "allow_rollup_hdrs": True,
+        "allow_direct": True,
+        "deny_delete": True,
+    }

@@ -1,0 +1,147 @@
+"""Every subject of the fleet: the only place that spells one.
+
+Two families stand side by side:
+
+* ``wa.…`` is what users and services read and publish (INTERFACE: commands, control, events, queues).
+* ``wai.…`` is where the fleet publishes what goes into an events stream. The stream rewrites
+  ``wai.<kind>.<tenant>.…`` to ``wa.<kind>.<tenant>.…`` as it stores, and republishes it then. So a plain
+  subscriber of ``wa.evt.…`` sees exactly what was stored: no event of a fenced-off owner, no repeat.
+
+Tenant and session names are ``[a-z0-9][a-z0-9_-]{0,62}``: they hold no dot, wildcard or space, so a name is one token.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from pywhatsweb.contracts.ids import ChatKey, SessionId, TenantId
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+
+NO_CHAT = ChatKey("-")
+NO_SESSION = SessionId("-")
+"""Stands for the session in events about a command whose session token is not a valid name."""
+
+ALL_EVENTS = "wa.evt.>"
+ALL_OWNERSHIP = "wa.own.*.*"
+
+
+def valid_name(name: str) -> bool:
+    """Whether ``name`` may name a tenant or a session."""
+    return _NAME.fullmatch(name) is not None
+
+
+# Commands and control: published by users.
+
+
+def command(tenant: TenantId, session: SessionId, verb: str = "send") -> str:
+    return f"wa.cmd.{tenant}.{session}.{verb}"
+
+
+def control(tenant: TenantId, noun: str, verb: str) -> str:
+    return f"wa.ctl.{tenant}.{noun}.{verb}"
+
+
+class CommandSubject(NamedTuple):
+    tenant: str
+    session: str
+    verb: str
+
+
+def parse_command(subject: str) -> CommandSubject | None:
+    """The parts of a command's subject, or None when it has another form. Names are not checked."""
+    parts = subject.split(".", 4)
+    if len(parts) != 5 or parts[0] != "wa" or parts[1] != "cmd":
+        return None
+    return CommandSubject(parts[2], parts[3], parts[4])
+
+
+# Scheduled commands, in the commands stream: a message schedule and what it fires.
+
+
+def schedule(tenant: TenantId, session: SessionId, digest: str) -> str:
+    return f"wa.sch.{tenant}.{session}.{digest}"
+
+
+def due(tenant: TenantId, session: SessionId, verb: str) -> str:
+    return f"wa.due.{tenant}.{session}.{verb}"
+
+
+def parse_due(subject: str) -> CommandSubject | None:
+    parts = subject.split(".", 4)
+    if len(parts) != 5 or parts[0] != "wa" or parts[1] != "due":
+        return None
+    return CommandSubject(parts[2], parts[3], parts[4])
+
+
+# The outbox: a FIFO a session, without consumers, and its wake-ups (core messages).
+
+
+def out(tenant: TenantId, session: SessionId) -> str:
+    return f"wa.out.{tenant}.{session}"
+
+
+def wake(tenant: TenantId, session: SessionId) -> str:
+    return f"wa.wake.{tenant}.{session}"
+
+
+# Events, ownership and the sessions' present state: one stream a tenant.
+
+
+def event(tenant: TenantId, session: SessionId, kind: str, chat: ChatKey = NO_CHAT) -> str:
+    return f"wa.evt.{tenant}.{session}.{kind}.{chat}"
+
+
+def event_ingest(tenant: TenantId, session: SessionId, kind: str, chat: ChatKey = NO_CHAT) -> str:
+    return f"wai.evt.{tenant}.{session}.{kind}.{chat}"
+
+
+class EventSubject(NamedTuple):
+    tenant: str
+    session: str
+    kind: str
+    chat: str
+
+
+def parse_event(subject: str) -> EventSubject | None:
+    parts = subject.split(".")
+    if len(parts) != 6 or parts[0] != "wa" or parts[1] != "evt":
+        return None
+    return EventSubject(*parts[2:])
+
+
+def own(tenant: TenantId, session: SessionId) -> str:
+    """The ownership record; its stream sequence is the session's epoch."""
+    return f"wa.own.{tenant}.{session}"
+
+
+def own_ingest(tenant: TenantId, session: SessionId) -> str:
+    return f"wai.own.{tenant}.{session}"
+
+
+def now(tenant: TenantId, session: SessionId) -> str:
+    """The session's present state, as its owner last told it (kept without an age)."""
+    return f"wa.now.{tenant}.{session}"
+
+
+def now_ingest(tenant: TenantId, session: SessionId) -> str:
+    return f"wai.now.{tenant}.{session}"
+
+
+def parse_session(subject: str) -> tuple[str, str] | None:
+    """Tenant and session of an ``own``, ``now``, ``out`` or ``wake`` subject."""
+    parts = subject.split(".")
+    return (parts[2], parts[3]) if len(parts) == 4 else None
+
+
+# Live questions to the worker that owns a session (core request/reply), dead letters.
+
+
+def ask(tenant: TenantId, session: SessionId) -> str:
+    return f"wa.ask.{tenant}.{session}"
+
+
+def deadletter(tenant: TenantId, session: SessionId, kind: str) -> str:
+    """``kind``: ``command`` or ``event``."""
+    return f"wa.dlq.{tenant}.{session}.{kind}"
