@@ -111,12 +111,15 @@ def outbox(tenant: TenantId, limits: TenantLimits, replicas: int = 1) -> dict[st
 
 
 def events(tenant: TenantId, limits: TenantLimits, replicas: int = 1) -> dict[str, Any]:
-    """Events (each with its own TTL), ownership and present state (without one); see `subjects` for the rewriting."""
+    """Events (each with its own TTL), ownership and present state (without one); see `subjects` for the rewriting.
+
+    A full one refuses: to discard old messages would drop ownership records and events that nobody has read.
+    """
     return _stream(
         events_name(tenant),
         [f"wai.evt.{tenant}.>", f"wai.own.{tenant}.*", f"wai.now.{tenant}.*"],
         replicas,
-        discard="old",
+        discard="new",
         max_bytes=limits.events_bytes,
         allow_msg_ttl=True,
         allow_rollup_hdrs=True,
