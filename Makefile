@@ -1,0 +1,39 @@
+# Everything here sets itself up; `make` alone lists the targets. ARGS="…" passes arguments on.
+.DEFAULT_GOAL := help
+.PHONY: help setup up test check format lock chaos bench clean
+
+BIN := .venv/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+help: ## List the targets
+	@sed -n 's/^\([a-z]*\):.*## /  make \1 | /p' Makefile | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
+
+setup: ## Prepare .venv (with .venv/bin/pww and node) and the sidecar's packages
+	@sh tools/setup.sh
+
+up: setup ## Run the whole fleet here, with the local WhatsApp (ARGS="--workers 2")
+	@$(BIN)/pww up $(ARGS)
+
+test: setup ## Run the tests, Python's and Node's, without chaos and benchmarks
+	@$(BIN)/pytest $(ARGS)
+	@cd sidecar-node && find test -name '*.test.ts' 2>/dev/null | sort | xargs -r node --test
+
+check: setup ## Check format, lint, types, imports, and that nothing private is committed
+	@$(BIN)/python tools/check.py
+
+format: setup ## Format Python and TypeScript, and mend what the linters can mend
+	@$(BIN)/ruff check --quiet --fix-only . && $(BIN)/ruff format --quiet .
+	@cd sidecar-node && node_modules/.bin/biome check --write --log-level=error
+
+lock: setup ## Remake requirements/*.txt from pyproject.toml (ARGS=--upgrade takes the newest)
+	@$(BIN)/python tools/lock.py $(ARGS)
+
+chaos: setup ## Kill, freeze and cut things on purpose (minutes)
+	@$(BIN)/pytest -m chaos tests/chaos $(ARGS)
+
+bench: setup ## Measure, and print the figures (wants a quiet machine)
+	@$(BIN)/pytest -m benchmark -s tests/benchmarks $(ARGS)
+
+clean: ## Remove caches and built files; .venv and node_modules stay
+	@rm -rf dist .setup .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@find shared services tests tools -name __pycache__ -prune -exec rm -rf {} +
