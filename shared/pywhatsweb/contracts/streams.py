@@ -19,6 +19,9 @@ DEDUPE_WINDOW_S = 120
 DISPATCHER = "dispatcher"
 """Durable of the dispatcher replicas on a commands stream; its one priority group has the same name."""
 
+WORKER_TTL_S = 5.0
+"""A worker whose liveness key is older than this is dead; it renews every 1.5 s and fences itself after 3.5 s."""
+
 TENANTS_BUCKET = "WA_TENANTS"
 SESSIONS_BUCKET = "WA_SESSIONS"
 WORKERS_BUCKET = "WA_WORKERS"
@@ -33,6 +36,8 @@ class TenantLimits(msgspec.Struct, frozen=True, omit_defaults=True):
     deadletter_bytes: int = 64 * 2**20
     queue_messages: int = 1000
     """Commands waiting for one session."""
+    scheduled_messages: int = 100_000
+    """Commands waiting for their time."""
     body_bytes: int = 1_000_000
     """Size of one command or event, in bytes."""
     replay_seconds: int = 7 * 86400
@@ -41,6 +46,10 @@ class TenantLimits(msgspec.Struct, frozen=True, omit_defaults=True):
 
 def commands_name(tenant: TenantId) -> str:
     return f"WA_CMD_{tenant}"
+
+
+def schedules_name(tenant: TenantId) -> str:
+    return f"WA_SCH_{tenant}"
 
 
 def outbox_name(tenant: TenantId) -> str:
@@ -72,28 +81,47 @@ def commands(tenant: TenantId, limits: TenantLimits, replicas: int = 1) -> dict[
     """What users asked, until the dispatcher has dealt with it; a full one refuses its publisher."""
     return _stream(
         commands_name(tenant),
-        [f"wa.cmd.{tenant}.>", f"wa.sch.{tenant}.>", f"wa.due.{tenant}.>"],
+        [f"wa.cmd.{tenant}.>"],
         replicas,
         discard="new",
         max_bytes=limits.commands_bytes,
+    )
+
+
+def schedules(tenant: TenantId, replicas: int = 1) -> dict[str, Any]:
+    """Commands with a ``send_at``: message schedules (ADR-51 of NATS) and, when due, what they fire.
+
+    JetStream allows schedules only with ``discard: old``, so the dispatcher itself bounds how many there are, and this
+    stream has no size at which it would drop any.
+    """
+    return _stream(
+        schedules_name(tenant),
+        [f"wa.sch.{tenant}.>", f"wa.due.{tenant}.>"],
+        replicas,
+        discard="old",
         allow_msg_schedules=True,
         allow_msg_ttl=True,
         allow_rollup_hdrs=True,
     )
 
 
-def dispatcher_consumer(tenant: TenantId) -> dict[str, Any]:
-    """One pinned replica a tenant at a time keeps each session's commands in order; another takes over in 15 s."""
+def dispatcher_consumer() -> dict[str, Any]:
+    """One pinned replica a tenant at a time keeps each session's commands in order; another takes over in 6 s."""
     return {
         "durable_name": DISPATCHER,
-        "filter_subjects": [f"wa.cmd.{tenant}.>", f"wa.due.{tenant}.>"],
         "ack_policy": "all",
-        "ack_wait": 30 * NS,
+        # Shorter than the pin's life: when another replica gets the pin, what the first one left unacknowledged is
+        # already due again and comes before newer messages, in order.
+        "ack_wait": 3 * NS,
         "max_ack_pending": 2048,
         "priority_groups": [DISPATCHER],
         "priority_policy": "pinned_client",
-        "priority_timeout": 15 * NS,
+        "priority_timeout": 6 * NS,
     }
+
+
+def due_consumer(tenant: TenantId) -> dict[str, Any]:
+    return {**dispatcher_consumer(), "filter_subject": f"wa.due.{tenant}.>"}
 
 
 def outbox(tenant: TenantId, limits: TenantLimits, replicas: int = 1) -> dict[str, Any]:
@@ -106,7 +134,7 @@ def outbox(tenant: TenantId, limits: TenantLimits, replicas: int = 1) -> dict[st
         discard_new_per_subject=True,
         max_bytes=limits.outbox_bytes,
         max_msgs_per_subject=limits.queue_messages,
-        republish={"src": f"wa.out.{tenant}.*", "dest": f"wa.wake.{tenant}.{{{{wildcard(1)}}}}", "headers_only": True},
+        republish={"src": f"wa.out.{tenant}.*", "dest": f"wa.wake.{tenant}.{{{{wildcard(1)}}}}"},
     )
 
 

@@ -57,7 +57,7 @@ def parse_command(subject: str) -> CommandSubject | None:
     return CommandSubject(parts[2], parts[3], parts[4])
 
 
-# Scheduled commands, in the commands stream: a message schedule and what it fires.
+# Scheduled commands, in a stream of their own: a message schedule and what it fires when due.
 
 
 def schedule(tenant: TenantId, session: SessionId, digest: str) -> str:

@@ -1,0 +1,223 @@
+"""The connection to the broker, and the parts of JetStream's API that the fleet uses.
+
+nats-py lacks batch direct get, purge by subject, ownership's compare-and-set and priority groups, so the raw API
+(``$JS.API.…``, JSON) is spoken here. Publishing with acknowledgement is `publisher`, consuming is `puller`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, NamedTuple
+
+import msgspec
+import nats
+import structlog
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import NoRespondersError
+
+log = structlog.get_logger(__name__)
+
+WRONG_LAST_SEQUENCE = 10071
+"""JetStream's answer to a stale compare-and-set or to an event of a fenced-off owner."""
+QUEUE_FULL = 10077
+"""max_msgs, max_bytes or max_msgs_per_subject reached, under ``discard: new``."""
+STREAM_NOT_FOUND = 10059
+CONSUMER_NOT_FOUND = 10014
+NO_MESSAGE = 10037
+
+
+class BrokerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How to reach the broker; the fields of the same names in every service's settings."""
+
+    nats_url: str = "nats://127.0.0.1:4222"
+    nats_user: str | None = None
+    nats_password: str | None = None
+    nats_creds: str | None = None
+    nats_ca: str | None = None
+
+
+class ApiError(Exception):
+    """JetStream refused. ``code`` is its err_code (10059 …), ``description`` its words."""
+
+    def __init__(self, code: int, description: str) -> None:
+        super().__init__(f"{description} ({code})")
+        self.code = code
+        self.description = description
+
+
+class BrokerUnavailable(Exception):
+    """No answer within the time-out; what was asked may or may not have happened."""
+
+
+class Stored(NamedTuple):
+    """A message as it lies in a stream."""
+
+    subject: str
+    sequence: int
+    data: bytes
+    headers: dict[str, str]
+
+
+class Bus:
+    """One connection, shared by everything in a process."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self.on_reconnect: list[Callable[[], Awaitable[None]]] = []
+
+    async def api(self, call: str, body: dict[str, Any] | None = None, *, deadline: float = 5.0) -> dict[str, Any]:
+        """JetStream's answer to ``$JS.API.<call>``. Raises ApiError or BrokerUnavailable."""
+        answer = await self.request(f"$JS.API.{call}", msgspec.json.encode(body) if body else b"", deadline=deadline)
+        value: dict[str, Any] = msgspec.json.decode(answer.data)
+        if error := value.get("error"):
+            raise ApiError(int(error.get("err_code", 0)), str(error.get("description", "")))
+        return value
+
+    async def request(
+        self, subject: str, data: bytes = b"", *, headers: dict[str, str] | None = None, deadline: float = 5.0
+    ) -> Msg:
+        """One answer. Raises BrokerUnavailable when there is none in time."""
+        try:
+            return await self.client.request(subject, data, timeout=deadline, headers=headers)
+        except NoRespondersError:
+            raise BrokerUnavailable(f"nobody answers {_family(subject)}") from None
+        except (TimeoutError, nats.errors.Error) as error:
+            raise BrokerUnavailable(f"{type(error).__name__} at {_family(subject)}") from error
+
+    async def last(self, stream: str, subject: str) -> Stored | None:
+        """The newest message of a subject, from the stream's leader (never a lagging replica)."""
+        try:
+            value = await self.api(f"STREAM.MSG.GET.{stream}", {"last_by_subj": subject})
+        except ApiError as error:
+            if error.code in (NO_MESSAGE, STREAM_NOT_FOUND):
+                return None
+            raise
+        return _stored(value["message"])
+
+    async def first_from(self, stream: str, subject: str, sequence: int = 1) -> Stored | None:
+        """The first message of a subject at or after ``sequence``, from the stream's leader."""
+        try:
+            value = await self.api(f"STREAM.MSG.GET.{stream}", {"next_by_subj": subject, "seq": sequence})
+        except ApiError as error:
+            if error.code in (NO_MESSAGE, STREAM_NOT_FOUND):
+                return None
+            raise
+        return _stored(value["message"])
+
+    async def compare_and_set(self, subject: str, data: bytes, expected: int, headers: dict[str, str]) -> int:
+        """Publishes if the newest message of the subject has the sequence ``expected`` (0: none); its new sequence.
+
+        Raises ApiError(WRONG_LAST_SEQUENCE) when somebody else was first.
+        """
+        answer = await self.request(
+            subject, data, headers={**headers, "Nats-Expected-Last-Subject-Sequence": str(expected)}
+        )
+        value = msgspec.json.decode(answer.data)
+        if error := value.get("error"):
+            raise ApiError(int(error.get("err_code", 0)), str(error.get("description", "")))
+        return int(value["seq"])
+
+    async def purge(self, stream: str, subject: str, below: int | None = None) -> int:
+        """Removes the messages of a subject (those below a sequence); how many there were."""
+        body: dict[str, Any] = {"filter": subject}
+        if below is not None:
+            body["seq"] = below
+        return int((await self.api(f"STREAM.PURGE.{stream}", body, deadline=30.0)).get("purged", 0))
+
+    async def direct(self, stream: str, body: dict[str, Any], *, deadline: float = 5.0) -> list[Stored]:
+        """A batch direct get (ADR-31): ``{"batch": n, "seq": s, "next_by_subj": …}`` or ``{"multi_last": […]}``.
+
+        Messages in stream order. Any replica may answer, so the newest messages may be missing on a cluster.
+        """
+        inbox = self.client.new_inbox()
+        found: list[Stored] = []
+        subscription = await self.client.subscribe(inbox, pending_msgs_limit=-1, pending_bytes_limit=-1)
+        try:
+            await self.client.publish(f"$JS.API.DIRECT.GET.{stream}", msgspec.json.encode(body), reply=inbox)
+            async with asyncio.timeout(deadline):
+                while True:
+                    message = await subscription.next_msg(timeout=deadline)
+                    headers = message.headers or {}
+                    status = headers.get("Status")
+                    if status == "204" or status == "404":
+                        return found
+                    if status is not None:
+                        raise ApiError(int(status), headers.get("Description", ""))
+                    found.append(
+                        Stored(headers["Nats-Subject"], int(headers["Nats-Sequence"]), message.data, dict(headers))
+                    )
+        except (TimeoutError, nats.errors.Error) as error:
+            raise BrokerUnavailable(f"{type(error).__name__} at a direct get") from error
+        finally:
+            with contextlib.suppress(nats.errors.Error):
+                await subscription.unsubscribe()
+
+
+def _stored(message: dict[str, Any]) -> Stored:
+    import base64
+
+    headers: dict[str, str] = {}
+    for line in base64.b64decode(message.get("hdrs", "")).decode("utf-8", "replace").split("\r\n")[1:]:
+        name, separator, value = line.partition(":")
+        if separator:
+            headers[name.strip()] = value.strip()
+    return Stored(message["subject"], message["seq"], base64.b64decode(message.get("data", "")), headers)
+
+
+def _family(subject: str) -> str:
+    """A subject without the names in it, for errors and logs."""
+    return ".".join(subject.split(".")[:4])
+
+
+@contextlib.asynccontextmanager
+async def connect(settings: BrokerSettings, *, name: str, inbox_prefix: str = "_INBOX") -> AsyncIterator[Bus]:
+    """The broker, for as long as the block lasts; reconnects for ever, with jitter, and tells it in the log."""
+    client = Client()
+    bus = Bus(client)
+
+    async def disconnected() -> None:
+        if not client.is_closed:
+            log.warning("broker disconnected")
+
+    async def reconnected() -> None:
+        log.info("broker reconnected")
+        for callback in bus.on_reconnect:
+            try:
+                await callback()
+            except Exception:
+                log.exception("a reconnect callback failed")
+
+    async def failed(error: Exception) -> None:
+        log.warning("broker error", error=type(error).__name__)
+
+    options: dict[str, Any] = {
+        "servers": [url.strip() for url in settings.nats_url.split(",")],
+        "name": name,
+        "inbox_prefix": inbox_prefix,
+        "max_reconnect_attempts": -1,
+        "reconnect_time_wait": 0.25,
+        "ping_interval": 10,
+        "max_outstanding_pings": 2,
+        "pending_size": 8 * 2**20,
+        "disconnected_cb": disconnected,
+        "reconnected_cb": reconnected,
+        "error_cb": failed,
+    }
+    if settings.nats_user:
+        options |= {"user": settings.nats_user, "password": settings.nats_password}
+    if settings.nats_creds:
+        options["user_credentials"] = settings.nats_creds
+    if settings.nats_ca:
+        import ssl
+
+        options["tls"] = ssl.create_default_context(cafile=settings.nats_ca)
+    await client.connect(**options)
+    try:
+        yield bus
+    finally:
+        with contextlib.suppress(Exception):
+            await asyncio.wait_for(client.flush(2), 2.5)
+        await client.close()

@@ -1,0 +1,102 @@
+"""Liveness, readiness and metrics over HTTP, from a thread of its own: a wedged event loop cannot answer for itself.
+
+``/livez``: the event loop turned in the last 10 s (never depends on a neighbour). ``/readyz`` and ``/health``: the
+checks that the service registered. ``/metrics``: Prometheus text.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from prometheus_client import generate_latest
+
+from pywhatsweb_runtime.metrics import Metrics
+
+STALE_AFTER_S = 10.0
+_TICK_S = 0.5
+
+
+class Health:
+    """What a service says of itself. ``checks``: name → function that gives None, or a sentence on what is wrong."""
+
+    def __init__(self, service: str, metrics: Metrics) -> None:
+        self.service = service
+        self.metrics = metrics
+        self.checks: dict[str, Callable[[], str | None]] = {}
+        self.details: dict[str, Callable[[], Any]] = {}
+        self._beat = time.monotonic()
+
+    def alive(self) -> bool:
+        return time.monotonic() - self._beat < STALE_AFTER_S
+
+    def report(self) -> dict[str, Any]:
+        problems = {name: problem for name, check in self.checks.items() if (problem := check()) is not None}
+        return {
+            "service": self.service,
+            "status": "ok" if not problems else "degraded",
+            "problems": problems,
+            **{name: detail() for name, detail in self.details.items()},
+        }
+
+    async def beat(self) -> None:
+        """Runs for ever beside the service."""
+        while True:
+            before = time.monotonic()
+            await asyncio.sleep(_TICK_S)
+            self._beat = time.monotonic()
+            self.metrics.loop_lag.set(max(0.0, self._beat - before - _TICK_S))
+
+
+def _handler(health: Health) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            path = self.path.partition("?")[0]
+            if path == "/livez":
+                self._json(200 if health.alive() else 503, {"alive": health.alive()})
+            elif path in ("/readyz", "/health"):
+                report = health.report()
+                self._json(200 if report["status"] == "ok" or path == "/health" else 503, report)
+            elif path == "/metrics":
+                self._send(200, "text/plain; version=0.0.4; charset=utf-8", generate_latest(health.metrics.registry))
+            else:
+                self._json(404, {"error": "this port serves /livez, /readyz, /health and /metrics"})
+
+        def _json(self, status: int, body: dict[str, Any]) -> None:
+            self._send(status, "application/json", json.dumps(body).encode())
+
+        def _send(self, status: int, kind: str, body: bytes) -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """A probe every few seconds is not news."""
+
+    return Handler
+
+
+@contextlib.asynccontextmanager
+async def serving(health: Health, *, host: str = "127.0.0.1", port: int | None = None) -> AsyncIterator[int | None]:
+    """Serves while the block lasts, on ``port`` (0: a free one, which is given; None: nothing is served)."""
+    beat = asyncio.create_task(health.beat())
+    server = None
+    try:
+        if port is not None:
+            server = ThreadingHTTPServer((host, port), _handler(health))
+            server.daemon_threads = True
+            threading.Thread(target=server.serve_forever, name="health", daemon=True).start()
+        yield server.server_address[1] if server is not None else None
+    finally:
+        beat.cancel()
+        if server is not None:
+            server.shutdown()
+            server.server_close()

@@ -1,0 +1,99 @@
+"""Key/value buckets (ADR-8 of NATS): get, compare-and-set, list, watch.
+
+Keys are one or more tokens (``acme.s1``); values are bytes. A bucket is a stream named ``KV_<bucket>``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import NamedTuple
+
+import nats
+from nats.aio.msg import Msg
+
+from pywhatsweb_runtime.bus import ApiError, Bus, Stored
+
+
+class Entry(NamedTuple):
+    """``revision`` is the stream's sequence; ``value`` None: the key was deleted or has expired."""
+
+    key: str
+    value: bytes | None
+    revision: int
+
+
+class Bucket:
+    """A view of one bucket; holds no connection of its own and no cache."""
+
+    def __init__(self, bus: Bus, name: str) -> None:
+        self._bus = bus
+        self._stream = f"KV_{name}"
+        self._prefix = f"$KV.{name}."
+
+    async def get(self, key: str) -> Entry | None:
+        """The newest value, from the leader; None when there is none."""
+        stored = await self._bus.last(self._stream, self._prefix + key)
+        if stored is None:
+            return None
+        entry = self._entry(stored)
+        return entry if entry.value is not None else None
+
+    async def put(self, key: str, value: bytes, *, expected: int | None = None) -> int:
+        """Writes; with ``expected`` only if the key's newest revision is that one (0: there is none).
+
+        The new revision. Raises ApiError(WRONG_LAST_SEQUENCE) when it is another, BrokerUnavailable without an answer.
+        """
+        headers = {} if expected is None else {"Nats-Expected-Last-Subject-Sequence": str(expected)}
+        return await self._write(key, value, headers)
+
+    async def delete(self, key: str) -> None:
+        await self._write(key, b"", {"KV-Operation": "PURGE", "Nats-Rollup": "sub"})
+
+    async def _write(self, key: str, value: bytes, headers: dict[str, str]) -> int:
+        import msgspec
+
+        answer = await self._bus.request(self._prefix + key, value, headers=headers or None)
+        body = msgspec.json.decode(answer.data)
+        if error := body.get("error"):
+            raise ApiError(int(error.get("err_code", 0)), str(error.get("description", "")))
+        return int(body["seq"])
+
+    async def all(self, pattern: str = ">") -> list[Entry]:
+        """Every live key of the pattern with its value."""
+        entries: list[Entry] = []
+        sequence = 1
+        while True:
+            # next_by_subj walks the stream: unlike multi_last it has no limit on the number of keys.
+            found = await self._bus.direct(
+                self._stream, {"batch": 1000, "seq": sequence, "next_by_subj": self._prefix + pattern}
+            )
+            entries.extend(self._entry(stored) for stored in found)
+            if len(found) < 1000:
+                newest = {entry.key: entry for entry in entries}
+                return [entry for entry in newest.values() if entry.value is not None]
+            sequence = found[-1].sequence + 1
+
+    def _entry(self, stored: Stored) -> Entry:
+        gone = "KV-Operation" in stored.headers or "Nats-Marker-Reason" in stored.headers
+        return Entry(stored.subject.removeprefix(self._prefix), None if gone else stored.data, stored.sequence)
+
+    @contextlib.asynccontextmanager
+    async def changes(self, callback: Callable[[Entry], Awaitable[None]], pattern: str = ">") -> AsyncIterator[None]:
+        """Calls back at each write from now on, for as long as the block lasts.
+
+        These are the writes as published, so one that the bucket refused is seen too, and one may be missed during a
+        reconnect: treat a call as a hint, read the key again when it matters, and sweep now and then with `all`.
+        """
+
+        async def on_message(message: Msg) -> None:
+            headers = message.headers or {}
+            gone = "KV-Operation" in headers or "Nats-Marker-Reason" in headers
+            await callback(Entry(message.subject.removeprefix(self._prefix), None if gone else message.data, 0))
+
+        subscription = await self._bus.client.subscribe(self._prefix + pattern, cb=on_message)
+        try:
+            yield
+        finally:
+            with contextlib.suppress(nats.errors.Error):
+                await subscription.unsubscribe()

@@ -1,0 +1,71 @@
+"""The life of a service's process: run until SIGTERM or SIGINT, then stop in order, within a bound.
+
+A service's ``app.run(settings, stopping)`` enters its resources as context managers, starts its tasks, waits for
+``stopping``, and leaves in reverse order: stop taking, finish what is in flight, hand over, close.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+import structlog
+
+log = structlog.get_logger(__name__)
+
+STOP_BOUND_S = 25.0
+"""Kubernetes grants 30 s by default; what is not done by then is done by whoever takes over."""
+
+
+def run(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> int:
+    """Runs ``main(stopping)``; the process's exit code: 0 stopped, 1 failed."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run(_supervise(main))
+    return uvloop.run(_supervise(main))
+
+
+async def _supervise(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> int:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    work = asyncio.create_task(main(stopping))
+    stopped = asyncio.create_task(stopping.wait())
+    await asyncio.wait((work, stopped), return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    done, _ = await asyncio.wait((work,), timeout=STOP_BOUND_S)
+    if not done:
+        log.error("did not stop in time; leaving the rest to whoever takes over", seconds=STOP_BOUND_S)
+        return 1
+    if (error := work.exception()) is not None:
+        log.error("the service failed", error=f"{type(error).__name__}: {error}", exc_info=error)
+        return 1
+    return 0
+
+
+async def until(stopping: asyncio.Event, *tasks: Awaitable[Any]) -> None:
+    """Waits for ``stopping``; a background task that ends by an error ends the service with that error."""
+    stop = asyncio.ensure_future(stopping.wait())
+    work = [asyncio.ensure_future(task) for task in tasks]
+    try:
+        done, _ = await asyncio.wait((stop, *work), return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            if task is not stop:
+                task.result()
+                if not stopping.is_set():
+                    raise RuntimeError("a background task of the service ended by itself")
+    finally:
+        for task in (stop, *work):
+            task.cancel()
+        await asyncio.gather(stop, *work, return_exceptions=True)
+
+
+def fail(sentence: str) -> int:
+    """Says on standard error, in one sentence, why the process cannot start; exit code 2."""
+    print(sentence, file=sys.stderr)
+    return 2

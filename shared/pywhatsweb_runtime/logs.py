@@ -1,0 +1,75 @@
+"""structlog, set up once in ``__main__``: JSON or console lines on standard error, without what must not be logged.
+
+Never in a log: key material, message text, phone numbers. Callers do not pass them; `redact` is the second line of
+defence: it drops fields by name, and masks long runs of digits and of base64 or hex in every string.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import MutableMapping
+from typing import Any, Literal
+
+import structlog
+
+LogFormat = Literal["json", "console"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+_SECRET_FIELDS = frozenset(
+    "password secret token api_key key creds credentials code qr text body caption number phone phone_number to pn lid "
+    "payload data content authorization cookie".split()
+)
+_DIGITS = re.compile(r"(?<![\w.])\+?\d{8,}(?!\w)")
+_BLOB = re.compile(r"(?<![\w/.-])(?=[A-Za-z0-9+/_-]*\d)[A-Za-z0-9+/_-]{40,}={0,2}")
+
+
+def mask(text: str) -> str:
+    """``text`` without what looks like a phone number or key material."""
+    return _BLOB.sub("<masked>", _DIGITS.sub("<masked>", text))
+
+
+def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    for name, value in event.items():
+        if name in _SECRET_FIELDS:
+            event[name] = "<redacted>"
+        elif isinstance(value, bytes):
+            event[name] = f"<{len(value)} bytes>"
+        elif isinstance(value, str) and name not in ("timestamp", "level"):
+            event[name] = mask(value)
+    return event
+
+
+def set_up(service: str, *, form: LogFormat = "console", level: LogLevel = "info") -> None:
+    """Configures structlog, and the standard library's logging through it, for this process."""
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        redact,
+    ]
+    last: Any = (
+        structlog.processors.JSONRenderer()
+        if form == "json"
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
+    )
+    structlog.configure(
+        processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, last], foreign_pre_chain=shared
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    for noisy in ("nats", "asyncio", "httpx", "httpcore", "sqlalchemy", "alembic"):
+        logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
+    structlog.contextvars.bind_contextvars(service=service)
