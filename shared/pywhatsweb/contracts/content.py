@@ -1,0 +1,207 @@
+"""What a message says: the content Structs that send commands and message events share.
+
+Shapes are those of Meta's Cloud API (https://developers.facebook.com/docs/whatsapp/cloud-api/reference/messages),
+so that a user can move to the official API; `voice`, `poll` and `event` are additions. Lengths are in characters,
+as WhatsApp counts them. `interactive` and `template` stand in `interactive.py`.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+MAX_TEXT = 65_536
+"""WhatsApp Web's own limit for a text; the Cloud API stops at 4096."""
+MAX_CAPTION = 1024
+MAX_FILENAME = 240
+MAX_LINK = 2048
+MAX_INLINE_BYTES = 512 * 1024
+"""Media carried in the command itself, before base64: what fits a 1 MB body in JSON too."""
+MAX_CONTACTS = 257
+MIN_POLL_OPTIONS, MAX_POLL_OPTIONS = 2, 12
+MAX_POLL_NAME = 255
+MAX_POLL_OPTION = 100
+MAX_EMOJI = 40
+"""A joined emoji (a family, a flag of a region) is many code points."""
+
+AwareTime = Annotated[datetime, Meta(tz=True, description="ISO-8601 with a zone, or a MessagePack timestamp")]
+MessageRef = Annotated[str, Meta(min_length=1, max_length=128, description="A WhatsApp message id")]
+ShortText = Annotated[str, Meta(max_length=1000)]
+Link = Annotated[str, Meta(pattern=r"^https://", max_length=MAX_LINK)]
+Caption = Annotated[str, Meta(max_length=MAX_CAPTION)]
+Latitude = Annotated[float, Meta(ge=-90, le=90)]
+Longitude = Annotated[float, Meta(ge=-180, le=180)]
+
+
+class Content(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Base of everything a message can contain; a field at its default is left out of the body."""
+
+
+class Text(Content, kw_only=True):
+    """1 to 65536 characters, not only white space. `preview_url` asks for a preview of the first link."""
+
+    body: Annotated[str, Meta(min_length=1, max_length=MAX_TEXT)]
+    preview_url: bool = False
+
+
+class Media(Content, kw_only=True):
+    """A file. A send command names exactly one of `id` (of media.put), `link` (https) and `data`.
+
+    In events all three are absent: the event's own `media` tells the stored file.
+    """
+
+    id: Annotated[str, Meta(min_length=1, max_length=128)] | None = None
+    link: Link | None = None
+    data: Annotated[bytes, Meta(max_length=MAX_INLINE_BYTES)] | None = None
+    mime_type: Annotated[str, Meta(max_length=128)] | None = None
+
+
+class Image(Media, kw_only=True):
+    caption: Caption | None = None
+    view_once: bool = False
+
+
+class Video(Media, kw_only=True):
+    caption: Caption | None = None
+    view_once: bool = False
+    gif: bool = False
+    """Plays in a loop without sound."""
+
+
+class Audio(Media, kw_only=True):
+    """A music or sound file; a recording of the sender's voice is `voice`."""
+
+
+class Voice(Media, kw_only=True):
+    """A voice message (Opus in Ogg)."""
+
+    view_once: bool = False
+
+
+class Document(Media, kw_only=True):
+    caption: Caption | None = None
+    filename: Annotated[str, Meta(min_length=1, max_length=MAX_FILENAME)] | None = None
+
+
+class Sticker(Media, kw_only=True):
+    """WebP, 512 by 512 pixels."""
+
+    animated: bool = False
+
+
+class Location(Content, kw_only=True):
+    """Degrees, WGS 84."""
+
+    latitude: Latitude
+    longitude: Longitude
+    name: ShortText | None = None
+    address: ShortText | None = None
+    url: Link | None = None
+
+
+class LiveLocation(Content, kw_only=True):
+    """A moving position (inbound only). `accuracy` in metres, `speed` in m/s, `heading` in degrees."""
+
+    latitude: Latitude
+    longitude: Longitude
+    accuracy: float | None = None
+    speed: float | None = None
+    heading: float | None = None
+    sequence: int | None = None
+    caption: str | None = None
+
+
+class ContactName(Content, kw_only=True):
+    formatted_name: Annotated[str, Meta(min_length=1, max_length=1000)]
+    first_name: ShortText | None = None
+    last_name: ShortText | None = None
+    middle_name: ShortText | None = None
+    suffix: ShortText | None = None
+    prefix: ShortText | None = None
+
+
+class ContactPhone(Content, kw_only=True):
+    phone: ShortText | None = None
+    type: ShortText | None = None
+    """CELL, MAIN, IPHONE, HOME or WORK."""
+    wa_id: ShortText | None = None
+    """Digits of the number on WhatsApp: with it, the card offers a chat."""
+
+
+class ContactEmail(Content, kw_only=True):
+    email: ShortText | None = None
+    type: ShortText | None = None
+
+
+class ContactAddress(Content, kw_only=True):
+    street: ShortText | None = None
+    city: ShortText | None = None
+    state: ShortText | None = None
+    zip: ShortText | None = None
+    country: ShortText | None = None
+    country_code: ShortText | None = None
+    type: ShortText | None = None
+
+
+class ContactOrg(Content, kw_only=True):
+    company: ShortText | None = None
+    department: ShortText | None = None
+    title: ShortText | None = None
+
+
+class ContactUrl(Content, kw_only=True):
+    url: ShortText | None = None
+    type: ShortText | None = None
+
+
+class ContactCard(Content, kw_only=True):
+    """One contact of a `contacts` message."""
+
+    name: ContactName
+    phones: list[ContactPhone] = []
+    emails: list[ContactEmail] = []
+    addresses: list[ContactAddress] = []
+    org: ContactOrg | None = None
+    urls: list[ContactUrl] = []
+    birthday: Annotated[str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}$")] | None = None
+    """YYYY-MM-DD."""
+
+
+class Poll(Content, kw_only=True):
+    """2 to 12 different options; `selectable` is how many one may choose, 0 for any number."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=MAX_POLL_NAME)]
+    options: Annotated[
+        list[Annotated[str, Meta(min_length=1, max_length=MAX_POLL_OPTION)]],
+        Meta(min_length=MIN_POLL_OPTIONS, max_length=MAX_POLL_OPTIONS),
+    ]
+    selectable: Annotated[int, Meta(ge=0, le=MAX_POLL_OPTIONS)] = 1
+
+
+class Reaction(Content, kw_only=True):
+    """An emoji on the message `message_id`; an empty one takes it away."""
+
+    message_id: MessageRef
+    emoji: Annotated[str, Meta(max_length=MAX_EMOJI)]
+
+
+class EventInvite(Content, kw_only=True):
+    """An event that one can answer to, in chats and groups."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=100)]
+    start_at: AwareTime
+    end_at: AwareTime | None = None
+    description: Annotated[str, Meta(max_length=2048)] | None = None
+    location: Location | None = None
+    link: Link | None = None
+    """Of a call to join."""
+    extra_guests: bool = False
+    cancelled: bool = False
+
+
+class Unsupported(Content, kw_only=True):
+    """A message of a kind that this version does not read (inbound only). `kind` is the engine's name for it."""
+
+    kind: str | None = None

@@ -1,0 +1,84 @@
+"""Bytes to a contract's Struct, every refusal named by a code of the catalogue.
+
+msgspec's messages may quote the value that was wrong, so none is passed on: `details` has the path, the limit and
+names of types only (a body holds phone numbers and texts, an error is logged and kept).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, TypeVar
+
+import msgspec
+
+from pywhatsweb.contracts import codec
+from pywhatsweb.errors import ContractError, ErrorCode
+
+T = TypeVar("T")
+
+_PATH = re.compile(r" - at `([^`]*)`$| - at `(key)` in `([^`]*)`$")
+_MISSING = re.compile(r"^Object missing required field `([A-Za-z_]+)`")
+_LENGTH = re.compile(r"^Expected `(\w+)` of length (<=|>=|<|>) (\d+)")
+_RANGE = re.compile(r"^Expected `(\w+)` (<=|>=|<|>) (-?[\d.]+)")
+_TYPES = re.compile(r"^Expected `([\w |]+)`, got `([\w |]+)`")
+_TIME = re.compile(r"^(Invalid RFC3339|Expected `datetime` with|Invalid MessagePack timestamp)")
+
+_TOO_LONG = {
+    "body": ErrorCode.E_TEXT_TOO_LONG,
+    "caption": ErrorCode.E_CAPTION_TOO_LONG,
+    "data": ErrorCode.E_MEDIA_TOO_LARGE,
+    "id": ErrorCode.E_INVALID_COMMAND_ID,
+}
+
+
+def decode(raw: bytes, kind: Any, max_bytes: int | None = None) -> Any:
+    """``raw`` as ``kind`` (a Struct or a tagged union), in either form.
+
+    Raises ContractError: E_BODY_TOO_LARGE, E_MALFORMED_BODY, or what `refusal` says.
+    """
+    if max_bytes is not None and len(raw) > max_bytes:
+        raise ContractError(ErrorCode.E_BODY_TOO_LARGE, {"limit": max_bytes})
+    try:
+        return codec.decode(raw, kind)
+    except msgspec.ValidationError as error:
+        refused = refusal(str(error))
+    except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError):
+        refused = ContractError(ErrorCode.E_MALFORMED_BODY)
+    # Outside of the handler: neither the cause nor the traceback may carry the body.
+    raise refused
+
+
+def refusal(message: str) -> ContractError:
+    """The error for msgspec's `message`: E_MISSING_FIELD, E_UNSUPPORTED_TYPE, E_EMPTY_TEXT, E_TEXT_TOO_LONG, …"""
+    at = _PATH.search(message)
+    path = "$" if at is None else (at[1] or f"{at[3]}[key]")
+    details: dict[str, Any] = {"path": path}
+    field = path.rpartition(".")[2]
+    if missing := _MISSING.match(message):
+        return ContractError(ErrorCode.E_MISSING_FIELD, {**details, "field": missing[1]})
+    if message.startswith("Invalid value") and field in ("type", "event"):
+        return ContractError(ErrorCode.E_UNSUPPORTED_TYPE, details)
+    if length := _LENGTH.match(message):
+        return _length(length, path, field)
+    if ranged := _RANGE.match(message):
+        return ContractError(ErrorCode.E_INVALID_FIELD, {**details, "limit": ranged[2] + ranged[3]})
+    if types := _TYPES.match(message):
+        if path == "$":  # Not a map: plain text, for one, reads as a MessagePack integer.
+            return ContractError(ErrorCode.E_MALFORMED_BODY)
+        return ContractError(ErrorCode.E_INVALID_FIELD, {**details, "expected": types[1], "got": types[2]})
+    if _TIME.match(message):
+        return ContractError(ErrorCode.E_INVALID_TIMESTAMP, details)
+    return ContractError(ErrorCode.E_INVALID_FIELD, details)
+
+
+def _length(length: re.Match[str], path: str, field: str) -> ContractError:
+    """The error for a value that is too short or too long."""
+    details = {"path": path, "limit": int(length[3])}
+    if path.startswith("$.poll.options"):
+        return ContractError(ErrorCode.E_INVALID_POLL, details)
+    if length[2] == ">=":
+        code = ErrorCode.E_EMPTY_TEXT if path.endswith("text.body") else ErrorCode.E_INVALID_FIELD
+        return ContractError(ErrorCode.E_INVALID_COMMAND_ID if path == "$.id" else code, details)
+    if field == "id" and path != "$.id":
+        return ContractError(ErrorCode.E_INVALID_FIELD, details)
+    return ContractError(_TOO_LONG.get(field, ErrorCode.E_INVALID_FIELD), details)
