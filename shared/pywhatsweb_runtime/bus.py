@@ -127,34 +127,6 @@ class Bus:
             body["seq"] = below
         return int((await self.api(f"STREAM.PURGE.{stream}", body, deadline=30.0)).get("purged", 0))
 
-    async def direct(self, stream: str, body: dict[str, Any], *, deadline: float = 5.0) -> list[Stored]:
-        """A batch direct get (ADR-31): ``{"batch": n, "seq": s, "next_by_subj": …}`` or ``{"multi_last": […]}``.
-
-        Messages in stream order. Any replica may answer, so the newest messages may be missing on a cluster.
-        """
-        inbox = self.client.new_inbox()
-        found: list[Stored] = []
-        subscription = await self.client.subscribe(inbox, pending_msgs_limit=-1, pending_bytes_limit=-1)
-        try:
-            await self.client.publish(f"$JS.API.DIRECT.GET.{stream}", msgspec.json.encode(body), reply=inbox)
-            async with asyncio.timeout(deadline):
-                while True:
-                    message = await subscription.next_msg(timeout=deadline)
-                    headers = message.headers or {}
-                    status = headers.get("Status")
-                    if status == "204" or status == "404":
-                        return found
-                    if status is not None:
-                        raise ApiError(int(status), headers.get("Description", ""))
-                    found.append(
-                        Stored(headers["Nats-Subject"], int(headers["Nats-Sequence"]), message.data, dict(headers))
-                    )
-        except (TimeoutError, nats.errors.Error) as error:
-            raise BrokerUnavailable(f"{type(error).__name__} at a direct get") from error
-        finally:
-            with contextlib.suppress(nats.errors.Error):
-                await subscription.unsubscribe()
-
 
 def _stored(message: dict[str, Any]) -> Stored:
     import base64

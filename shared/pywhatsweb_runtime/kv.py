@@ -9,10 +9,12 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import NamedTuple
 
+import msgspec
 import nats
 from nats.aio.msg import Msg
 
 from pywhatsweb_runtime.bus import ApiError, Bus, Stored
+from pywhatsweb_runtime.direct import reading
 
 
 class Entry(NamedTuple):
@@ -51,8 +53,6 @@ class Bucket:
         await self._write(key, b"", {"KV-Operation": "PURGE", "Nats-Rollup": "sub"})
 
     async def _write(self, key: str, value: bytes, headers: dict[str, str]) -> int:
-        import msgspec
-
         answer = await self._bus.request(self._prefix + key, value, headers=headers or None)
         body = msgspec.json.decode(answer.data)
         if error := body.get("error"):
@@ -65,9 +65,8 @@ class Bucket:
         sequence = 1
         while True:
             # next_by_subj walks the stream: unlike multi_last it has no limit on the number of keys.
-            found = await self._bus.direct(
-                self._stream, {"batch": 1000, "seq": sequence, "next_by_subj": self._prefix + pattern}
-            )
+            async with reading(self._bus) as reader:
+                found = await reader.batch(self._stream, self._prefix + pattern, sequence, limit=1000)
             entries.extend(self._entry(stored) for stored in found)
             if len(found) < 1000:
                 newest = {entry.key: entry for entry in entries}
