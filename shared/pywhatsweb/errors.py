@@ -1,9 +1,9 @@
 """The error catalogue, and the exceptions of the library.
 
-Every rejection and failure of the fleet carries one code. On the wire (events, control replies, dead letters) a
-code is the member's name, ``E_SESSION_NOT_FOUND``; `get_error_info` keeps PyWhatsWeb 0.5's form without the prefix,
-``SESSION_NOT_FOUND``, which is also the member's value. Texts are English on the wire and Portuguese in 0.5's
-functions unless asked otherwise.
+Every rejection and failure of the fleet carries one code. On the wire (events, control replies, dead letters)
+a code is the member's name, ``E_SESSION_NOT_FOUND``; `get_error_info` keeps PyWhatsWeb 0.5's form without the
+prefix, ``SESSION_NOT_FOUND``, which is also the member's value. Texts are English on the wire and Portuguese
+in 0.5's functions unless asked otherwise.
 
     PyWhatsWebError          anything the library raises on purpose; has `code` and `details`
     ├── ContractError        a body, a field or a recipient breaks the contract; nothing was sent

@@ -1,7 +1,8 @@
 """What users ask: the commands published on ``wa.cmd.<tenant>.<session>.<verb>``.
 
-The verb of the subject tells the Struct (`COMMANDS`); a send command is a union tagged by its `type`. Unknown fields
-are ignored. Times are aware datetimes: ISO-8601 with a zone in JSON, also MessagePack's timestamp in MessagePack.
+The verb of the subject tells the Struct (`COMMANDS`); a send command is a union tagged by its `type`. Unknown
+fields are ignored. Times are aware datetimes: ISO-8601 with a zone in JSON, also MessagePack's timestamp in
+MessagePack.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ Metadata = Annotated[dict[str, Scalar], Meta(max_length=MAX_METADATA)]
 CommandIdText = Annotated[str, Meta(min_length=1, max_length=MAX_ID)]
 To = Annotated[
     str,
-    Meta(min_length=1, max_length=128, description="E.164, national, a LID (lid:… or …@lid), a group (…@g.us)"),
+    Meta(
+        min_length=1, max_length=128, description="E.164, national, a LID (lid:… or …@lid), a group (…@g.us)"
+    ),
 ]
 
 
@@ -40,7 +43,8 @@ class Context(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Command(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What every command has. `id` is the idempotency key; absent, the ``Nats-Msg-Id`` header is, else it is made.
+    """What every command has. `id` is the idempotency key; absent, the ``Nats-Msg-Id`` header is, else it is
+    made.
 
     Statuses carry `id` as ``command_id`` and bring `correlation_id` back as it came.
     """
@@ -52,12 +56,13 @@ class Command(Struct, frozen=True, kw_only=True, omit_defaults=True):
     metadata: Metadata = {}
 
 
-class Addressed(Command, kw_only=True):
+class Addressed(Command, frozen=True, kw_only=True):
     to: To
 
 
-class SendCommand(Addressed, tag_field="type", kw_only=True):
-    """What every send has. Ends as sent (then delivered, read, played), failed, rejected, expired or cancelled."""
+class SendCommand(Addressed, tag_field="type", frozen=True, kw_only=True):
+    """What every send has. Ends as sent (then delivered, read, played), failed, rejected, expired or
+    cancelled."""
 
     context: Context | None = None
     send_at: AwareTime | None = None
@@ -66,59 +71,59 @@ class SendCommand(Addressed, tag_field="type", kw_only=True):
     """Milliseconds of "typing…" before the message."""
 
 
-class SendText(SendCommand, tag="text", kw_only=True):
+class SendText(SendCommand, tag="text", frozen=True, kw_only=True):
     text: c.Text
 
 
-class SendImage(SendCommand, tag="image", kw_only=True):
+class SendImage(SendCommand, tag="image", frozen=True, kw_only=True):
     image: c.Image
 
 
-class SendVideo(SendCommand, tag="video", kw_only=True):
+class SendVideo(SendCommand, tag="video", frozen=True, kw_only=True):
     video: c.Video
 
 
-class SendAudio(SendCommand, tag="audio", kw_only=True):
+class SendAudio(SendCommand, tag="audio", frozen=True, kw_only=True):
     audio: c.Audio
 
 
-class SendVoice(SendCommand, tag="voice", kw_only=True):
+class SendVoice(SendCommand, tag="voice", frozen=True, kw_only=True):
     voice: c.Voice
 
 
-class SendDocument(SendCommand, tag="document", kw_only=True):
+class SendDocument(SendCommand, tag="document", frozen=True, kw_only=True):
     document: c.Document
 
 
-class SendSticker(SendCommand, tag="sticker", kw_only=True):
+class SendSticker(SendCommand, tag="sticker", frozen=True, kw_only=True):
     sticker: c.Sticker
 
 
-class SendLocation(SendCommand, tag="location", kw_only=True):
+class SendLocation(SendCommand, tag="location", frozen=True, kw_only=True):
     location: c.Location
 
 
-class SendContacts(SendCommand, tag="contacts", kw_only=True):
+class SendContacts(SendCommand, tag="contacts", frozen=True, kw_only=True):
     contacts: Annotated[list[c.ContactCard], Meta(min_length=1, max_length=c.MAX_CONTACTS)]
 
 
-class SendPoll(SendCommand, tag="poll", kw_only=True):
+class SendPoll(SendCommand, tag="poll", frozen=True, kw_only=True):
     poll: c.Poll
 
 
-class SendInteractive(SendCommand, tag="interactive", kw_only=True):
+class SendInteractive(SendCommand, tag="interactive", frozen=True, kw_only=True):
     interactive: i.Interactive
 
 
-class SendReaction(SendCommand, tag="reaction", kw_only=True):
+class SendReaction(SendCommand, tag="reaction", frozen=True, kw_only=True):
     reaction: c.Reaction
 
 
-class SendEvent(SendCommand, tag="event", kw_only=True):
+class SendEvent(SendCommand, tag="event", frozen=True, kw_only=True):
     event: c.EventInvite
 
 
-class SendTemplate(SendCommand, tag="template", kw_only=True):
+class SendTemplate(SendCommand, tag="template", frozen=True, kw_only=True):
     template: i.Template
 
 
@@ -140,8 +145,9 @@ Send = (
 )
 
 
-class Edit(Addressed, kw_only=True):
-    """Replaces the text, or the caption of a file, of a message that the session sent (WhatsApp: 15 minutes)."""
+class Edit(Addressed, frozen=True, kw_only=True):
+    """Replaces the text, or the caption of a file, of a message that the session sent (WhatsApp: 15
+    minutes)."""
 
     message_id: MessageRef
     type: Literal["text", "image", "video", "document"] = "text"
@@ -151,41 +157,42 @@ class Edit(Addressed, kw_only=True):
     document: c.Document | None = None
 
 
-class Delete(Addressed, kw_only=True):
+class Delete(Addressed, frozen=True, kw_only=True):
     """Takes a message away, for everyone or for this account only."""
 
     message_id: MessageRef
     for_everyone: bool = True
 
 
-class Forward(Addressed, kw_only=True):
-    """Sends the message `message_id` of the chat `from` (any chat when absent) to `to`, marked as forwarded."""
+class Forward(Addressed, frozen=True, kw_only=True):
+    """Sends the message `message_id` of the chat `from` (any chat when absent) to `to`, marked as
+    forwarded."""
 
     message_id: MessageRef
     from_: To | None = msgspec.field(default=None, name="from")
 
 
-class React(Addressed, kw_only=True):
+class React(Addressed, frozen=True, kw_only=True):
     """Sets an emoji on a message; "" takes it away."""
 
     message_id: MessageRef
     emoji: Annotated[str, Meta(max_length=c.MAX_EMOJI)]
 
 
-class Read(Addressed, kw_only=True):
+class Read(Addressed, frozen=True, kw_only=True):
     """Marks messages of a chat as read."""
 
     message_ids: Annotated[list[MessageRef], Meta(min_length=1, max_length=MAX_READ)]
 
 
-class Presence(Command, kw_only=True):
+class Presence(Command, frozen=True, kw_only=True):
     """`available` and `unavailable` are the account's and need no `to`; the others are shown in a chat."""
 
     state: Literal["available", "unavailable", "composing", "recording", "paused"]
     to: To | None = None
 
 
-class Cancel(Command, kw_only=True):
+class Cancel(Command, frozen=True, kw_only=True):
     """Takes back a command that is not being sent yet; otherwise it is rejected with E_CANCEL_TOO_LATE."""
 
     command_id: CommandIdText
@@ -233,6 +240,9 @@ def parse(verb: str, raw: bytes, max_bytes: int | None = None) -> AnyCommand:
     return command
 
 
+_ACCOUNT_STATES = ("available", "unavailable")
+
+
 def check(command: AnyCommand) -> None:
     """What the types cannot say. Raises ContractError.
 
@@ -246,23 +256,25 @@ def check(command: AnyCommand) -> None:
             rule(content_of(command), f"$.{send_type(command)}")
     elif isinstance(command, Edit):
         _check_edit(command)
-    elif isinstance(command, Presence):
-        if command.to is None and command.state not in ("available", "unavailable"):
-            raise ContractError(ErrorCode.E_MISSING_FIELD, {"path": "$", "field": "to"})
+    elif isinstance(command, Presence) and command.to is None and command.state not in _ACCOUNT_STATES:
+        raise ContractError(ErrorCode.E_MISSING_FIELD, {"path": "$", "field": "to"})
 
 
 def check_id(value: str | None, path: str = "$.id") -> None:
     """Ids travel as header values: printable, without spaces around. Raises ContractError."""
-    if value is not None and not (0 < len(value) <= MAX_ID and value.isprintable() and value == value.strip()):
+    if value is not None and not (
+        0 < len(value) <= MAX_ID and value.isprintable() and value == value.strip()
+    ):
         code = ErrorCode.E_INVALID_COMMAND_ID if path == "$.id" else ErrorCode.E_INVALID_FIELD
         raise ContractError(code, {"path": path, "limit": MAX_ID})
 
 
 def fingerprint(command: AnyCommand) -> str:
-    """Tells whether two commands of one id are the same (else E_DUPLICATE_ID): 32 hex digits, form-independent.
+    """Tells whether two commands of one id are the same (else E_DUPLICATE_ID): 32 hex digits,
+    form-independent.
 
-    `id` and `correlation_id` do not count: a publisher that tries again may make a new correlation id. Not for
-    logs or subjects: it is not keyed.
+    `id` and `correlation_id` do not count: a publisher that tries again may make a new correlation id. Not
+    for logs or subjects: it is not keyed.
     """
     bare = msgspec.structs.replace(command, id=None, correlation_id=None)
     return hashlib.sha256(_to_msgpack(bare)).hexdigest()[:32]
@@ -313,7 +325,9 @@ def _check_interactive(message: i.Interactive, path: str) -> None:
                 ErrorCode.E_INVALID_INTERACTIVE, {"path": f"{path}.action.sections", "limit": i.MAX_ROWS}
             )
         if len(sections) > 1 and not all(section.title for section in sections):
-            raise ContractError(ErrorCode.E_MISSING_FIELD, {"path": f"{path}.action.sections", "field": "title"})
+            raise ContractError(
+                ErrorCode.E_MISSING_FIELD, {"path": f"{path}.action.sections", "field": "title"}
+            )
         _check_unique(rows, f"{path}.action.sections")
 
 

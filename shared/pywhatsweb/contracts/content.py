@@ -1,8 +1,9 @@
 """What a message says: the content Structs that send commands and message events share.
 
-Shapes are those of Meta's Cloud API (https://developers.facebook.com/docs/whatsapp/cloud-api/reference/messages),
-so that a user can move to the official API; `voice`, `poll` and `event` are additions. Lengths are in characters,
-as WhatsApp counts them. `interactive` and `template` stand in `interactive.py`.
+Shapes are those of Meta's Cloud API
+(https://developers.facebook.com/docs/whatsapp/cloud-api/reference/messages), so that a user can move to the
+official API; `voice`, `poll` and `event` are additions. Lengths are in characters, as WhatsApp counts them.
+`interactive` and `template` stand in `interactive.py`.
 """
 
 from __future__ import annotations
@@ -39,14 +40,14 @@ class Content(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Base of everything a message can contain; a field at its default is left out of the body."""
 
 
-class Text(Content, kw_only=True):
+class Text(Content, frozen=True, kw_only=True):
     """1 to 65536 characters, not only white space. `preview_url` asks for a preview of the first link."""
 
     body: Annotated[str, Meta(min_length=1, max_length=MAX_TEXT)]
     preview_url: bool = False
 
 
-class Media(Content, kw_only=True):
+class Media(Content, frozen=True, kw_only=True):
     """A file. A send command names exactly one of `id` (of media.put), `link` (https) and `data`.
 
     In events all three are absent: the event's own `media` tells the stored file.
@@ -58,40 +59,40 @@ class Media(Content, kw_only=True):
     mime_type: Annotated[str, Meta(max_length=128)] | None = None
 
 
-class Image(Media, kw_only=True):
+class Image(Media, frozen=True, kw_only=True):
     caption: Caption | None = None
     view_once: bool = False
 
 
-class Video(Media, kw_only=True):
+class Video(Media, frozen=True, kw_only=True):
     caption: Caption | None = None
     view_once: bool = False
     gif: bool = False
     """Plays in a loop without sound."""
 
 
-class Audio(Media, kw_only=True):
+class Audio(Media, frozen=True, kw_only=True):
     """A music or sound file; a recording of the sender's voice is `voice`."""
 
 
-class Voice(Media, kw_only=True):
+class Voice(Media, frozen=True, kw_only=True):
     """A voice message (Opus in Ogg)."""
 
     view_once: bool = False
 
 
-class Document(Media, kw_only=True):
+class Document(Media, frozen=True, kw_only=True):
     caption: Caption | None = None
     filename: Annotated[str, Meta(min_length=1, max_length=MAX_FILENAME)] | None = None
 
 
-class Sticker(Media, kw_only=True):
+class Sticker(Media, frozen=True, kw_only=True):
     """WebP, 512 by 512 pixels."""
 
     animated: bool = False
 
 
-class Location(Content, kw_only=True):
+class Location(Content, frozen=True, kw_only=True):
     """Degrees, WGS 84."""
 
     latitude: Latitude
@@ -101,7 +102,7 @@ class Location(Content, kw_only=True):
     url: Link | None = None
 
 
-class LiveLocation(Content, kw_only=True):
+class LiveLocation(Content, frozen=True, kw_only=True):
     """A moving position (inbound only). `accuracy` in metres, `speed` in m/s, `heading` in degrees."""
 
     latitude: Latitude
@@ -113,7 +114,7 @@ class LiveLocation(Content, kw_only=True):
     caption: str | None = None
 
 
-class ContactName(Content, kw_only=True):
+class ContactName(Content, frozen=True, kw_only=True):
     formatted_name: Annotated[str, Meta(min_length=1, max_length=1000)]
     first_name: ShortText | None = None
     last_name: ShortText | None = None
@@ -122,7 +123,7 @@ class ContactName(Content, kw_only=True):
     prefix: ShortText | None = None
 
 
-class ContactPhone(Content, kw_only=True):
+class ContactPhone(Content, frozen=True, kw_only=True):
     phone: ShortText | None = None
     type: ShortText | None = None
     """CELL, MAIN, IPHONE, HOME or WORK."""
@@ -130,12 +131,12 @@ class ContactPhone(Content, kw_only=True):
     """Digits of the number on WhatsApp: with it, the card offers a chat."""
 
 
-class ContactEmail(Content, kw_only=True):
+class ContactEmail(Content, frozen=True, kw_only=True):
     email: ShortText | None = None
     type: ShortText | None = None
 
 
-class ContactAddress(Content, kw_only=True):
+class ContactAddress(Content, frozen=True, kw_only=True):
     street: ShortText | None = None
     city: ShortText | None = None
     state: ShortText | None = None
@@ -145,18 +146,18 @@ class ContactAddress(Content, kw_only=True):
     type: ShortText | None = None
 
 
-class ContactOrg(Content, kw_only=True):
+class ContactOrg(Content, frozen=True, kw_only=True):
     company: ShortText | None = None
     department: ShortText | None = None
     title: ShortText | None = None
 
 
-class ContactUrl(Content, kw_only=True):
+class ContactUrl(Content, frozen=True, kw_only=True):
     url: ShortText | None = None
     type: ShortText | None = None
 
 
-class ContactCard(Content, kw_only=True):
+class ContactCard(Content, frozen=True, kw_only=True):
     """One contact of a `contacts` message."""
 
     name: ContactName
@@ -169,7 +170,7 @@ class ContactCard(Content, kw_only=True):
     """YYYY-MM-DD."""
 
 
-class Poll(Content, kw_only=True):
+class Poll(Content, frozen=True, kw_only=True):
     """2 to 12 different options; `selectable` is how many one may choose, 0 for any number."""
 
     name: Annotated[str, Meta(min_length=1, max_length=MAX_POLL_NAME)]
@@ -180,14 +181,14 @@ class Poll(Content, kw_only=True):
     selectable: Annotated[int, Meta(ge=0, le=MAX_POLL_OPTIONS)] = 1
 
 
-class Reaction(Content, kw_only=True):
+class Reaction(Content, frozen=True, kw_only=True):
     """An emoji on the message `message_id`; an empty one takes it away."""
 
     message_id: MessageRef
     emoji: Annotated[str, Meta(max_length=MAX_EMOJI)]
 
 
-class EventInvite(Content, kw_only=True):
+class EventInvite(Content, frozen=True, kw_only=True):
     """An event that one can answer to, in chats and groups."""
 
     name: Annotated[str, Meta(min_length=1, max_length=100)]
@@ -201,7 +202,8 @@ class EventInvite(Content, kw_only=True):
     cancelled: bool = False
 
 
-class Unsupported(Content, kw_only=True):
-    """A message of a kind that this version does not read (inbound only). `kind` is the engine's name for it."""
+class Unsupported(Content, frozen=True, kw_only=True):
+    """A message of a kind that this version does not read (inbound only). `kind` is the engine's name for
+    it."""
 
     kind: str | None = None

@@ -1,7 +1,7 @@
 """Bytes to a contract's Struct, every refusal named by a code of the catalogue.
 
-msgspec's messages may quote the value that was wrong, so none is passed on: `details` has the path, the limit and
-names of types only (a body holds phone numbers and texts, an error is logged and kept).
+msgspec's messages may quote the value that was wrong, so none is passed on: `details` has the path, the limit
+and names of types only (a body holds phone numbers and texts, an error is logged and kept).
 """
 
 from __future__ import annotations
@@ -49,7 +49,8 @@ def decode(raw: bytes, kind: Any, max_bytes: int | None = None) -> Any:
 
 
 def refusal(message: str) -> ContractError:
-    """The error for msgspec's `message`: E_MISSING_FIELD, E_UNSUPPORTED_TYPE, E_EMPTY_TEXT, E_TEXT_TOO_LONG, …"""
+    """The error for msgspec's `message`: E_MISSING_FIELD, E_UNSUPPORTED_TYPE, E_EMPTY_TEXT, E_TEXT_TOO_LONG,
+    …"""
     at = _PATH.search(message)
     path = "$" if at is None else (at[1] or f"{at[3]}[key]")
     details: dict[str, Any] = {"path": path}

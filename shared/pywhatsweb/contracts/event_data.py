@@ -1,7 +1,7 @@
 """What events carry in `data`: a Struct a type.
 
-Fields that may be null are always there, so that a reader of any language can index them; only the contents of a
-message (`UNSET`) are left out where they do not apply. Times are ISO-8601 in UTC with milliseconds.
+Fields that may be null are always there, so that a reader of any language can index them; only the contents
+of a message (`UNSET`) are left out where they do not apply. Times are ISO-8601 in UTC with milliseconds.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from pywhatsweb.errors import ErrorBody
 Timestamp = Annotated[
     str,
     Meta(
-        description="ISO-8601, UTC, milliseconds: 2026-11-22T12:00:00.123Z", extra_json_schema={"format": "date-time"}
+        description="ISO-8601, UTC, milliseconds: 2026-11-22T12:00:00.123Z",
+        extra_json_schema={"format": "date-time"},
     ),
 ]
 
@@ -28,15 +29,16 @@ class Data(Struct, frozen=True, kw_only=True):
     """Base of what events carry: nulls are written."""
 
 
-class Person(Data, kw_only=True):
-    """`pn` is E.164, `lid` the digits before ``@lid``; either may be unknown, and none is guessed from the other."""
+class Person(Data, frozen=True, kw_only=True):
+    """`pn` is E.164, `lid` the digits before ``@lid``; either may be unknown, and none is guessed from the
+    other."""
 
     pn: str | None = None
     lid: str | None = None
     name: str | None = None
 
 
-class Chat(Data, kw_only=True):
+class Chat(Data, frozen=True, kw_only=True):
     """`key` stands for the chat in subjects and arguments; `group` is the part before ``@g.us``."""
 
     key: str
@@ -45,11 +47,11 @@ class Chat(Data, kw_only=True):
     group: str | None = None
 
 
-class MediaFile(Data, kw_only=True):
+class MediaFile(Data, frozen=True, kw_only=True):
     """A message's file. `id` is for media.get; null while the file was not fetched from WhatsApp.
 
-    `size` in bytes, `sha256` in hex, of the plain file. `source` is the engine's and opaque: with it the fleet
-    fetches the file later.
+    `size` in bytes, `sha256` in hex, of the plain file. `source` is the engine's and opaque: with it the
+    fleet fetches the file later.
     """
 
     id: str | None = None
@@ -60,7 +62,7 @@ class MediaFile(Data, kw_only=True):
     source: bytes | UnsetType = UNSET
 
 
-class MessageContext(Data, kw_only=True):
+class MessageContext(Data, frozen=True, kw_only=True):
     """The message that this one answers, and whose it was; or that it was forwarded."""
 
     message_id: str | None = None
@@ -96,12 +98,12 @@ class Contents(Struct, frozen=True, kw_only=True):
         return getattr(self, self.type, UNSET) or None
 
 
-class Message(Contents, kw_only=True):
+class Message(Contents, frozen=True, kw_only=True):
     """One message, from either side.
 
-    `origin` is outbound for everything that this account said, from the fleet or from the phone; `from_self` is the
-    same seen from WhatsApp. `offline`: it waited at WhatsApp while the session was away. `history`: it came with the
-    history of a new pairing.
+    `origin` is outbound for everything that this account said, from the fleet or from the phone; `from_self`
+    is the same seen from WhatsApp. `offline`: it waited at WhatsApp while the session was away. `history`: it
+    came with the history of a new pairing.
     """
 
     id: str
@@ -119,11 +121,11 @@ class Message(Contents, kw_only=True):
     """Of the send command that it came from."""
 
 
-class Status(Data, kw_only=True):
+class Status(Data, frozen=True, kw_only=True):
     """How far a command, or a message sent from the phone (`command_id` null), has come.
 
-    `duplicate`: a repeat of an already known command id came in; `status` is the first one's, nothing was sent anew.
-    `by` is the reader in a group. `at` is WhatsApp's time of the receipt.
+    `duplicate`: a repeat of an already known command id came in; `status` is the first one's, nothing was
+    sent anew. `by` is the reader in a group. `at` is WhatsApp's time of the receipt.
     """
 
     command_id: str | None = None
@@ -138,7 +140,7 @@ class Status(Data, kw_only=True):
     """The command's."""
 
 
-class Qr(Data, kw_only=True):
+class Qr(Data, frozen=True, kw_only=True):
     code: str
     """The raw text to be drawn as a QR code."""
     image: str | None = None
@@ -147,14 +149,14 @@ class Qr(Data, kw_only=True):
     attempt: int = 1
 
 
-class PairingCode(Data, kw_only=True):
+class PairingCode(Data, frozen=True, kw_only=True):
     code: str
     """Eight characters to type on the phone."""
     expires_at: Timestamp | None = None
     phone_number: str | None = None
 
 
-class SessionState(Data, kw_only=True):
+class SessionState(Data, frozen=True, kw_only=True):
     status: SessionStatus
     previous: SessionStatus | None = None
     reason: str | None = None
@@ -166,7 +168,7 @@ class SessionState(Data, kw_only=True):
     engine: str | None = None
 
 
-class ChatState(Data, kw_only=True):
+class ChatState(Data, frozen=True, kw_only=True):
     """Kanban: `owner_id` is the attendant, `by` who did it (``system`` for the rules)."""
 
     chat: Chat
@@ -177,7 +179,7 @@ class ChatState(Data, kw_only=True):
     by: str | None = None
 
 
-class Reacted(Data, kw_only=True):
+class Reacted(Data, frozen=True, kw_only=True):
     """`emoji` "" takes the reaction away."""
 
     id: str
@@ -190,7 +192,7 @@ class Reacted(Data, kw_only=True):
     sent_at: Timestamp
 
 
-class Edited(Contents, kw_only=True):
+class Edited(Contents, frozen=True, kw_only=True):
     """`type` and its field are the message's new content."""
 
     id: str
@@ -202,7 +204,7 @@ class Edited(Contents, kw_only=True):
     sent_at: Timestamp
 
 
-class Deleted(Data, kw_only=True):
+class Deleted(Data, frozen=True, kw_only=True):
     id: str
     chat: Chat
     from_: Person = msgspec.field(name="from")
@@ -212,7 +214,7 @@ class Deleted(Data, kw_only=True):
     sent_at: Timestamp
 
 
-class PollVote(Data, kw_only=True):
+class PollVote(Data, frozen=True, kw_only=True):
     """All options that the voter now chooses; none takes the vote back."""
 
     id: str
@@ -225,7 +227,7 @@ class PollVote(Data, kw_only=True):
     sent_at: Timestamp | None = None
 
 
-class PresenceState(Data, kw_only=True):
+class PresenceState(Data, frozen=True, kw_only=True):
     """`state`: available, unavailable, composing, recording or paused."""
 
     chat: Chat
@@ -234,7 +236,7 @@ class PresenceState(Data, kw_only=True):
     last_seen_at: Timestamp | None = None
 
 
-class ContactSeen(Data, kw_only=True):
+class ContactSeen(Data, frozen=True, kw_only=True):
     """`pn` and `lid` are the pair that was just learned to be one person."""
 
     person: Person
@@ -243,7 +245,7 @@ class ContactSeen(Data, kw_only=True):
     lid: str | None = None
 
 
-class GroupChange(Data, kw_only=True):
+class GroupChange(Data, frozen=True, kw_only=True):
     """`change`: create, subject, description, picture, settings, add, remove, leave, promote or demote."""
 
     group: str
@@ -254,7 +256,7 @@ class GroupChange(Data, kw_only=True):
     subject: str | None = None
 
 
-class Call(Data, kw_only=True):
+class Call(Data, frozen=True, kw_only=True):
     """`state`: offer, ringing, accept, reject, timeout or terminate."""
 
     id: str
@@ -264,7 +266,7 @@ class Call(Data, kw_only=True):
     video: bool = False
 
 
-class Alert(Data, kw_only=True):
+class Alert(Data, frozen=True, kw_only=True):
     """`kind` names the rule: ack_timeout, silent_session, undecryptable, banned, certificate_refused, …"""
 
     kind: str
@@ -275,7 +277,7 @@ class Alert(Data, kw_only=True):
     details: dict[str, Any] = {}
 
 
-class DeadLetter(Data, kw_only=True):
+class DeadLetter(Data, frozen=True, kw_only=True):
     """`id` is for deadletter.redrive; `kind` is command or event."""
 
     id: str
@@ -287,7 +289,7 @@ class DeadLetter(Data, kw_only=True):
     received_at: Timestamp | None = None
 
 
-class MediaStored(Data, kw_only=True):
+class MediaStored(Data, frozen=True, kw_only=True):
     """`media.id` is for media.get; null with an `error`."""
 
     message_id: str

@@ -43,8 +43,9 @@ __all__ = [
 class Event(Struct, frozen=True, kw_only=True, tag_field="event"):
     """The envelope. `id` is stable: an event that is reported again has the same, which removes the repeat.
 
-    `sequence` counts a session's events from 1 within an `epoch` (the stream sequence of the session's ownership
-    record): (epoch, sequence) only grows. `causation_id` is the command or event that this one came of.
+    `sequence` counts a session's events from 1 within an `epoch` (the stream sequence of the session's
+    ownership record): (epoch, sequence) only grows. `causation_id` is the command or event that this one came
+    of.
     """
 
     id: str
@@ -58,103 +59,104 @@ class Event(Struct, frozen=True, kw_only=True, tag_field="event"):
     epoch: int = 0
 
 
-class QrEvent(Event, kw_only=True, tag="qr"):
+class QrEvent(Event, frozen=True, kw_only=True, tag="qr"):
     """A code to scan; a newer one replaces it until `session` says WORKING or FAILED (pairing_timeout)."""
 
     data: d.Qr
 
 
-class PairingCodeEvent(Event, kw_only=True, tag="pairing_code"):
+class PairingCodeEvent(Event, frozen=True, kw_only=True, tag="pairing_code"):
     """A code to type on the phone, for pairing ``code``; followed as `qr` is."""
 
     data: d.PairingCode
 
 
-class SessionEvent(Event, kw_only=True, tag="session"):
+class SessionEvent(Event, frozen=True, kw_only=True, tag="session"):
     """At every change of a session's status."""
 
     data: d.SessionState
 
 
-class MessageEvent(Event, kw_only=True, tag="message"):
+class MessageEvent(Event, frozen=True, kw_only=True, tag="message"):
     """A message came in, or this account sent one (from the fleet or the phone). `media` may follow."""
 
     data: d.Message
 
 
-class StatusEvent(Event, kw_only=True, tag="status"):
+class StatusEvent(Event, frozen=True, kw_only=True, tag="status"):
     """At every step of a command; the next one never goes back (`may_follow`)."""
 
     data: d.Status
 
 
-class ChatEvent(Event, kw_only=True, tag="chat"):
+class ChatEvent(Event, frozen=True, kw_only=True, tag="chat"):
     """At every change of a chat's card on the Kanban board."""
 
     data: d.ChatState
 
 
-class ReactionEvent(Event, kw_only=True, tag="reaction"):
+class ReactionEvent(Event, frozen=True, kw_only=True, tag="reaction"):
     """Somebody set or took away an emoji."""
 
     data: d.Reacted
 
 
-class EditEvent(Event, kw_only=True, tag="edit"):
-    """A message got a new content; the `message` event came before, or the message is older than the session."""
+class EditEvent(Event, frozen=True, kw_only=True, tag="edit"):
+    """A message got a new content; the `message` event came before, or the message is older than the
+    session."""
 
     data: d.Edited
 
 
-class DeleteEvent(Event, kw_only=True, tag="delete"):
+class DeleteEvent(Event, frozen=True, kw_only=True, tag="delete"):
     """A message was taken away for everyone."""
 
     data: d.Deleted
 
 
-class PollVoteEvent(Event, kw_only=True, tag="poll_vote"):
+class PollVoteEvent(Event, frozen=True, kw_only=True, tag="poll_vote"):
     """Somebody voted, or changed the vote."""
 
     data: d.PollVote
 
 
-class PresenceEvent(Event, kw_only=True, tag="presence"):
+class PresenceEvent(Event, frozen=True, kw_only=True, tag="presence"):
     """Somebody is there or typing. May be lost: nothing is to be built on it."""
 
     data: d.PresenceState
 
 
-class ContactEvent(Event, kw_only=True, tag="contact"):
+class ContactEvent(Event, frozen=True, kw_only=True, tag="contact"):
     """A name, or that a LID and a number are one person, was learned."""
 
     data: d.ContactSeen
 
 
-class GroupEvent(Event, kw_only=True, tag="group"):
+class GroupEvent(Event, frozen=True, kw_only=True, tag="group"):
     """A group changed."""
 
     data: d.GroupChange
 
 
-class CallEvent(Event, kw_only=True, tag="call"):
+class CallEvent(Event, frozen=True, kw_only=True, tag="call"):
     """A call rings or ends; the same `id` follows it."""
 
     data: d.Call
 
 
-class AlertEvent(Event, kw_only=True, tag="alert"):
+class AlertEvent(Event, frozen=True, kw_only=True, tag="alert"):
     """Something that a person should look at."""
 
     data: d.Alert
 
 
-class DeadLetterEvent(Event, kw_only=True, tag="deadletter"):
+class DeadLetterEvent(Event, frozen=True, kw_only=True, tag="deadletter"):
     """A command or event was set aside after its last try; deadletter.redrive puts it back."""
 
     data: d.DeadLetter
 
 
-class MediaEvent(Event, kw_only=True, tag="media"):
+class MediaEvent(Event, frozen=True, kw_only=True, tag="media"):
     """A message's file was fetched and stored, or cannot be had."""
 
     data: d.MediaStored
@@ -195,7 +197,8 @@ def event_type(event: Event) -> str:
 
 
 def headers(event: Event, form: Form = "msgpack") -> dict[str, str]:
-    """CloudEvents 1.0 in binary mode, and ours. Values are ASCII but for a correlation id, which is printable."""
+    """CloudEvents 1.0 in binary mode, and ours. Values are ASCII but for a correlation id, which is
+    printable."""
     found = {
         "Nats-Msg-Id": event.id,
         "ce-specversion": "1.0",

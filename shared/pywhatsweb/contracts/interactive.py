@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from msgspec import Meta
+from msgspec import Meta, field
 
 from pywhatsweb.contracts.content import Content, Document, Image, Location, Video
 
@@ -23,85 +23,85 @@ ButtonTitle = Annotated[str, Meta(min_length=1, max_length=20)]
 SectionTitle = Annotated[str, Meta(max_length=24)]
 
 
-class TextHeader(Content, tag_field="type", tag="text", kw_only=True):
+class TextHeader(Content, tag_field="type", tag="text", frozen=True, kw_only=True):
     text: Annotated[str, Meta(min_length=1, max_length=MAX_HEADER)]
 
 
-class ImageHeader(Content, tag_field="type", tag="image", kw_only=True):
+class ImageHeader(Content, tag_field="type", tag="image", frozen=True, kw_only=True):
     image: Image
 
 
-class VideoHeader(Content, tag_field="type", tag="video", kw_only=True):
+class VideoHeader(Content, tag_field="type", tag="video", frozen=True, kw_only=True):
     video: Video
 
 
-class DocumentHeader(Content, tag_field="type", tag="document", kw_only=True):
+class DocumentHeader(Content, tag_field="type", tag="document", frozen=True, kw_only=True):
     document: Document
 
 
 Header = TextHeader | ImageHeader | VideoHeader | DocumentHeader
 
 
-class Body(Content, kw_only=True):
+class Body(Content, frozen=True, kw_only=True):
     text: Annotated[str, Meta(min_length=1, max_length=MAX_BODY)]
 
 
-class Footer(Content, kw_only=True):
+class Footer(Content, frozen=True, kw_only=True):
     text: Annotated[str, Meta(min_length=1, max_length=MAX_FOOTER)]
 
 
-class ReplyTitle(Content, kw_only=True):
+class ReplyTitle(Content, frozen=True, kw_only=True):
     id: Id
     title: ButtonTitle
 
 
-class ReplyButton(Content, kw_only=True):
+class ReplyButton(Content, frozen=True, kw_only=True):
     type: Literal["reply"]
     reply: ReplyTitle
 
 
-class ButtonsAction(Content, kw_only=True):
+class ButtonsAction(Content, frozen=True, kw_only=True):
     buttons: Annotated[list[ReplyButton], Meta(min_length=1, max_length=MAX_BUTTONS)]
 
 
-class Row(Content, kw_only=True):
+class Row(Content, frozen=True, kw_only=True):
     id: Annotated[str, Meta(min_length=1, max_length=200)]
     title: Annotated[str, Meta(min_length=1, max_length=24)]
     description: Annotated[str, Meta(max_length=72)] | None = None
 
 
-class Section(Content, kw_only=True):
+class Section(Content, frozen=True, kw_only=True):
     rows: Annotated[list[Row], Meta(min_length=1, max_length=MAX_ROWS)]
     title: SectionTitle | None = None
     """Required when there is more than one section."""
 
 
-class ListAction(Content, kw_only=True):
+class ListAction(Content, frozen=True, kw_only=True):
     button: ButtonTitle
     """What opens the list."""
     sections: Annotated[list[Section], Meta(min_length=1, max_length=MAX_SECTIONS)]
 
 
-class UrlParameters(Content, kw_only=True):
+class UrlParameters(Content, frozen=True, kw_only=True):
     display_text: ButtonTitle
     url: Annotated[str, Meta(pattern=r"^https?://", max_length=2048)]
 
 
-class UrlAction(Content, kw_only=True):
+class UrlAction(Content, frozen=True, kw_only=True):
     name: Literal["cta_url"]
     parameters: UrlParameters
 
 
-class LocationAction(Content, kw_only=True):
+class LocationAction(Content, frozen=True, kw_only=True):
     name: Literal["send_location"]
 
 
-class FlowPayload(Content, kw_only=True):
+class FlowPayload(Content, frozen=True, kw_only=True):
     screen: str | None = None
-    data: dict[str, str | int | float | bool | None] = {}
+    data: dict[str, str | int | float | bool | None] = field(default_factory=dict)
 
 
-class FlowParameters(Content, kw_only=True):
+class FlowParameters(Content, frozen=True, kw_only=True):
     flow_message_version: str
     flow_cta: Annotated[str, Meta(min_length=1, max_length=30)]
     flow_id: str | None = None
@@ -112,31 +112,31 @@ class FlowParameters(Content, kw_only=True):
     flow_action_payload: FlowPayload | None = None
 
 
-class FlowAction(Content, kw_only=True):
+class FlowAction(Content, frozen=True, kw_only=True):
     name: Literal["flow"]
     parameters: FlowParameters
 
 
-class ProductAction(Content, kw_only=True):
+class ProductAction(Content, frozen=True, kw_only=True):
     catalog_id: str
     product_retailer_id: str
 
 
-class ProductItem(Content, kw_only=True):
+class ProductItem(Content, frozen=True, kw_only=True):
     product_retailer_id: str
 
 
-class ProductSection(Content, kw_only=True):
+class ProductSection(Content, frozen=True, kw_only=True):
     title: SectionTitle
     product_items: Annotated[list[ProductItem], Meta(min_length=1, max_length=30)]
 
 
-class ProductListAction(Content, kw_only=True):
+class ProductListAction(Content, frozen=True, kw_only=True):
     catalog_id: str
     sections: Annotated[list[ProductSection], Meta(min_length=1, max_length=MAX_SECTIONS)]
 
 
-class Frame(Content, tag_field="type", kw_only=True):
+class Frame(Content, tag_field="type", frozen=True, kw_only=True):
     """What every interactive message has around its action."""
 
     header: Header | None = None
@@ -144,35 +144,35 @@ class Frame(Content, tag_field="type", kw_only=True):
     footer: Footer | None = None
 
 
-class Buttons(Frame, tag="button", kw_only=True):
+class Buttons(Frame, tag="button", frozen=True, kw_only=True):
     """Up to three reply buttons."""
 
     action: ButtonsAction
 
 
-class ListMenu(Frame, tag="list", kw_only=True):
+class ListMenu(Frame, tag="list", frozen=True, kw_only=True):
     """A menu of up to ten rows; its header can only be text."""
 
     action: ListAction
 
 
-class UrlButton(Frame, tag="cta_url", kw_only=True):
+class UrlButton(Frame, tag="cta_url", frozen=True, kw_only=True):
     action: UrlAction
 
 
-class LocationRequest(Frame, tag="location_request_message", kw_only=True):
+class LocationRequest(Frame, tag="location_request_message", frozen=True, kw_only=True):
     action: LocationAction
 
 
-class Flow(Frame, tag="flow", kw_only=True):
+class Flow(Frame, tag="flow", frozen=True, kw_only=True):
     action: FlowAction
 
 
-class Product(Frame, tag="product", kw_only=True):
+class Product(Frame, tag="product", frozen=True, kw_only=True):
     action: ProductAction
 
 
-class ProductList(Frame, tag="product_list", kw_only=True):
+class ProductList(Frame, tag="product_list", frozen=True, kw_only=True):
     action: ProductListAction
 
 
@@ -182,32 +182,32 @@ Interactive = Buttons | ListMenu | UrlButton | LocationRequest | Flow | Product 
 # What comes back (inbound only).
 
 
-class ButtonReplied(Content, kw_only=True):
+class ButtonReplied(Content, frozen=True, kw_only=True):
     id: str
     title: str = ""
 
 
-class ListReplied(Content, kw_only=True):
+class ListReplied(Content, frozen=True, kw_only=True):
     id: str
     title: str = ""
     description: str | None = None
 
 
-class FlowReplied(Content, kw_only=True):
+class FlowReplied(Content, frozen=True, kw_only=True):
     name: str | None = None
     body: str | None = None
     response_json: str = "{}"
 
 
-class ButtonReply(Content, tag_field="type", tag="button_reply", kw_only=True):
+class ButtonReply(Content, tag_field="type", tag="button_reply", frozen=True, kw_only=True):
     button_reply: ButtonReplied
 
 
-class ListReply(Content, tag_field="type", tag="list_reply", kw_only=True):
+class ListReply(Content, tag_field="type", tag="list_reply", frozen=True, kw_only=True):
     list_reply: ListReplied
 
 
-class FlowReply(Content, tag_field="type", tag="nfm_reply", kw_only=True):
+class FlowReply(Content, tag_field="type", tag="nfm_reply", frozen=True, kw_only=True):
     nfm_reply: FlowReplied
 
 
@@ -217,57 +217,57 @@ InteractiveReply = ButtonReply | ListReply | FlowReply
 # Templates.
 
 
-class Language(Content, kw_only=True):
+class Language(Content, frozen=True, kw_only=True):
     code: Annotated[str, Meta(min_length=2, max_length=16)]
     """Such as ``pt_BR``."""
     policy: Literal["deterministic"] | None = None
 
 
-class Currency(Content, kw_only=True):
+class Currency(Content, frozen=True, kw_only=True):
     fallback_value: str
     code: Annotated[str, Meta(min_length=3, max_length=3)]
     amount_1000: int
     """The amount times 1000."""
 
 
-class DateTimeText(Content, kw_only=True):
+class DateTimeText(Content, frozen=True, kw_only=True):
     fallback_value: str
 
 
-class TextParameter(Content, tag_field="type", tag="text", kw_only=True):
+class TextParameter(Content, tag_field="type", tag="text", frozen=True, kw_only=True):
     text: Annotated[str, Meta(max_length=32_768)]
     parameter_name: str | None = None
 
 
-class CurrencyParameter(Content, tag_field="type", tag="currency", kw_only=True):
+class CurrencyParameter(Content, tag_field="type", tag="currency", frozen=True, kw_only=True):
     currency: Currency
 
 
-class DateTimeParameter(Content, tag_field="type", tag="date_time", kw_only=True):
+class DateTimeParameter(Content, tag_field="type", tag="date_time", frozen=True, kw_only=True):
     date_time: DateTimeText
 
 
-class ImageParameter(Content, tag_field="type", tag="image", kw_only=True):
+class ImageParameter(Content, tag_field="type", tag="image", frozen=True, kw_only=True):
     image: Image
 
 
-class VideoParameter(Content, tag_field="type", tag="video", kw_only=True):
+class VideoParameter(Content, tag_field="type", tag="video", frozen=True, kw_only=True):
     video: Video
 
 
-class DocumentParameter(Content, tag_field="type", tag="document", kw_only=True):
+class DocumentParameter(Content, tag_field="type", tag="document", frozen=True, kw_only=True):
     document: Document
 
 
-class LocationParameter(Content, tag_field="type", tag="location", kw_only=True):
+class LocationParameter(Content, tag_field="type", tag="location", frozen=True, kw_only=True):
     location: Location
 
 
-class PayloadParameter(Content, tag_field="type", tag="payload", kw_only=True):
+class PayloadParameter(Content, tag_field="type", tag="payload", frozen=True, kw_only=True):
     payload: str
 
 
-class CouponParameter(Content, tag_field="type", tag="coupon_code", kw_only=True):
+class CouponParameter(Content, tag_field="type", tag="coupon_code", frozen=True, kw_only=True):
     coupon_code: str
 
 
@@ -284,18 +284,18 @@ TemplateParameter = (
 )
 
 
-class TemplateComponent(Content, kw_only=True):
+class TemplateComponent(Content, frozen=True, kw_only=True):
     type: Literal["header", "body", "footer", "button"]
-    parameters: list[TemplateParameter] = []
+    parameters: list[TemplateParameter] = field(default_factory=list)
     sub_type: Literal["quick_reply", "url", "copy_code", "catalog", "flow"] | None = None
     """Of a button; `index` is its place from 0, a number or digits."""
     index: int | str | None = None
 
 
-class Template(Content, kw_only=True):
+class Template(Content, frozen=True, kw_only=True):
     """A message by the name of a stored template and the values of its variables."""
 
     name: Annotated[str, Meta(min_length=1, max_length=512)]
     language: Language
-    components: list[TemplateComponent] = []
+    components: list[TemplateComponent] = field(default_factory=list)
     namespace: str | None = None

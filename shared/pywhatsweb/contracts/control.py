@@ -1,0 +1,123 @@
+"""The control plane: request/reply on ``wa.ctl.<tenant>.<noun>.<verb>``.
+
+An answer is ``{"ok": true, "data": …}`` or ``{"ok": false, "error": {…}}`` in the form of the request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Generic, NamedTuple, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from pywhatsweb.contracts import codec, decoding
+from pywhatsweb.contracts import control_data as d
+from pywhatsweb.contracts.codec import Form
+from pywhatsweb.errors import (
+    ContractError,
+    ErrorBody,
+    ErrorCode,
+    RequestError,
+    error_struct,
+)
+
+T = TypeVar("T")
+
+
+class Verb(NamedTuple):
+    args: type[d.Args]
+    result: type[Struct]
+    summary: str
+
+
+VERBS: dict[str, Verb] = {
+    "session.start": Verb(d.SessionStart, d.SessionInfo, "Create a session if it is new, and start it"),
+    "session.stop": Verb(d.SessionRef, d.SessionInfo, "Disconnect; the device stays linked"),
+    "session.restart": Verb(d.SessionRef, d.SessionInfo, "Stop, then start"),
+    "session.logout": Verb(d.SessionRef, d.SessionInfo, "Unlink the device at WhatsApp and stop"),
+    "session.delete": Verb(
+        d.SessionRef, d.SessionInfo, "Log out, then forget the session and its credentials"
+    ),
+    "session.status": Verb(d.SessionRef, d.SessionInfo, "A session as it is now"),
+    "session.list": Verb(d.SessionList, d.Sessions, "The tenant's sessions"),
+    "session.qr": Verb(d.SessionRef, d.SessionQr, "The present QR code"),
+    "message.status": Verb(d.MessageStatusArgs, d.MessageStatusInfo, "How far a command has come"),
+    "chat.list": Verb(d.ChatList, d.Chats, "Chats, the latest first"),
+    "chat.messages": Verb(d.ChatMessages, d.Messages, "Messages of a chat, newest first"),
+    "chat.assign": Verb(d.ChatAssign, d.ChatInfo, "Give a chat to an attendant"),
+    "chat.done": Verb(d.ChatMove, d.ChatInfo, "Close a chat"),
+    "chat.reopen": Verb(d.ChatMove, d.ChatInfo, "Put a closed chat back to new"),
+    "contact.check": Verb(d.ContactCheck, d.CheckedNumbers, "Which numbers are on WhatsApp"),
+    "contact.get": Verb(d.ContactRef, d.ContactInfo, "One contact"),
+    "contact.list": Verb(d.ContactList, d.Contacts, "Known contacts"),
+    "group.get": Verb(d.GroupRef, d.GroupInfo, "One group"),
+    "group.list": Verb(d.GroupList, d.Groups, "The groups of a session"),
+    "media.put": Verb(d.MediaPut, d.MediaInfo, "Store a small file for sending"),
+    "media.get": Verb(d.MediaGet, d.MediaPart, "A part of a stored file"),
+    "data.export": Verb(d.DataExport, d.Export, "Everything about a person, as JSON and media"),
+    "data.erase": Verb(d.DataErase, d.ErasureReceipt, "Erase a person everywhere"),
+    "audit.list": Verb(d.AuditList, d.Audit, "Who did what, newest first"),
+    "deadletter.list": Verb(d.DeadLetterList, d.DeadLetters, "Commands and events that were set aside"),
+    "deadletter.redrive": Verb(d.DeadLetterRedrive, d.Redriven, "Put them back"),
+    "health.get": Verb(d.Nothing, d.Health, "Whether the fleet works for this tenant"),
+}
+
+
+class Reply(Struct, Generic[T], frozen=True, kw_only=True, omit_defaults=True):
+    """The envelope of an answer: `data` with ``ok: true``, `error` with ``ok: false``."""
+
+    ok: bool
+    data: T | None = None
+    error: ErrorBody | None = None
+
+
+def parse(verb: str, raw: bytes) -> Any:
+    """The arguments of the request ``noun.verb`` as its Struct; an empty body counts as no arguments.
+
+    Raises ContractError and nothing else.
+    """
+    known = VERBS.get(verb)
+    if known is None:
+        raise ContractError(ErrorCode.E_UNKNOWN_VERB)
+    args = decoding.decode(raw or b"{}", known.args)
+    check(args)
+    return args
+
+
+def check(args: d.Args) -> None:
+    """What the types cannot say. Raises ContractError."""
+    if isinstance(args, d.ChatRef) and (args.to is None) == (args.chat is None):
+        raise ContractError(ErrorCode.E_MISSING_FIELD, {"path": "$", "field": "to"})
+    if isinstance(args, d.ContactRef) and [args.to, args.phone_number, args.chat].count(None) != 2:
+        raise ContractError(ErrorCode.E_MISSING_FIELD, {"path": "$", "field": "to"})
+    if isinstance(args, d.SessionStart) and args.pairing == "code" and args.phone_number is None:
+        raise ContractError(ErrorCode.E_MISSING_FIELD, {"path": "$", "field": "phone_number"})
+    if isinstance(args, d.MediaGet) and (args.id is None) == (args.message_id is None):
+        raise ContractError(ErrorCode.E_MISSING_FIELD, {"path": "$", "field": "id"})
+    if isinstance(args, d.DeadLetterRedrive) and args.all == (args.id is not None):
+        raise ContractError(ErrorCode.E_MISSING_FIELD, {"path": "$", "field": "id"})
+
+
+def success(data: Any, form: Form = "msgpack") -> bytes:
+    """The body ``{"ok": true, "data": data}``."""
+    return codec.encode({"ok": True, "data": data}, form)
+
+
+def failure(code: ErrorCode, details: Mapping[str, Any] | None = None, form: Form = "msgpack") -> bytes:
+    """The body ``{"ok": false, "error": …}``."""
+    return codec.encode({"ok": False, "error": error_struct(code, details)}, form)
+
+
+def read_reply(raw: bytes, result: type[T] | Any) -> T:
+    """The `data` of an answer as `result`. Raises RequestError with the answer's code, or ContractError."""
+    reply: Reply[T] = decoding.decode(raw, Reply[result])  # type: ignore[valid-type]
+    if not reply.ok or reply.data is None:
+        error = reply.error or ErrorBody(code=ErrorCode.E_INTERNAL.wire)
+        raise RequestError(ErrorCode.from_wire(error.code), error.details)
+    return reply.data
+
+
+def to_builtins(data: Any) -> Any:
+    """A result as plain dicts and lists, for the REST gateway and the CLI."""
+    return msgspec.to_builtins(data)

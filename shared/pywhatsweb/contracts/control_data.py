@@ -1,0 +1,408 @@
+"""Arguments and results of the control plane, one Struct each; `control.VERBS` says which belongs to what.
+
+People are named by `to` or `phone_number` (E.164, or national in the tenant's region), chats by `to` or
+`chat` (the key in event subjects). Lists come in pages: `cursor` of one answer asks for the next, null at the
+end.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct, field
+
+from pywhatsweb.contracts.commands import Metadata
+from pywhatsweb.contracts.event_data import Chat, Message, Person, SessionState, Status, Timestamp
+from pywhatsweb.contracts.statuses import KanbanStatus
+
+Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
+Who = Annotated[str, Meta(min_length=1, max_length=128)]
+Key = Annotated[str, Meta(min_length=1, max_length=64)]
+Limit = Annotated[int, Meta(ge=1, le=500)]
+Note = Annotated[str, Meta(max_length=1000)]
+Engine = Literal["simulated", "baileys", "webjs"]
+MAX_CHECK = 500
+MAX_PUT_BYTES = 512 * 1024
+
+
+class Args(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Base of arguments; unknown fields are ignored."""
+
+
+class Result(Struct, frozen=True, kw_only=True):
+    """Base of results: nulls are written."""
+
+
+class Nothing(Args, frozen=True, kw_only=True):
+    """No arguments."""
+
+
+class Page(Args, frozen=True, kw_only=True):
+    limit: Limit = 50
+    cursor: str | None = None
+
+
+# session.*
+
+
+class Pacing(Args, frozen=True, kw_only=True):
+    """How fast a session sends: `per_minute` on average, `burst` at once, `jitter_ms` between two at random.
+
+    `typing`: show "typing…" before each text, for a time that its length suggests.
+    """
+
+    per_minute: Annotated[float, Meta(gt=0, le=6000)] | None = None
+    burst: Annotated[int, Meta(ge=1, le=1000)] | None = None
+    typing: bool | None = None
+    jitter_ms: Annotated[int, Meta(ge=0, le=60_000)] | None = None
+
+
+class SessionSettings(Args, frozen=True, kw_only=True):
+    """What is null keeps the tenant's default. `history`: take the phone's history at pairing."""
+
+    pacing: Pacing | None = None
+    mark_online: bool | None = None
+    history: bool | None = None
+
+
+class SessionStart(Args, frozen=True, kw_only=True):
+    """`phone_number` is needed for pairing ``code``. `proxy` is a URL (http, https, socks5)."""
+
+    session_id: Name
+    engine: Engine | None = None
+    phone_number: Who | None = None
+    pairing: Literal["qr", "code"] = "qr"
+    proxy: Annotated[str, Meta(pattern=r"^(https?|socks5h?)://", max_length=512)] | None = None
+    metadata: Metadata = field(default_factory=dict)
+    settings: SessionSettings | None = None
+
+
+class SessionRef(Args, frozen=True, kw_only=True):
+    session_id: Name
+
+
+class SessionList(Args, frozen=True, kw_only=True):
+    """`active`: only those that are to run (true) or only the others (false)."""
+
+    active: bool | None = None
+
+
+class SessionInfo(SessionState, frozen=True, kw_only=True):
+    """A session as it is now. `desired` is what was asked for: running or stopped."""
+
+    session_id: str
+    desired: str = "stopped"
+    worker: str | None = None
+    epoch: int = 0
+    queued: int | None = None
+    """Commands that wait in its queue."""
+    since: Timestamp | None = None
+    """When it came into its status."""
+    metadata: dict[str, Any] = field(default_factory=dict)
+    settings: SessionSettings | None = None
+
+
+class Sessions(Result, frozen=True, kw_only=True):
+    sessions: list[SessionInfo]
+
+
+class SessionQr(Result, frozen=True, kw_only=True):
+    """The present QR code, raw, as a PNG data URL and as text for a terminal. E_QR_NOT_AVAILABLE when there
+    is none."""
+
+    code: str
+    image: str
+    terminal: str
+    expires_at: Timestamp
+    attempt: int = 1
+
+
+# message.*, chat.*, contact.*, group.*
+
+
+class MessageStatusArgs(Args, frozen=True, kw_only=True):
+    """`id` is a command's; `session_id` when the same id was used in several sessions."""
+
+    id: Who
+    session_id: Name | None = None
+
+
+class MessageStatusInfo(Result, frozen=True, kw_only=True):
+    """The last status, and every step with its time."""
+
+    id: str
+    session_id: str
+    status: Status
+    history: list[Status] = []
+
+
+class ChatList(Page, frozen=True, kw_only=True):
+    status: KanbanStatus | None = None
+    owner_id: Who | None = None
+    session_id: Name | None = None
+
+
+class ChatRef(Args, frozen=True, kw_only=True):
+    """A chat, by exactly one of `to` and `chat`. `session_id` when the tenant has several that know it."""
+
+    to: Who | None = None
+    chat: Key | None = None
+    session_id: Name | None = None
+
+
+class ChatMessages(ChatRef, frozen=True, kw_only=True):
+    limit: Limit = 50
+    cursor: str | None = None
+
+
+class ChatAssign(ChatRef, frozen=True, kw_only=True):
+    """NEW or ACTIVE → ACTIVE, with an owner. `by` is the actor."""
+
+    owner_id: Who
+    by: Who | None = None
+
+
+class ChatMove(ChatRef, frozen=True, kw_only=True):
+    by: Who | None = None
+    reason: Note | None = None
+
+
+class ChatInfo(Result, frozen=True, kw_only=True):
+    chat: Chat
+    session_id: str
+    status: KanbanStatus
+    name: str | None = None
+    owner_id: str | None = None
+    last_message_at: Timestamp | None = None
+    unread: int = 0
+    assigned_at: Timestamp | None = None
+    assigned_by: str | None = None
+    completed_at: Timestamp | None = None
+    completed_by: str | None = None
+
+
+class Chats(Result, frozen=True, kw_only=True):
+    chats: list[ChatInfo]
+    cursor: str | None = None
+
+
+class StoredMessage(Message, frozen=True, kw_only=True):
+    """A message of the record, with its last status when it is outbound."""
+
+    session_id: str
+    status: str | None = None
+    edited_at: Timestamp | None = None
+    deleted_at: Timestamp | None = None
+
+
+class Messages(Result, frozen=True, kw_only=True):
+    """Newest first."""
+
+    messages: list[StoredMessage]
+    cursor: str | None = None
+
+
+class ContactCheck(Args, frozen=True, kw_only=True):
+    """Asks WhatsApp, through `session_id` or any session of the tenant's that works."""
+
+    numbers: Annotated[list[Who], Meta(min_length=1, max_length=MAX_CHECK)]
+    session_id: Name | None = None
+
+
+class CheckedNumber(Result, frozen=True, kw_only=True):
+    """`number` as it was asked; `pn` as WhatsApp knows it (Brazil's ninth digit may differ)."""
+
+    number: str
+    exists: bool
+    pn: str | None = None
+    lid: str | None = None
+
+
+class CheckedNumbers(Result, frozen=True, kw_only=True):
+    numbers: list[CheckedNumber]
+
+
+class ContactRef(Args, frozen=True, kw_only=True):
+    to: Who | None = None
+    phone_number: Who | None = None
+    chat: Key | None = None
+    session_id: Name | None = None
+
+
+class ContactList(Page, frozen=True, kw_only=True):
+    session_id: Name | None = None
+
+
+class ContactInfo(Result, frozen=True, kw_only=True):
+    person: Person
+    key: str
+    session_id: str | None = None
+    updated_at: Timestamp | None = None
+
+
+class Contacts(Result, frozen=True, kw_only=True):
+    contacts: list[ContactInfo]
+    cursor: str | None = None
+
+
+class GroupRef(Args, frozen=True, kw_only=True):
+    session_id: Name
+    group: Who
+
+
+class GroupInfo(Result, frozen=True, kw_only=True):
+    chat: Chat
+    group: str
+    subject: str | None = None
+    participants: list[Person] = []
+
+
+class GroupList(Page, frozen=True, kw_only=True):
+    session_id: Name
+
+
+class Groups(Result, frozen=True, kw_only=True):
+    groups: list[GroupInfo]
+    cursor: str | None = None
+
+
+# media.*, data.*, audit.*, deadletter.*, health.*
+
+
+class MediaPut(Args, frozen=True, kw_only=True):
+    """A small file at once; larger ones go through the gateway's upload."""
+
+    data: Annotated[bytes, Meta(min_length=1, max_length=MAX_PUT_BYTES)]
+    mime_type: Annotated[str, Meta(max_length=128)] | None = None
+    filename: Annotated[str, Meta(max_length=240)] | None = None
+
+
+class MediaInfo(Result, frozen=True, kw_only=True):
+    """`size` in bytes and `sha256` in hex, of the plain file."""
+
+    id: str
+    mime_type: str
+    size: int
+    sha256: str
+    filename: str | None = None
+
+
+class MediaGet(Args, frozen=True, kw_only=True):
+    """By `id`, or by the message (then it is fetched from WhatsApp if need be). `offset` and `length` in
+    bytes."""
+
+    id: Key | None = None
+    session_id: Name | None = None
+    message_id: Who | None = None
+    offset: Annotated[int, Meta(ge=0)] = 0
+    length: Annotated[int, Meta(ge=1, le=MAX_PUT_BYTES)] = MAX_PUT_BYTES
+
+
+class MediaPart(MediaInfo, frozen=True, kw_only=True):
+    """The bytes from `offset`; the file ends where `offset` and the part's length reach `size`."""
+
+    offset: int = 0
+    data: bytes = b""
+
+
+class DataExport(Args, frozen=True, kw_only=True):
+    """A person's data (LGPD art. 18), or all of the tenant's without `phone_number`."""
+
+    phone_number: Who | None = None
+    actor: Who | None = None
+
+
+class Export(Result, frozen=True, kw_only=True):
+    """`media_id` is a ZIP of JSON and media for media.get."""
+
+    media_id: str
+    size: int
+    sha256: str
+    counts: dict[str, int] = {}
+
+
+class DataErase(Args, frozen=True, kw_only=True):
+    phone_number: Who
+    reason: Annotated[str, Meta(min_length=1, max_length=1000)]
+    actor: Who
+
+
+class ErasureReceipt(Result, frozen=True, kw_only=True):
+    """What was erased, where, and when; `subject` is a keyed digest of the number, `signature` is over the
+    rest."""
+
+    id: str
+    subject: str
+    erased_at: Timestamp
+    actor: str
+    reason: str
+    counts: dict[str, int]
+    signature: str
+
+
+class AuditList(Page, frozen=True, kw_only=True):
+    action: Who | None = None
+    actor: Who | None = None
+    since: Timestamp | None = None
+    until: Timestamp | None = None
+
+
+class AuditEntry(Result, frozen=True, kw_only=True):
+    id: str
+    at: Timestamp
+    action: str
+    actor: str | None = None
+    session_id: str | None = None
+    details: dict[str, Any] = {}
+
+
+class Audit(Result, frozen=True, kw_only=True):
+    entries: list[AuditEntry]
+    cursor: str | None = None
+
+
+class DeadLetterList(Page, frozen=True, kw_only=True):
+    session_id: Name | None = None
+    kind: Literal["command", "event"] | None = None
+
+
+class DeadLetterInfo(Result, frozen=True, kw_only=True):
+    id: str
+    kind: str
+    session_id: str
+    code: str
+    attempts: int
+    received_at: Timestamp
+    command_id: str | None = None
+
+
+class DeadLetters(Result, frozen=True, kw_only=True):
+    deadletters: list[DeadLetterInfo]
+    cursor: str | None = None
+
+
+class DeadLetterRedrive(Args, frozen=True, kw_only=True):
+    """One, or with `all` every one that the filters leave."""
+
+    id: Who | None = None
+    all: bool = False
+    session_id: Name | None = None
+    kind: Literal["command", "event"] | None = None
+
+
+class Redriven(Result, frozen=True, kw_only=True):
+    count: int
+
+
+class HealthPart(Result, frozen=True, kw_only=True):
+    ok: bool
+    detail: str | None = None
+
+
+class Health(Result, frozen=True, kw_only=True):
+    """`ok` when every part is; `sessions` counts by status."""
+
+    ok: bool
+    version: str
+    parts: dict[str, HealthPart] = {}
+    sessions: dict[str, int] = {}
