@@ -7,9 +7,8 @@ The envelope is the same for all; `event` is the union's tag and tells the Struc
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
-
 from msgspec import Struct
 
 from pywhatsweb.contracts import event_data as d
@@ -37,6 +36,7 @@ __all__ = [
     "headers",
     "may_follow",
     "timestamp",
+    "type_of_header",
 ]
 
 
@@ -227,7 +227,7 @@ def timestamp(milliseconds: int | None = None) -> str:
     return f"{_second(milliseconds // 1000)}.{milliseconds % 1000:03d}Z"
 
 
-def type_of_header(found: dict[str, Any] | None) -> str | None:
+def type_of_header(found: Mapping[str, str] | None) -> str | None:
     """The event's type from its headers, or None: lets a reader skip a body that it does not know."""
     kind = (found or {}).get("ce-type")
-    return kind.removeprefix("pywhatsweb.") if isinstance(kind, str) else None
+    return None if kind is None else kind.removeprefix("pywhatsweb.")
