@@ -1,0 +1,292 @@
+import { proto } from 'baileys/WAProto/index.js';
+import type { WebSocket } from 'ws';
+import { companionJid, companionLid, type Companion } from './companions.ts';
+import { log, logError } from './log.ts';
+import { frameOf, NoiseResponder, PROLOGUE, type Transport } from './noise.ts';
+import { answerQuery } from './queries.ts';
+import type { QueuedStanza } from './queue.ts';
+import type { Sandbox } from './sandbox.ts';
+import { child, children, decodeNode, encodeNode, node, seconds, SERVER_JID, type Node } from './wire.ts';
+
+/** Above this many unsent bytes, delivery waits for the socket instead of filling memory. */
+const HIGH_WATER = 512 * 1024;
+const BATCH = 64;
+let lastId = 0;
+
+/** One client's WebSocket: handshake, login or registration, then stanzas both ways. */
+export class Connection {
+  readonly id = ++lastId;
+  readonly since = Date.now();
+  companion: Companion | undefined;
+  /** What a device that is not linked yet told about itself. */
+  registration: proto.ClientPayload.IDevicePairingRegistrationData | undefined;
+  noiseKey: Buffer | undefined;
+  closed = false;
+  readonly #sandbox: Sandbox;
+  readonly #socket: WebSocket;
+  #handshake: NoiseResponder | undefined;
+  #transport: Transport | undefined;
+  #inbox: Buffer = Buffer.alloc(0);
+  #prologueSeen = false;
+  #helloAnswered = false;
+  #cursor = 0;
+  #delivering = false;
+  /** Set once the client asked for its stanzas; those up to here were queued while it was away. */
+  #offlineUntil: number | undefined;
+  #offlineSent = 0;
+  #offlineDone = false;
+  readonly #inFlight = new Map<string, number>();
+  readonly #retried = new Set<string>();
+  #messages: Promise<void> = Promise.resolve();
+  #nextTag = 1;
+  #lastDelayed = 0;
+
+  constructor(sandbox: Sandbox, socket: WebSocket) {
+    this.#sandbox = sandbox;
+    this.#socket = socket;
+    this.#handshake = new NoiseResponder(sandbox.identity.staticKey, sandbox.identity.certificate);
+    sandbox.connections.add(this);
+    socket.on('message', (data) => this.#guard(() => this.#receive(data as Buffer)));
+    socket.on('close', () => this.#ended());
+    socket.on('error', () => socket.terminate());
+  }
+
+  get account(): string {
+    return this.companion?.number ?? '';
+  }
+
+  tag(): string {
+    return `${this.id}.${this.#nextTag++}`;
+  }
+
+  send(stanza: Node): void {
+    this.#sendEncoded(encodeNode(stanza));
+  }
+
+  notify(type: string, attrs: Record<string, string>, content: Node[]): void {
+    this.send(node('notification', { from: SERVER_JID, type, id: this.tag(), t: seconds(), ...attrs }, content));
+  }
+
+  /** Ends the stream as the server does: the error, then the end of the stream. */
+  streamError(code: string | undefined, reason?: Node): void {
+    this.send(node('stream:error', { code }, reason ? [reason] : undefined));
+    this.end();
+  }
+
+  fail(reason: number): void {
+    this.send(node('failure', { reason: String(reason), location: 'sandbox' }));
+    this.end();
+  }
+
+  end(): void {
+    // Frames held back by a 'slow' fault leave first.
+    setTimeout(() => this.#socket.close(), Math.max(0, this.#lastDelayed - Date.now()));
+  }
+
+  destroy(): void {
+    this.#socket.terminate();
+  }
+
+  freeze(milliseconds: number): void {
+    this.#socket.pause();
+    setTimeout(() => this.#socket.resume(), milliseconds).unref();
+  }
+
+  /** A client's message, receipt or ack settles what was delivered to it. True if it was waiting. */
+  settle(kind: QueuedStanza['kind'], type: string, id: string): boolean {
+    const key = `${kind}/${type}/${id}`;
+    const seq = this.#inFlight.get(key);
+    if (seq === undefined) return false;
+    this.#inFlight.delete(key);
+    return this.#sandbox.queue.remove(seq);
+  }
+
+  /** Baileys follows a retry receipt with a nack of the same id, which must not settle the message sent again. */
+  expectNack(id: string): void {
+    this.#inFlight.delete(`message//${id}`);
+    this.#retried.add(id);
+  }
+
+  takeNack(id: string): boolean {
+    return this.#retried.delete(id);
+  }
+
+  /** The client is ready for its stanzas. */
+  startDelivery(): void {
+    const { companion } = this;
+    if (!companion || this.#offlineUntil !== undefined) return;
+    this.#offlineUntil = this.#sandbox.queue.last();
+    const { messages, receipts } = this.#sandbox.queue.counts(companion);
+    if (messages + receipts > 0) {
+      const preview = { count: String(messages + receipts), message: String(messages), receipt: String(receipts), notification: '0', appdata: '0' };
+      this.send(node('ib', { from: SERVER_JID }, [node('offline_preview', preview)]));
+    }
+    this.deliver();
+  }
+
+  deliver(): void {
+    if (this.#delivering || this.#offlineUntil === undefined || this.closed) return;
+    this.#delivering = true;
+    this.#deliverAll()
+      .catch((error: unknown) => logError('delivery', error))
+      .finally(() => (this.#delivering = false));
+  }
+
+  async #deliverAll(): Promise<void> {
+    const { companion } = this;
+    if (!companion) return;
+    while (!this.closed) {
+      const batch = this.#sandbox.queue.after(companion, this.#cursor, BATCH);
+      if (batch.length === 0) break;
+      for (const queued of batch) this.#deliverOne(companion, queued);
+      while (this.#socket.bufferedAmount > HIGH_WATER && !this.closed) await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    if (this.#offlineDone || this.closed) return;
+    this.#offlineDone = true;
+    this.send(node('ib', { from: SERVER_JID }, [node('offline', { count: String(this.#offlineSent) })]));
+    if (companion.isNew) {
+      companion.isNew = false;
+      this.#sandbox.companions.save(companion);
+    }
+  }
+
+  #deliverOne(companion: Companion, queued: QueuedStanza): void {
+    this.#cursor = queued.seq;
+    this.#inFlight.set(`${queued.kind}/${queued.type}/${queued.id}`, queued.seq);
+    let encoded = queued.stanza;
+    if (!this.#offlineDone && queued.seq <= (this.#offlineUntil ?? 0)) {
+      const stanza = decodeNode(Buffer.from(encoded));
+      stanza.attrs['offline'] = String(this.#offlineSent++);
+      encoded = encodeNode(stanza);
+    }
+    this.#sendEncoded(encoded);
+    if (queued.kind === 'message' && this.#sandbox.faults.take('duplicate_delivery', companion.number)) this.#sendEncoded(encoded);
+  }
+
+  #sendEncoded(encoded: Uint8Array): void {
+    if (this.closed || !this.#transport) return;
+    const frame = this.#transport.encryptFrame(encoded);
+    const slow = this.#sandbox.faults.peek('slow', this.account);
+    const now = Date.now();
+    if (!slow && this.#lastDelayed <= now) {
+      this.#socket.send(frame);
+      return;
+    }
+    // Noise counts frames: a delayed one must not be overtaken.
+    this.#lastDelayed = Math.max(this.#lastDelayed, now + (slow?.delayMs ?? 0));
+    setTimeout(() => this.#socket.send(frame), this.#lastDelayed - now);
+  }
+
+  #receive(data: Buffer): void {
+    this.#inbox = this.#inbox.length === 0 ? data : Buffer.concat([this.#inbox, data]);
+    if (!this.#prologueSeen && !this.#readPrologue()) return;
+    while (this.#inbox.length >= 3) {
+      const length = this.#inbox.readUIntBE(0, 3);
+      if (this.#inbox.length < length + 3) return;
+      const frame = this.#inbox.subarray(3, length + 3);
+      this.#inbox = this.#inbox.subarray(length + 3);
+      if (this.#transport) this.#dispatch(decodeNode(this.#transport.decrypt(frame)));
+      else this.#shakeHands(frame);
+    }
+  }
+
+  /** The prologue, perhaps behind routing information: 'ED', 0, 1, a 3-byte length, that many bytes. */
+  #readPrologue(): boolean {
+    let offset = 0;
+    if (this.#inbox.subarray(0, 2).equals(Buffer.from('ED'))) {
+      if (this.#inbox.length < 7) return false;
+      offset = 7 + this.#inbox.readUIntBE(4, 3);
+    }
+    if (this.#inbox.length < offset + PROLOGUE.length) return false;
+    if (!this.#inbox.subarray(offset, offset + PROLOGUE.length).equals(PROLOGUE)) throw new Error('the connection does not begin as WhatsApp does');
+    this.#inbox = this.#inbox.subarray(offset + PROLOGUE.length);
+    this.#prologueSeen = true;
+    return true;
+  }
+
+  #shakeHands(frame: Buffer): void {
+    const handshake = this.#handshake;
+    if (!handshake) return;
+    if (!this.#helloAnswered) {
+      this.#helloAnswered = true;
+      this.#socket.send(frameOf(handshake.answer(frame)));
+      return;
+    }
+    const { staticKey, payload, transport } = handshake.finish(frame);
+    this.#handshake = undefined;
+    this.#transport = transport;
+    this.noiseKey = staticKey;
+    const client = proto.ClientPayload.decode(payload);
+    if (client.devicePairingData) {
+      this.registration = client.devicePairingData;
+      this.#sandbox.pairing.offer(this);
+    } else {
+      this.#logIn(String(client.username ?? ''), client.device ?? 0);
+    }
+  }
+
+  #logIn(number: string, device: number): void {
+    const { faults, companions, journal } = this.#sandbox;
+    if (faults.take('refuse_connect', number)) return this.destroy();
+    const banned = faults.take('banned', number);
+    if (banned) return this.fail(banned.code);
+    const unavailable = faults.take('unavailable', number);
+    if (unavailable) return this.fail(unavailable.code);
+    const companion = companions.find(number, device);
+    if (!companion || !this.noiseKey?.equals(companion.noiseKey)) return this.fail(401);
+    this.companion = companion;
+    const previous = this.#sandbox.goOnline(companion, this);
+    previous?.streamError(undefined, node('conflict', { type: 'replaced' }));
+    journal.append({ kind: 'login', account: number, device });
+    this.send(node('success', {
+      t: seconds(), props: '1', companion_enc_static: '', abprops: '1', group_abprops: '1', location: 'sandbox', lid: companionLid(companion),
+    }));
+  }
+
+  #dispatch(stanza: Node): void {
+    const { companion } = this;
+    const { relay, pairing } = this.#sandbox;
+    if (stanza.tag === 'iq') {
+      if (stanza.attrs['type'] === 'result' || stanza.attrs['type'] === 'error') pairing.answered(this, stanza);
+      else answerQuery(this.#sandbox, this, stanza);
+    } else if (!companion) {
+      this.#sandbox.countUnhandled(`${stanza.tag} before login`);
+    } else if (stanza.tag === 'message') {
+      const position = this.#sandbox.journal.position(companion.number);
+      // One after the other: Signal's order within a chat is the order on the wire.
+      this.#messages = this.#messages.then(() => relay.message(this, companion, stanza, position)).catch((error: unknown) => logError('message', error));
+    } else if (stanza.tag === 'receipt') {
+      this.#guard(() => relay.receipt(this, companion, stanza));
+    } else if (stanza.tag === 'ack') {
+      relay.ack(this, companion, stanza);
+    } else if (stanza.tag === 'presence' || stanza.tag === 'chatstate') {
+      relay.presence(companion, stanza);
+    } else if (stanza.tag === 'call' || stanza.tag === 'notification') {
+      this.send(node('ack', { class: stanza.tag, id: stanza.attrs['id'], from: stanza.attrs['to'] ?? SERVER_JID }));
+    } else if (stanza.tag !== 'ib' || !(child(stanza, 'unified_session') ?? child(stanza, 'offline_batch'))) {
+      this.#sandbox.countUnhandled(`${stanza.tag} ${children(stanza)[0]?.tag ?? ''}`.trim());
+    }
+  }
+
+  /** A client that breaks the protocol loses its connection, nobody else's. */
+  #guard(work: () => void | Promise<void>): void {
+    try {
+      void Promise.resolve(work()).catch((error: unknown) => logError('connection', error));
+    } catch (error) {
+      logError('connection', error);
+      this.destroy();
+    }
+  }
+
+  #ended(): void {
+    if (this.closed) return;
+    this.closed = true;
+    this.#sandbox.connections.delete(this);
+    this.#sandbox.pairing.withdraw(this);
+    if (this.companion) {
+      this.#sandbox.goOffline(this.companion, this);
+      this.#sandbox.journal.append({ kind: 'logout', account: this.companion.number, device: this.companion.device });
+      log('disconnected', { connection: this.id, device: companionJid(this.companion).replace(/^\d+/, '…') });
+    }
+  }
+}

@@ -1,0 +1,159 @@
+import { EventEmitter } from 'node:events';
+import { proto } from 'baileys/WAProto/index.js';
+import type { Store } from './store.ts';
+
+export type EntryKind =
+  | 'message' | 'repeat' | 'receipt' | 'inbound' | 'inbound_acked' | 'retry_request' | 'decrypt_failed' | 'own_copy'
+  | 'gateway_receipt' | 'gateway_retry' | 'login' | 'logout' | 'pair' | 'unlink' | 'nack' | 'fault' | 'presence';
+
+export interface Entry {
+  kind: EntryKind;
+  account?: string;
+  contact?: string;
+  device?: number;
+  id?: string;
+  type?: string;
+  text?: string;
+  /** Position in which the server received the stanza, counted per account. */
+  position?: number;
+  /** An encoded Message. */
+  content?: Uint8Array;
+  detail?: Record<string, unknown>;
+}
+
+interface EntryRow {
+  seq: number; at: number; kind: EntryKind; account: string; contact: string; device: number; id: string; type: string;
+  text: string; position: number | null; content: Uint8Array | null; detail: string | null;
+}
+
+export interface JournalFilter {
+  after?: number; limit?: number; contact?: string; account?: string; id?: string; kind?: string; content?: boolean;
+}
+
+/** What happened, in order: rows appended with the change that they tell of. */
+export class Journal {
+  /** Emits 'entry' with the row's number once it is written (not yet committed). */
+  readonly events = new EventEmitter();
+  readonly #store: Store;
+  readonly #positions = new Map<string, number>();
+  readonly #lastNumbers = new Map<string, number>();
+  #last: number;
+
+  constructor(store: Store) {
+    this.#store = store;
+    this.#last = store.get<{ n: number | null }>('SELECT max(seq) AS n FROM journal')?.n ?? 0;
+    for (const row of store.all<{ account: string; n: number | null }>('SELECT account, max(position) AS n FROM journal GROUP BY account')) {
+      this.#positions.set(row.account, row.n ?? 0);
+    }
+  }
+
+  get last(): number {
+    return this.#last;
+  }
+
+  /** The next position among the message stanzas that the server got from an account. */
+  position(account: string): number {
+    const next = (this.#positions.get(account) ?? 0) + 1;
+    this.#positions.set(account, next);
+    return next;
+  }
+
+  append(entry: Entry): number {
+    const { id } = this.#store.run(
+      `INSERT INTO journal (at, kind, account, contact, device, id, type, text, position, content, detail)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      Date.now(), entry.kind, entry.account ?? '', entry.contact ?? '', entry.device ?? 0, entry.id ?? '', entry.type ?? '',
+      entry.text ?? '', entry.position ?? null, entry.content ?? null, entry.detail ? JSON.stringify(entry.detail) : null,
+    );
+    this.#last = id;
+    if (this.events.listenerCount('entry') > 0) this.events.emit('entry', id);
+    return id;
+  }
+
+  annotate(seq: number, detail: Record<string, unknown>): void {
+    this.#store.run('UPDATE journal SET detail = ? WHERE seq = ?', JSON.stringify(detail), seq);
+    this.events.emit('entry', seq);
+  }
+
+  /** Marks a message id as shown to a contact; false if it was before. */
+  show(account: string, contact: string, id: string): boolean {
+    return this.#store.run('INSERT OR IGNORE INTO shown VALUES (?, ?, ?)', account, contact, id).changes === 1;
+  }
+
+  /**
+   * True when a text such as "order 7" comes after "order 9" in the same chat: a test that numbers its texts sees
+   * from it that they were reordered. Known since the sandbox started only.
+   */
+  outOfOrder(account: string, contact: string, text: string): boolean {
+    const match = /^(.*?)(\d{1,15})$/s.exec(text);
+    if (!match) return false;
+    const chat = `${account}/${contact}/${match[1]?.slice(0, 40)}`;
+    const [number, highest] = [Number(match[2]), this.#lastNumbers.get(chat) ?? -1];
+    if (number < highest) return true;
+    if (this.#lastNumbers.size > 100_000) this.#lastNumbers.clear();
+    this.#lastNumbers.set(chat, number);
+    return false;
+  }
+
+  find(filter: { kind: EntryKind; account: string; contact: string; id: string }): Buffer | undefined {
+    const row = this.#store.get<{ content: Uint8Array | null }>(
+      'SELECT content FROM journal WHERE id = ? AND kind = ? AND account = ? AND contact = ? ORDER BY seq DESC LIMIT 1',
+      filter.id, filter.kind, filter.account, filter.contact);
+    return row?.content ? Buffer.from(row.content) : undefined;
+  }
+
+  read(filter: JournalFilter): { entries: Record<string, unknown>[]; last: number } {
+    const conditions = ['seq > ?'];
+    const values: (string | number)[] = [filter.after ?? 0];
+    for (const column of ['contact', 'account', 'id', 'kind'] as const) {
+      const value = filter[column];
+      if (value === undefined) continue;
+      conditions.push(`${column} = ?`);
+      values.push(value);
+    }
+    const limit = Math.min(filter.limit ?? 1000, 10_000);
+    const rows = this.#store.all<EntryRow>(`SELECT * FROM journal WHERE ${conditions.join(' AND ')} ORDER BY seq LIMIT ?`, ...values, limit);
+    return { entries: rows.map((row) => present(row, filter.content !== false)), last: this.#last };
+  }
+
+  entry(seq: number): Record<string, unknown> | undefined {
+    const row = this.#store.get<EntryRow>('SELECT * FROM journal WHERE seq = ?', seq);
+    return row && present(row, true);
+  }
+
+  summary(): Record<string, Record<string, number>> {
+    const byAccount: Record<string, Record<string, number>> = {};
+    const rows = this.#store.all<{ account: string; kind: string; n: number; ids: number; odd: number }>(
+      `SELECT account, kind, count(*) AS n, count(DISTINCT contact || '/' || id) AS ids,
+       sum(coalesce(json_extract(detail, '$.out_of_order'), 0)) AS odd FROM journal WHERE account <> '' GROUP BY account, kind`);
+    for (const row of rows) {
+      const summary = (byAccount[row.account] ??= {
+        messages: 0, distinct_ids: 0, repeats: 0, decrypt_failed: 0, out_of_order: 0, nacks: 0, inbound_queued: 0, inbound_acked: 0,
+        inbound_pending: 0, receipts: 0,
+      });
+      if (row.kind === 'message') Object.assign(summary, { messages: row.n, distinct_ids: row.ids, out_of_order: row.odd });
+      else if (row.kind === 'repeat') summary['repeats'] = row.n;
+      else if (row.kind === 'decrypt_failed') summary['decrypt_failed'] = row.n;
+      else if (row.kind === 'nack') summary['nacks'] = row.n;
+      else if (row.kind === 'inbound') summary['inbound_queued'] = row.ids;
+      else if (row.kind === 'inbound_acked') summary['inbound_acked'] = row.ids;
+      else if (row.kind === 'receipt') summary['receipts'] = row.n;
+    }
+    for (const row of this.#store.all<{ number: string; n: number }>(
+      "SELECT number, count(*) AS n FROM queue WHERE kind = 'message' GROUP BY number")) {
+      const summary = byAccount[row.number];
+      if (summary) summary['inbound_pending'] = row.n;
+    }
+    return byAccount;
+  }
+}
+
+function present(row: EntryRow, withContent: boolean): Record<string, unknown> {
+  return {
+    seq: row.seq, at: new Date(row.at).toISOString(), kind: row.kind, contact: row.contact, account: row.account, device: row.device,
+    id: row.id, type: row.type, text: row.text,
+    ...(row.position === null ? {} : { order: row.position }),
+    ...(row.content && withContent ? { content: proto.Message.decode(row.content).toJSON() } : {}),
+    ...(row.detail ? (JSON.parse(row.detail) as Record<string, unknown>) : {}),
+  };
+}

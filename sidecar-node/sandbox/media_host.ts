@@ -1,0 +1,169 @@
+import { createCipheriv, createDecipheriv, createHash, createHmac, randomBytes } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { mkdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
+import { createServer, type Server } from 'node:https';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { hkdf } from './curve.ts';
+import type { MediaContent, MediaKind } from './content.ts';
+import { logError } from './log.ts';
+import { Refusal } from './refusal.ts';
+import type { Sandbox } from './sandbox.ts';
+import { tlsIdentity } from './tls_certificate.ts';
+
+const MAC_LENGTH = 10;
+const MAX_UPLOAD = 256 * 1024 * 1024;
+const BLOB_NAME = /^[A-Za-z0-9_-]{43}=?$/;
+const INFO: Record<MediaKind, string> = {
+  image: 'WhatsApp Image Keys', video: 'WhatsApp Video Keys', audio: 'WhatsApp Audio Keys', document: 'WhatsApp Document Keys',
+  sticker: 'WhatsApp Image Keys',
+};
+const PATHS: Record<MediaKind, string> = {
+  image: '/mms/image', video: '/mms/video', audio: '/mms/audio', document: '/mms/document', sticker: '/mms/image',
+};
+
+export interface OpenedFile {
+  readonly sha256: string;
+  readonly size: number;
+}
+
+export interface SealedFile {
+  readonly url: string;
+  readonly directPath: string;
+  readonly mediaKey: Buffer;
+  readonly fileSha256: Buffer;
+  readonly fileEncSha256: Buffer;
+  readonly fileLength: number;
+}
+
+/** The host that encrypted media is uploaded to and downloaded from, over TLS with a CA of the sandbox's own. */
+export class MediaHost {
+  readonly #sandbox: Sandbox;
+  #server: Server | undefined;
+  #port = 0;
+
+  constructor(sandbox: Sandbox) {
+    this.#sandbox = sandbox;
+  }
+
+  /** Host and port, as `media_conn` names it. */
+  get host(): string {
+    return `127.0.0.1:${this.#port}`;
+  }
+
+  get caPath(): string {
+    return join(this.#sandbox.options.dataDir, 'media_ca.pem');
+  }
+
+  get #folder(): string {
+    return join(this.#sandbox.options.dataDir, 'media');
+  }
+
+  async start(): Promise<void> {
+    await mkdir(this.#folder, { recursive: true, mode: 0o700 });
+    const { key, certificate, ca } = tlsIdentity(this.#sandbox.store);
+    await writeFile(this.caPath, ca);
+    this.#server = createServer({ key, cert: certificate }, (request, response) => {
+      this.#answer(request, response).catch((error: unknown) => {
+        logError('media', error);
+        if (!response.headersSent) response.writeHead(500);
+        response.end();
+      });
+    });
+    const server = this.#server;
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(this.#sandbox.options.mediaPort, '127.0.0.1', resolve);
+    });
+    this.#port = (server.address() as AddressInfo).port;
+  }
+
+  stop(): void {
+    this.#server?.close();
+    this.#server?.closeAllConnections();
+  }
+
+  /** Downloads and decrypts a file as a phone does, and says what it is. */
+  async open(media: MediaContent): Promise<OpenedFile> {
+    const name = new URL(media.directPath, 'https://media').pathname.split('/').pop() ?? '';
+    if (!BLOB_NAME.test(name)) throw new Error('the media path names no file of this host');
+    const blob = await readFile(join(this.#folder, name));
+    const { iv, cipherKey, macKey } = mediaKeys(Buffer.from(media.mediaKey), media.kind);
+    const body = blob.subarray(0, blob.length - MAC_LENGTH);
+    const mac = createHmac('sha256', macKey).update(iv).update(body).digest().subarray(0, MAC_LENGTH);
+    if (!mac.equals(blob.subarray(blob.length - MAC_LENGTH))) throw new Error('the media file is not authentic');
+    const decipher = createDecipheriv('aes-256-cbc', cipherKey, iv);
+    const plain = Buffer.concat([decipher.update(body), decipher.final()]);
+    return { sha256: createHash('sha256').update(plain).digest('hex'), size: plain.length };
+  }
+
+  /** Encrypts and stores a file that a contact sends. */
+  async seal(plain: Buffer, kind: MediaKind): Promise<SealedFile> {
+    const mediaKey = randomBytes(32);
+    const { iv, cipherKey, macKey } = mediaKeys(mediaKey, kind);
+    const cipher = createCipheriv('aes-256-cbc', cipherKey, iv);
+    const body = Buffer.concat([cipher.update(plain), cipher.final()]);
+    const blob = Buffer.concat([body, createHmac('sha256', macKey).update(iv).update(body).digest().subarray(0, MAC_LENGTH)]);
+    const fileEncSha256 = createHash('sha256').update(blob).digest();
+    const name = fileEncSha256.toString('base64url');
+    await this.#keep(name, blob);
+    const directPath = `${PATHS[kind]}/${name}`;
+    return {
+      url: `https://${this.host}${directPath}`, directPath, mediaKey, fileEncSha256, fileLength: plain.length,
+      fileSha256: createHash('sha256').update(plain).digest(),
+    };
+  }
+
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const url = new URL(request.url ?? '/', 'https://media');
+    const name = decodeURIComponent(url.pathname.split('/').pop() ?? '').replace(/=+$/, '');
+    if (!url.pathname.startsWith('/mms/') || !BLOB_NAME.test(name)) return void response.writeHead(404).end();
+    if (request.method === 'POST' || request.method === 'PUT') return await this.#upload(request, response, url.pathname, name);
+    await this.#download(request, response, name);
+  }
+
+  async #upload(request: IncomingMessage, response: ServerResponse, path: string, name: string): Promise<void> {
+    const chunks: Buffer[] = [];
+    let size = 0;
+    for await (const chunk of request as AsyncIterable<Buffer>) {
+      size += chunk.length;
+      if (size > MAX_UPLOAD) return void response.writeHead(413).end();
+      chunks.push(chunk);
+    }
+    const blob = Buffer.concat(chunks);
+    if (createHash('sha256').update(blob).digest('base64url') !== name) return void response.writeHead(400).end();
+    await this.#keep(name, blob);
+    const directPath = `${path.slice(0, path.lastIndexOf('/'))}/${name}`;
+    response.writeHead(200, { 'content-type': 'application/json' });
+    response.end(JSON.stringify({ url: `https://${this.host}${directPath}`, direct_path: directPath }));
+  }
+
+  async #download(request: IncomingMessage, response: ServerResponse, name: string): Promise<void> {
+    const path = join(this.#folder, name);
+    const size = (await stat(path).catch(() => undefined))?.size;
+    if (size === undefined) return void response.writeHead(404).end();
+    const range = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '');
+    const start = range ? Number(range[1]) : 0;
+    const end = range?.[2] ? Math.min(Number(range[2]), size - 1) : size - 1;
+    if (start > end) return void response.writeHead(416).end();
+    response.writeHead(range ? 206 : 200, {
+      'content-type': 'application/octet-stream', 'content-length': end - start + 1,
+      ...(range ? { 'content-range': `bytes ${start}-${end}/${size}` } : {}),
+    });
+    createReadStream(path, { start, end }).pipe(response);
+  }
+
+  async #keep(name: string, blob: Buffer): Promise<void> {
+    const path = join(this.#folder, name.replace(/=+$/, ''));
+    const temporary = `${path}.${randomBytes(4).toString('hex')}`;
+    await writeFile(temporary, blob, { mode: 0o600 });
+    await rename(temporary, path);
+  }
+}
+
+function mediaKeys(mediaKey: Buffer, kind: MediaKind): { iv: Buffer; cipherKey: Buffer; macKey: Buffer } {
+  if (mediaKey.length !== 32) throw new Refusal('A media key has 32 bytes.');
+  const keys = hkdf(mediaKey, 112, INFO[kind]);
+  return { iv: keys.subarray(0, 16), cipherKey: keys.subarray(16, 48), macKey: keys.subarray(48, 80) };
+}

@@ -1,0 +1,217 @@
+import { proto } from 'baileys/WAProto/index.js';
+import type { Companion } from './companions.ts';
+import { describe, pad, phoneMessageId, stanzaType, unpad, type Described } from './content.ts';
+import { Duties, type Duty } from './duties.ts';
+import { logError } from './log.ts';
+import { addressesOf, type Person } from './people.ts';
+import { ciphertextOf, retryKeys } from './relay.ts';
+import type { Sandbox } from './sandbox.ts';
+import type { Ciphertext } from './signal.ts';
+import { verifySignature, typed } from './curve.ts';
+import { bigEndian, child, node, parseJid, pnJid, lidJid, seconds, type Node } from './wire.ts';
+
+export interface Arrival {
+  readonly stanza: Node;
+  readonly ciphertext: Node;
+  readonly position: number;
+}
+
+/** Attempts remembered per message, so that a second retry receipt carries keys, as a phone's does. */
+const RETRIES_KEPT = 10_000;
+const MAX_RETRIES = 5;
+
+/** The primary phones of everybody: they decrypt, show, send receipts, reply, and send of their own. */
+export class Phones {
+  readonly #sandbox: Sandbox;
+  readonly #duties: Duties;
+  readonly #retries = new Map<string, number>();
+
+  constructor(sandbox: Sandbox) {
+    this.#sandbox = sandbox;
+    this.#duties = new Duties(sandbox.store, (duty) => this.#perform(duty));
+  }
+
+  start(): void {
+    this.#duties.resume();
+  }
+
+  stop(): void {
+    this.#duties.stop();
+  }
+
+  /** A message arrives at a contact's phone. */
+  async receive(phone: Person, from: Companion, { stanza, ciphertext, position }: Arrival): Promise<void> {
+    const { journal, people } = this.#sandbox;
+    const id = stanza.attrs['id'] ?? '';
+    const about = { account: from.number, contact: phone.number, device: from.device, id, position };
+    const behaviour = people.behaviourOf(phone);
+    if (behaviour.retry_first && !this.#retries.has(`${phone.number}/first`)) {
+      this.#retries.set(`${phone.number}/first`, 1);
+      return this.#askAgain(phone, from, stanza, about);
+    }
+    let plaintext: Buffer;
+    let message: proto.Message;
+    try {
+      plaintext = unpad(await this.#sandbox.signal.decrypt(phone, from, ciphertextOf(ciphertext)));
+      message = proto.Message.decode(plaintext);
+    } catch (error) {
+      journal.append({ kind: 'decrypt_failed', ...about, text: error instanceof Error ? error.message : '' });
+      return this.#askAgain(phone, from, stanza, about);
+    }
+    const described = describe(message);
+    const shown = journal.show(from.number, phone.number, id);
+    const disorder = shown && described.type === 'text' && journal.outOfOrder(from.number, phone.number, described.text);
+    const seq = journal.append({
+      kind: shown ? 'message' : 'repeat', ...about, type: described.type, text: described.text, content: plaintext,
+      ...(disorder ? { detail: { out_of_order: 1 } } : {}),
+    });
+    if (described.media && shown) this.#openMedia(seq, described);
+    this.#plan(phone, from, stanza, described, shown);
+  }
+
+  /** The copy of a sent message that goes to the account's own phone. */
+  async ownCopy(phone: Person, from: Companion, id: string, ciphertext: Node): Promise<void> {
+    if (!this.#sandbox.options.openOwnCopies) return;
+    try {
+      await this.#sandbox.signal.decrypt(phone, from, ciphertextOf(ciphertext));
+    } catch (error) {
+      const text = error instanceof Error ? error.message : '';
+      this.#sandbox.journal.append({ kind: 'own_copy', account: from.number, device: from.device, id, type: 'decrypt_failed', text });
+    }
+  }
+
+  /** A contact sends a message to an account: it is queued for each linked device. Durable once `committed()`. */
+  async send(phone: Person, account: string, message: proto.IMessage, id = phoneMessageId()): Promise<string> {
+    const content = proto.Message.encode(message).finish();
+    const { type, text } = describe(message);
+    this.#sandbox.journal.append({ kind: 'inbound', account, contact: phone.number, id, type, text, content });
+    for (const companion of this.#sandbox.companions.of(account)) await this.#post(phone, companion, message, id, {});
+    return id;
+  }
+
+  /** A linked device could not decrypt: the same message again, in a fresh session. */
+  async sendAgain(phone: Person, to: Companion, id: string, receipt: Node): Promise<void> {
+    const count = Number(child(receipt, 'retry')?.attrs['count'] ?? 1);
+    const content = this.#sandbox.journal.find({ kind: 'inbound', account: to.number, contact: phone.number, id });
+    if (!content || count > MAX_RETRIES) return;
+    this.#sandbox.queue.removeMessage(to, id);
+    const keys = retryKeys(receipt);
+    await this.#post(phone, to, proto.Message.decode(content), id, { retry: count, ...(keys ? { keys } : {}) });
+  }
+
+  /** A contact's behaviour changed: what it held back may go now. */
+  behaviourChanged(phone: Person): void {
+    if (this.#sandbox.people.behaviourOf(phone).deliver) this.#duties.release(phone.number);
+  }
+
+  async #post(
+    phone: Person, companion: Companion, message: proto.IMessage, id: string,
+    { retry, keys }: { retry?: number; keys?: NonNullable<ReturnType<typeof retryKeys>> },
+  ): Promise<void> {
+    const { signal, queue, faults, people } = this.#sandbox;
+    const plaintext = pad(proto.Message.encode(message).finish());
+    const bundle = () => {
+      const found = keys ?? this.#sandbox.bundleOf(companion);
+      if (!verifySignature(found.identityKey, typed(found.signedPreKey.publicKey), found.signedPreKey.signature)) {
+        throw new Error('the bundle of a linked device is not signed by its identity');
+      }
+      return found;
+    };
+    let encrypted = await signal.encrypt(phone, companion, plaintext, bundle, retry !== undefined);
+    if (retry === undefined && (faults.take('bad_mac', companion.number, phone.number) ?? faults.take('undecryptable', companion.number, phone.number))) {
+      encrypted = spoil(encrypted);
+    }
+    const { addressing } = people.behaviourOf(phone);
+    const { jid, other } = addressesOf(phone, addressing);
+    const { type, mediaType } = stanzaType(message);
+    const enc = node('enc', { v: '2', type: encrypted.type, mediatype: mediaType, count: retry?.toString() }, encrypted.body);
+    const attrs = {
+      from: jid, id, type, t: seconds(), notify: phone.name, addressing_mode: addressing,
+      ...(addressing === 'lid' ? { sender_pn: other } : { sender_lid: other }),
+    };
+    queue.add(companion, 'message', id, node('message', attrs, [enc]));
+    this.#sandbox.wake(companion);
+  }
+
+  /** Receipts and reply for a message that arrived, at once or later. A repeat is delivered again, not answered again. */
+  #plan(phone: Person, from: Companion, stanza: Node, described: Described, shown: boolean): void {
+    const behaviour = this.#sandbox.people.behaviourOf(phone);
+    const chat = pnOrLid(stanza.attrs['to'] ?? '', phone);
+    const base = { contact: phone.number, account: from.number, device: from.device, chat, id: stanza.attrs['id'] ?? '' };
+    const late = this.#sandbox.faults.peek('late_receipts', from.number, phone.number)?.delayMs ?? 0;
+    const delivered = behaviour.deliver ? behaviour.deliver_delay_ms + late : null;
+    const after = (delay: number): number | null => (delivered === null ? null : delivered + delay);
+    if (isService(described.type)) return this.#duties.plan({ ...base, kind: 'delivered' }, delivered);
+    this.#duties.plan({ ...base, kind: 'delivered' }, delivered);
+    if (!behaviour.read) return;
+    this.#duties.plan({ ...base, kind: 'read' }, after(behaviour.read_delay_ms));
+    if (behaviour.play && (described.type === 'voice' || described.type === 'audio')) this.#duties.plan({ ...base, kind: 'played' }, after(behaviour.read_delay_ms));
+    if (behaviour.reply === null || !shown || described.type === 'reaction') return;
+    const text = behaviour.reply === 'echo' ? described.text : behaviour.reply;
+    this.#duties.plan({ ...base, kind: 'reply', text }, after(behaviour.read_delay_ms + behaviour.reply_delay_ms));
+  }
+
+  async #perform(duty: Duty): Promise<void> {
+    const phone = this.#sandbox.people.ensure(duty.contact);
+    if (duty.kind === 'reply') {
+      await this.send(phone, duty.account, { conversation: duty.text ?? '' });
+      return;
+    }
+    const companion = this.#sandbox.companions.find(duty.account, duty.device);
+    if (!companion) return;
+    const type = duty.kind === 'delivered' ? undefined : duty.kind;
+    this.#sandbox.queue.add(companion, 'receipt', duty.id, node('receipt', { from: duty.chat, id: duty.id, type, t: seconds() }));
+    this.#sandbox.journal.append({
+      kind: 'receipt', account: duty.account, contact: duty.contact, device: duty.device, id: duty.id, type: duty.kind,
+    });
+    this.#sandbox.wake(companion);
+  }
+
+  #askAgain(phone: Person, from: Companion, stanza: Node, about: { account: string; contact: string; device: number; id: string }): void {
+    const key = `${phone.number}/${from.number}/${about.id}`;
+    const count = (this.#retries.get(key) ?? 0) + 1;
+    if (count > MAX_RETRIES) return;
+    if (this.#retries.size > RETRIES_KEPT) this.#retries.delete(this.#retries.keys().next().value as string);
+    this.#retries.set(key, count);
+    const keys = this.#sandbox.people.keysOf(phone);
+    const content = [
+      node('retry', { count: String(count), id: about.id, t: seconds(), v: '1' }),
+      node('registration', {}, bigEndian(keys.registrationId, 4)),
+    ];
+    if (count > 1) {
+      const [, type, identity, key, skey] = this.#sandbox.phoneBundle(phone);
+      content.push(node('keys', {}, [type, identity, key, skey].filter((part) => part !== undefined)));
+    }
+    const attrs = { from: pnOrLid(stanza.attrs['to'] ?? '', phone), id: about.id, type: 'retry', t: seconds() };
+    this.#sandbox.queue.add(from, 'receipt', about.id, node('receipt', attrs, content));
+    this.#sandbox.journal.append({ kind: 'retry_request', ...about, type: String(count) });
+    this.#sandbox.wake(from);
+  }
+
+  #openMedia(seq: number, { media }: Described): void {
+    if (!media) return;
+    this.#sandbox.media.open(media).then(
+      (file) => this.#sandbox.journal.annotate(seq, { media: { ...file, mime_type: media.mimeType } }),
+      (error: unknown) => {
+        logError('media', error);
+        this.#sandbox.journal.annotate(seq, { media: { error: error instanceof Error ? error.message : 'failed' } });
+      },
+    );
+  }
+}
+
+/** The chat as the sender addressed it, so that receipts come from the identity that it knows. */
+function pnOrLid(to: string, phone: Person): string {
+  return parseJid(to)?.server === 'lid' ? lidJid(phone.lid) : pnJid(phone.number);
+}
+
+/** Messages that a phone acts on without showing anything: they are delivered but never read. */
+const isService = (type: string): boolean => type === 'protocol' || type === 'empty';
+
+/** Breaks the message's authentication code. */
+function spoil({ type, body }: Ciphertext): Ciphertext {
+  const spoilt = Buffer.from(body);
+  const last = spoilt.length - 1;
+  spoilt[last] = (spoilt[last] ?? 0) ^ 0xff;
+  return { type, body: spoilt };
+}

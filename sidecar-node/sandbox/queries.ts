@@ -1,0 +1,183 @@
+import { randomBytes } from 'node:crypto';
+import { companionJid, type Companion } from './companions.ts';
+import type { Connection } from './connection.ts';
+import { logError } from './log.ts';
+import type { Person } from './people.ts';
+import type { Sandbox } from './sandbox.ts';
+import { verifySignature, typed } from './curve.ts';
+import { answerUsync } from './usync.ts';
+import { bigEndian, bytesOf, child, children, node, parseJid, SERVER_JID, seconds, unsigned, type Node } from './wire.ts';
+
+type Answer = Node[] | QueryError;
+type Query = { sandbox: Sandbox; connection: Connection; companion: Companion; stanza: Node; first: Node | undefined };
+
+/** An iq of type error, by its XMPP name and code. */
+class QueryError extends Error {
+  readonly code: string;
+
+  constructor(text: string, code: number) {
+    super(text);
+    this.code = String(code);
+  }
+}
+
+const DIRTY_PROPS_TTL = '86400';
+const MEDIA_CONN_TTL = '300';
+const PRIVACY = { readreceipts: 'all', profile: 'all', status: 'all', online: 'all', last: 'all', groupadd: 'all', calladd: 'all', messages: 'all' };
+
+/** Queries of linked devices, by `xmlns`, or `xmlns/child` where several share one. */
+const QUERIES: Record<string, (query: Query) => Answer> = {
+  'w:p': () => [],
+  'encrypt/count': ({ sandbox, companion }) => [node('count', { value: String(sandbox.companions.preKeyCount(companion)) })],
+  'encrypt/digest': digest,
+  'encrypt/key': keyBundles,
+  'encrypt/rotate': rotate,
+  encrypt: uploadPreKeys,
+  passive: ({ connection, first }) => {
+    if (first?.tag === 'active') setImmediate(() => connection.startDelivery());
+    return [];
+  },
+  usync: ({ sandbox, first }) => answerUsync(sandbox, first),
+  abt: () => [node('props', { protocol: '1', ab_key: 'sandbox', hash: 'sandbox', refresh: DIRTY_PROPS_TTL, refresh_id: '0' }, [])],
+  blocklist: () => [node('list', { dhash: 'sandbox' }, [])],
+  'privacy/privacy': () => [node('privacy', {}, Object.entries(PRIVACY).map(([name, value]) => node('category', { name, value })))],
+  'privacy/tokens': () => [],
+  'w:m': ({ sandbox }) => [
+    node('media_conn', { auth: randomBytes(24).toString('base64url'), ttl: MEDIA_CONN_TTL, auth_ttl: MEDIA_CONN_TTL, max_buckets: '12' }, [
+      node('host', { hostname: sandbox.media.host, maxContentLengthBytes: String(2 ** 31) }),
+    ]),
+  ],
+  'w:sync:app:state': ({ first }) => [
+    node('sync', {}, children(first).map(({ attrs }) => node('collection', { name: attrs['name'], version: attrs['version'] ?? '0', type: 'result' }))),
+  ],
+  'urn:xmpp:whatsapp:dirty': () => [],
+  'w:profile:picture': ({ stanza }) => (stanza.attrs['type'] === 'set' ? [] : new QueryError('item-not-found', 404)),
+  status: () => [],
+  'md/remove-companion-device': removeCompanion,
+  'w:g2': () => [],
+  'w:stats': () => [],
+  'w:mex': mex,
+  'w:biz': () => [],
+  disappearing_mode: () => [],
+  bot: () => [node('bot', { v: '2' }, [])],
+  'urn:xmpp:ping': () => [],
+};
+
+/** Answers an iq of type get or set. One that nobody handles gets an empty result and is counted. */
+export function answerQuery(sandbox: Sandbox, connection: Connection, stanza: Node): void {
+  const xmlns = stanza.attrs['xmlns'] ?? '';
+  const first = children(stanza)[0];
+  if (xmlns === 'md' && first?.tag === 'link_code_companion_reg') {
+    if (first.attrs['stage'] === 'companion_finish') sandbox.pairing.companionFinish(connection, stanza, first);
+    else sandbox.pairing.companionHello(connection, stanza, first);
+    return;
+  }
+  const respond = (answer: Answer): void => {
+    if (answer instanceof QueryError) {
+      const error = node('error', { code: answer.code, text: answer.message });
+      connection.send(node('iq', { from: SERVER_JID, type: 'error', id: stanza.attrs['id'] }, [error]));
+    } else {
+      connection.send(node('iq', { from: SERVER_JID, type: 'result', id: stanza.attrs['id'] }, answer.length > 0 ? answer : undefined));
+    }
+  };
+  const { companion } = connection;
+  if (!companion) return respond([]);
+  const handler = QUERIES[`${xmlns}/${first?.tag}`] ?? QUERIES[xmlns];
+  if (!handler) {
+    sandbox.countUnhandled(`iq ${stanza.attrs['type']} ${xmlns} ${first?.tag ?? ''}`.trim());
+    return respond([]);
+  }
+  try {
+    respond(handler({ sandbox, connection, companion, stanza, first }));
+  } catch (error) {
+    logError(`query ${xmlns}`, error);
+    respond(new QueryError('bad-request', 400));
+  }
+}
+
+function signedPreKeyOf(identityKey: Buffer, skey: Node | undefined): Companion['signedPreKey'] {
+  const id = unsigned(bytesOf(child(skey, 'id')));
+  const publicKey = bytesOf(child(skey, 'value'));
+  const signature = bytesOf(child(skey, 'signature'));
+  if (id === undefined || !publicKey || !signature || !verifySignature(identityKey, typed(publicKey), signature)) {
+    throw new Error('the signed prekey is malformed');
+  }
+  return { id, publicKey: Buffer.from(publicKey), signature: Buffer.from(signature) };
+}
+
+function uploadPreKeys({ sandbox, companion, stanza }: Query): Answer {
+  const identity = bytesOf(child(stanza, 'identity'));
+  if (!identity?.equals(companion.identityKey)) return new QueryError('not-acceptable', 406);
+  const skey = signedPreKeyOf(companion.identityKey, child(stanza, 'skey'));
+  const keys = children(child(stanza, 'list')).map((key) => {
+    const [id, publicKey] = [unsigned(bytesOf(child(key, 'id'))), bytesOf(child(key, 'value'))];
+    if (id === undefined || publicKey?.length !== 32) throw new Error('a prekey is malformed');
+    return { id, publicKey };
+  });
+  companion.signedPreKey = skey;
+  sandbox.companions.save(companion);
+  sandbox.companions.addPreKeys(companion, keys);
+  return [];
+}
+
+function rotate({ sandbox, companion, first }: Query): Answer {
+  companion.signedPreKey = signedPreKeyOf(companion.identityKey, child(first, 'skey'));
+  sandbox.companions.save(companion);
+  return [];
+}
+
+function digest({ sandbox, companion }: Query): Answer {
+  if (sandbox.companions.preKeyCount(companion) === 0) return new QueryError('item-not-found', 404);
+  return [
+    node('digest', {}, [
+      node('registration', {}, bigEndian(companion.registrationId, 4)),
+      node('type', {}, Buffer.from([5])),
+      node('identity', {}, companion.identityKey),
+    ]),
+  ];
+}
+
+/** Key bundles, for phones and for linked devices. Baileys fails the whole send on one error, so unknown devices are left out. */
+function keyBundles({ sandbox, first }: Query): Answer {
+  const users: Node[] = [];
+  for (const { attrs } of children(first)) {
+    const jid = attrs['jid'] ?? '';
+    const person = sandbox.people.ofJid(jid);
+    const device = parseJid(jid)?.device ?? 0;
+    const bundle = person && bundleNodes(sandbox, person, device);
+    if (bundle) users.push(node('user', { jid, t: seconds() }, bundle));
+  }
+  return [node('list', {}, users)];
+}
+
+function bundleNodes(sandbox: Sandbox, person: Person, device: number): Node[] | undefined {
+  if (device === 0) return sandbox.phoneBundle(person);
+  const companion = sandbox.companions.find(person.number, device);
+  if (!companion) return undefined;
+  const { registrationId, identityKey, signedPreKey, preKey } = sandbox.bundleOf(companion);
+  return [
+    node('registration', {}, bigEndian(registrationId, 4)),
+    node('type', {}, Buffer.from([5])),
+    node('identity', {}, identityKey),
+    ...(preKey ? [node('key', {}, [node('id', {}, bigEndian(preKey.id, 3)), node('value', {}, preKey.publicKey)])] : []),
+    node('skey', {}, [
+      node('id', {}, bigEndian(signedPreKey.id, 3)),
+      node('value', {}, signedPreKey.publicKey),
+      node('signature', {}, signedPreKey.signature),
+    ]),
+  ];
+}
+
+/** The client logs out: its device is forgotten, and the client closes by itself. */
+function removeCompanion({ sandbox, companion, first }: Query): Answer {
+  const device = parseJid(first?.attrs['jid'] ?? companionJid(companion))?.device ?? companion.device;
+  const removed = sandbox.companions.find(companion.number, device);
+  if (removed) setImmediate(() => sandbox.unlink(removed));
+  return [];
+}
+
+/** GraphQL queries: an account in good standing. */
+function mex(): Answer {
+  const data = { xwa2_fetch_account_reachout_timelock: { is_active: false }, xwa2_message_capping_info: { capping_status: 'NONE' } };
+  return [node('result', {}, Buffer.from(JSON.stringify({ data })))];
+}

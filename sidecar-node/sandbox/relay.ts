@@ -1,0 +1,159 @@
+import { companionJid, companionLid, type Companion } from './companions.ts';
+import type { Connection } from './connection.ts';
+import { logError } from './log.ts';
+import type { Person } from './people.ts';
+import type { Sandbox } from './sandbox.ts';
+import type { Ciphertext } from './signal.ts';
+import { bytesOf, child, children, lidJid, node, parseJid, pnJid, seconds, unsigned, type Node } from './wire.ts';
+
+/** The server between linked devices and phones: takes stanzas, passes them on, acknowledges. */
+export class Relay {
+  readonly #sandbox: Sandbox;
+
+  constructor(sandbox: Sandbox) {
+    this.#sandbox = sandbox;
+  }
+
+  /** A <message> from a linked device. It is acknowledged once everything that follows from it is committed. */
+  async message(connection: Connection, from: Companion, stanza: Node, position: number): Promise<void> {
+    const { faults, people, journal, store } = this.#sandbox;
+    const { to = '', id = '' } = stanza.attrs;
+    const account = from.number;
+    const recipient = people.ofJid(to);
+    const nack = faults.take('nack', account, recipient?.number);
+    const refused = nack ? nack.code : recipient && people.behaviourOf(recipient).registered ? 0 : 404;
+    if (refused) {
+      journal.append({ kind: 'nack', account, contact: recipient?.number ?? '', device: from.device, id, type: String(refused), position });
+      await store.committed();
+      connection.send(ackOf(stanza, String(refused)));
+      return;
+    }
+    for (const { jid, ciphertext } of encryptions(stanza)) {
+      const person = people.ofJid(jid);
+      const device = parseJid(jid)?.device ?? 0;
+      if (!person) continue;
+      if (device > 0) this.#forward(from, person, device, stanza, jid, ciphertext);
+      else if (person.number === account) await this.#sandbox.phones.ownCopy(person, from, id, ciphertext);
+      else await this.#sandbox.phones.receive(person, from, { stanza, ciphertext, position });
+    }
+    // Not awaited: the next stanza need not wait for this commit, and acks keep their order.
+    void store.committed().then(() => {
+      this.#acknowledge(connection, account, stanza);
+      this.#sandbox.wake(from);
+    }).catch((error: unknown) => logError('commit', error));
+  }
+
+  /** A <receipt> from a linked device: it settles what it names, and a retry receipt has the phone send again. */
+  async receipt(connection: Connection, from: Companion, stanza: Node): Promise<void> {
+    const { journal, store, people, phones } = this.#sandbox;
+    const { id = '', type = '', to = '', recipient } = stanza.attrs;
+    const contact = people.ofJid(recipient ?? to)?.number ?? '';
+    const ids = [id, ...children(child(stanza, 'list')).map(({ attrs }) => attrs['id'] ?? '')];
+    if (type === 'retry') {
+      journal.append({ kind: 'gateway_retry', account: from.number, contact, device: from.device, id, type: child(stanza, 'retry')?.attrs['count'] ?? '1' });
+      connection.expectNack(id);
+      const sender = people.find(contact);
+      if (sender) await phones.sendAgain(sender, from, id, stanza);
+    } else {
+      for (const each of ids) {
+        if (connection.settle('message', '', each)) journal.append({ kind: 'inbound_acked', account: from.number, contact, device: from.device, id: each });
+        else journal.append({ kind: 'gateway_receipt', account: from.number, contact, device: from.device, id: each, type: type || 'delivered' });
+      }
+    }
+    await store.committed();
+    connection.send(node('ack', { class: 'receipt', id, from: to, type: type || undefined, participant: stanza.attrs['participant'] }));
+  }
+
+  /** An <ack> from a linked device. */
+  ack(connection: Connection, from: Companion, stanza: Node): void {
+    const { class: kind, id = '', type = '', to = '', error } = stanza.attrs;
+    if (kind === 'receipt') connection.settle('receipt', type, id);
+    if (kind !== 'message' || (error && connection.takeNack(id)) || !connection.settle('message', '', id)) return;
+    const contact = this.#sandbox.people.ofJid(to)?.number ?? '';
+    this.#sandbox.journal.append({
+      kind: 'inbound_acked', account: from.number, contact, device: from.device, id, ...(error ? { detail: { error: Number(error) } } : {}),
+    });
+  }
+
+  presence(from: Companion, stanza: Node): void {
+    const { name, type, to } = stanza.attrs;
+    if (name && stanza.tag === 'presence') {
+      const person = this.#sandbox.people.find(from.number);
+      if (person && person.name !== name) {
+        person.name = name;
+        this.#sandbox.people.save(person);
+      }
+    }
+    const state = stanza.tag === 'chatstate' ? (children(stanza)[0]?.tag ?? '') : (type ?? 'available');
+    const contact = to ? (this.#sandbox.people.ofJid(to)?.number ?? '') : '';
+    this.#sandbox.journal.append({ kind: 'presence', account: from.number, contact, device: from.device, type: state });
+  }
+
+  #acknowledge(connection: Connection, account: string, stanza: Node): void {
+    const { faults } = this.#sandbox;
+    if (faults.take('ack_lost_close', account)) return connection.destroy();
+    if (faults.take('drop_ack', account)) return;
+    const delay = faults.take('ack_delay', account);
+    if (delay) setTimeout(() => connection.send(ackOf(stanza)), delay.delayMs);
+    else connection.send(ackOf(stanza));
+  }
+
+  /** Hands a ciphertext on to a linked device, of the same account or of another. */
+  #forward(from: Companion, person: Person, device: number, stanza: Node, target: string, ciphertext: Node): void {
+    const companion = this.#sandbox.companions.find(person.number, device);
+    if (!companion) return;
+    const byLid = target.endsWith('@lid');
+    const own = person.number === from.number;
+    const chat = this.#sandbox.people.ofJid(stanza.attrs['to'] ?? '');
+    const attrs: Record<string, string | undefined> = {
+      from: byLid ? companionLid(from) : companionJid(from), id: stanza.attrs['id'], t: seconds(), type: stanza.attrs['type'],
+      edit: stanza.attrs['edit'], notify: this.#sandbox.people.find(from.number)?.name, addressing_mode: byLid ? 'lid' : 'pn',
+      ...(byLid ? { sender_pn: pnJid(from.number) } : { sender_lid: lidJid(from.lid) }),
+      ...(own && chat ? { recipient: stanza.attrs['to'], ...(byLid ? { recipient_pn: pnJid(chat.number) } : { recipient_lid: lidJid(chat.lid) }) } : {}),
+    };
+    const identity = child(stanza, 'device-identity');
+    this.#sandbox.queue.add(companion, 'message', stanza.attrs['id'] ?? '', node('message', attrs, [ciphertext, ...(identity ? [identity] : [])]));
+    this.#sandbox.wake(companion);
+  }
+}
+
+function ackOf(stanza: Node, error?: string): Node {
+  const { id, to, participant } = stanza.attrs;
+  return node('ack', { class: 'message', id, from: to, participant, t: seconds(), error });
+}
+
+/** The stanza's ciphertexts with the device each is for: a fan-out, or a single one sent again to whom asked. */
+function encryptions(stanza: Node): { jid: string; ciphertext: Node }[] {
+  const fanOut = child(stanza, 'participants');
+  if (fanOut) {
+    return children(fanOut).flatMap((to) => {
+      const ciphertext = child(to, 'enc');
+      return ciphertext ? [{ jid: to.attrs['jid'] ?? '', ciphertext }] : [];
+    });
+  }
+  const ciphertext = child(stanza, 'enc');
+  return ciphertext ? [{ jid: stanza.attrs['to'] ?? '', ciphertext }] : [];
+}
+
+export function ciphertextOf(enc: Node): Ciphertext {
+  return { type: enc.attrs['type'] === 'pkmsg' ? 'pkmsg' : 'msg', body: Buffer.from(bytesOf(enc) ?? Buffer.alloc(0)) };
+}
+
+/** The session material in a retry receipt, which a device adds from its second attempt on. */
+export function retryKeys(receipt: Node) {
+  const keys = child(receipt, 'keys');
+  const skey = child(keys, 'skey');
+  const identityKey = bytesOf(child(keys, 'identity'));
+  const publicKey = bytesOf(child(skey, 'value'));
+  const signature = bytesOf(child(skey, 'signature'));
+  const registrationId = unsigned(bytesOf(child(receipt, 'registration')));
+  if (!identityKey || !publicKey || !signature || registrationId === undefined) return undefined;
+  const key = child(keys, 'key');
+  const preKey = bytesOf(child(key, 'value'));
+  return {
+    registrationId,
+    identityKey,
+    signedPreKey: { id: unsigned(bytesOf(child(skey, 'id'))) ?? 0, publicKey, signature },
+    preKey: preKey && { id: unsigned(bytesOf(child(key, 'id'))) ?? 0, publicKey: preKey },
+  };
+}

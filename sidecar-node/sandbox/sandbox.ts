@@ -1,0 +1,158 @@
+import { EventEmitter } from 'node:events';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { serverIdentity, type ServerIdentity } from './certificate.ts';
+import { Companions, sessionAddress, type Companion } from './companions.ts';
+import type { Connection } from './connection.ts';
+import { Faults } from './faults.ts';
+import { Journal } from './journal.ts';
+import { logError } from './log.ts';
+import { MediaHost } from './media_host.ts';
+import { Pairing } from './pairing.ts';
+import { People, type Person } from './people.ts';
+import { Phones } from './phones.ts';
+import { Queue } from './queue.ts';
+import { Relay } from './relay.ts';
+import { Signal, type Bundle } from './signal.ts';
+import { Store } from './store.ts';
+import { bigEndian, node, SERVER, type Node } from './wire.ts';
+
+export interface SandboxOptions {
+  readonly dataDir: string;
+  readonly wsPort: number;
+  readonly httpPort: number;
+  readonly mediaPort: number;
+  readonly qrFirstMs: number;
+  readonly qrNextMs: number;
+  /** false: copies for the account's own phone are counted but not decrypted, which saves a fifth of the work. */
+  readonly openOwnCopies: boolean;
+}
+
+/** Baileys uploads more one-time prekeys when told that fewer than this many are left. */
+const PREKEYS_LOW = 5;
+
+/** Everything that the parts of this WhatsApp share. */
+export class Sandbox {
+  readonly options: SandboxOptions;
+  readonly store: Store;
+  readonly identity: ServerIdentity;
+  readonly people: People;
+  readonly companions: Companions;
+  readonly signal: Signal;
+  readonly journal: Journal;
+  readonly queue: Queue;
+  readonly faults = new Faults();
+  readonly media: MediaHost;
+  readonly phones: Phones;
+  readonly relay: Relay;
+  readonly pairing: Pairing;
+  /** Emits 'change' when phones, companions, connections, contacts or faults changed. */
+  readonly events = new EventEmitter();
+  readonly connections = new Set<Connection>();
+  readonly unhandled = new Map<string, number>();
+  readonly #online = new Map<string, Connection>();
+  readonly #woken = new Set<Companion>();
+
+  constructor(options: SandboxOptions) {
+    this.options = options;
+    mkdirSync(options.dataDir, { recursive: true, mode: 0o700 });
+    this.store = new Store(join(options.dataDir, 'sandbox.sqlite'));
+    this.identity = serverIdentity(this.store);
+    this.people = new People(this.store);
+    this.companions = new Companions(this.store, this.people);
+    this.signal = new Signal(this.store, this.people);
+    this.journal = new Journal(this.store);
+    this.queue = new Queue(this.store);
+    this.media = new MediaHost(this);
+    this.phones = new Phones(this);
+    this.relay = new Relay(this);
+    this.pairing = new Pairing(this);
+    this.events.setMaxListeners(0);
+    this.journal.events.setMaxListeners(0);
+  }
+
+  connectionOf(companion: Companion): Connection | undefined {
+    return this.#online.get(sessionAddress(companion));
+  }
+
+  connectionsOf(account: string | undefined): Connection[] {
+    return [...this.#online.values()].filter(({ companion }) => account === undefined || companion?.number === account);
+  }
+
+  /** Makes this the companion's connection and returns the one it replaces. */
+  goOnline(companion: Companion, connection: Connection): Connection | undefined {
+    const previous = this.connectionOf(companion);
+    this.#online.set(sessionAddress(companion), connection);
+    this.events.emit('change');
+    return previous;
+  }
+
+  goOffline(companion: Companion, connection: Connection): void {
+    if (this.connectionOf(companion) === connection) this.#online.delete(sessionAddress(companion));
+    this.events.emit('change');
+  }
+
+  /** Has the companion's connection deliver what was queued, once that is safe. */
+  wake(companion: Companion): void {
+    this.#woken.add(companion);
+    if (this.#woken.size > 1) return;
+    this.store.committed().then(() => {
+      const woken = [...this.#woken];
+      this.#woken.clear();
+      for (const each of woken) this.connectionOf(each)?.deliver();
+    }, (error: unknown) => logError('commit', error));
+  }
+
+  /** What another device needs to start a session with this companion. */
+  bundleOf(companion: Companion): Bundle {
+    const preKey = this.companions.takePreKey(companion);
+    const left = this.companions.preKeyCount(companion);
+    if (left < PREKEYS_LOW) {
+      const count: Node = node('count', { value: String(left) });
+      this.connectionOf(companion)?.notify('encrypt', {}, [count]);
+    }
+    return { registrationId: companion.registrationId, identityKey: companion.identityKey, signedPreKey: companion.signedPreKey, preKey };
+  }
+
+  /** The key bundle of a person's primary phone, as `iq encrypt` carries it. */
+  phoneBundle(person: Person): Node[] {
+    const keys = this.people.keysOf(person);
+    const id = person.nextPreKey++;
+    this.people.save(person);
+    return [
+      node('registration', {}, bigEndian(keys.registrationId, 4)),
+      node('type', {}, Buffer.from([5])),
+      node('identity', {}, keys.identity.publicKey),
+      node('key', {}, [node('id', {}, bigEndian(id, 3)), node('value', {}, keys.preKey(id).publicKey)]),
+      node('skey', {}, [
+        node('id', {}, bigEndian(keys.signedPreKey.id, 3)),
+        node('value', {}, keys.signedPreKey.publicKey),
+        node('signature', {}, keys.signedPreKey.signature),
+      ]),
+    ];
+  }
+
+  /** Unlinks a device as its phone's user does: it is told at once if connected, else at its next login. */
+  unlink(companion: Companion): void {
+    const connection = this.connectionOf(companion);
+    this.companions.remove(companion);
+    this.signal.forget(sessionAddress(companion));
+    this.journal.append({ kind: 'unlink', account: companion.number, device: companion.device });
+    connection?.streamError('401', node('conflict', { type: 'device_removed' }));
+    this.deviceListChanged(companion.number, 'remove', companion.device);
+    this.events.emit('change');
+  }
+
+  /** Tells the account's other devices and everybody linked here that a device list changed. */
+  deviceListChanged(number: string, change: 'add' | 'remove', device: number): void {
+    for (const connection of this.connectionsOf(undefined)) {
+      if (connection.companion?.number === number && connection.companion.device === device) continue;
+      const jid = `${number}:${device}@${SERVER}`;
+      connection.notify('devices', { from: `${number}@${SERVER}` }, [node(change, {}, [node('device', { jid })])]);
+    }
+  }
+
+  countUnhandled(what: string): void {
+    this.unhandled.set(what, (this.unhandled.get(what) ?? 0) + 1);
+  }
+}

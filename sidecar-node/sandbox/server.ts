@@ -1,0 +1,55 @@
+import './quiet.ts';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { WebSocketServer } from 'ws';
+import { Connection } from './connection.ts';
+import { Control } from './control.ts';
+import { Sandbox, type SandboxOptions } from './sandbox.ts';
+
+export interface Ready {
+  readonly ws_url: string;
+  readonly root_key: string;
+  readonly media_ca: string;
+  readonly media_url: string;
+  readonly http_url: string;
+}
+
+const MAX_FRAME = 16 * 1024 * 1024;
+
+/** Starts the three listeners, all on loopback: WebSocket, media host, control interface. */
+export async function startServer(options: SandboxOptions): Promise<{ ready: Ready; sandbox: Sandbox; stop: () => void }> {
+  const sandbox = new Sandbox(options);
+  await sandbox.media.start();
+  const http = createServer((_request, response) => response.writeHead(426).end());
+  const sockets = new WebSocketServer({ server: http, path: '/ws/chat', maxPayload: MAX_FRAME, perMessageDeflate: false });
+  http.prependListener('upgrade', (_request, socket) => {
+    if (sandbox.faults.take('refuse_connect', '')) socket.destroy();
+  });
+  sockets.on('connection', (socket) => new Connection(sandbox, socket));
+  await new Promise<void>((resolve, reject) => {
+    http.once('error', reject);
+    http.listen(options.wsPort, '127.0.0.1', resolve);
+  });
+  const control = new Control(sandbox);
+  const httpUrl = await control.start(options.httpPort);
+  sandbox.phones.start();
+  return {
+    sandbox,
+    ready: {
+      ws_url: `ws://127.0.0.1:${(http.address() as AddressInfo).port}/ws/chat`,
+      root_key: sandbox.identity.rootKey,
+      media_ca: sandbox.media.caPath,
+      media_url: `https://${sandbox.media.host}`,
+      http_url: httpUrl,
+    },
+    stop: () => {
+      control.stop();
+      sandbox.phones.stop();
+      for (const connection of sandbox.connections) connection.destroy();
+      sockets.close();
+      http.close();
+      sandbox.media.stop();
+      sandbox.store.close();
+    },
+  };
+}

@@ -1,0 +1,49 @@
+import type { Person } from './people.ts';
+import type { Sandbox } from './sandbox.ts';
+import { child, children, lidJid, node, pnJid, seconds, type Node } from './wire.ts';
+
+/** Answers `usync`: for each user asked about, what each protocol in the query wants to know. */
+export function answerUsync(sandbox: Sandbox, usync: Node | undefined): Node[] {
+  const protocols = children(child(usync, 'query')).map(({ tag }) => tag);
+  const users = children(child(usync, 'list')).map((user) => answerUser(sandbox, protocols, user));
+  const done = protocols.map((protocol) => node(protocol));
+  return [
+    node('usync', { context: usync?.attrs['context'], mode: usync?.attrs['mode'], sid: usync?.attrs['sid'], last: 'true', index: '0' }, [
+      node('result', {}, done),
+      node('list', {}, users),
+    ]),
+  ];
+}
+
+function answerUser(sandbox: Sandbox, protocols: string[], user: Node): Node {
+  const { people } = sandbox;
+  const asked = user.attrs['jid'];
+  const contact = child(user, 'contact')?.content;
+  const phone = contact === undefined ? '' : Buffer.from(contact as Uint8Array | string).toString().replace(/\D/g, '');
+  const person = asked ? people.ofJid(asked) : people.ofJid(pnJid(phone));
+  const jid = asked ?? pnJid(phone);
+  const registered = person !== undefined && people.behaviourOf(person).registered;
+  const answers = protocols.flatMap((protocol) => answerProtocol(sandbox, protocol, registered ? person : undefined, phone));
+  return node('user', { jid }, answers);
+}
+
+function answerProtocol(sandbox: Sandbox, protocol: string, person: Person | undefined, phone: string): Node[] {
+  if (protocol === 'contact') return [node('contact', { type: person ? 'in' : 'out' }, phone ? Buffer.from(`+${phone}`) : undefined)];
+  if (!person) return [];
+  if (protocol === 'lid') return [node('lid', { val: lidJid(person.lid) })];
+  if (protocol === 'devices') {
+    const companions = sandbox.companions.of(person.number);
+    return [
+      node('devices', {}, [
+        node('device-list', { hash: '2:sandbox' }, [
+          node('device', { id: '0' }),
+          ...companions.map(({ device, keyIndex }) => node('device', { id: String(device), 'key-index': String(keyIndex) })),
+        ]),
+        node('key-index-list', { ts: seconds() }),
+      ]),
+    ];
+  }
+  if (protocol === 'status') return [node('status', { t: seconds() }, Buffer.from('Hey there! I am using the sandbox.'))];
+  if (protocol === 'disappearing_mode') return [node('disappearing_mode', { duration: '0', t: '0' })];
+  return [];
+}
