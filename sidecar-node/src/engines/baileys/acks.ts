@@ -1,0 +1,57 @@
+/** Sends waiting for the server's ack, by message id. Baileys' `sendMessage` resolves before it. */
+import { ActionError } from '../../protocol.ts';
+
+/** How long an ack may take on a live connection, in milliseconds. */
+const ACK_MS = 60_000;
+
+const NACK_CODES: Record<string, string> = {
+  '463': 'E_WHATSAPP_REACHOUT_LIMITED',
+  '479': 'E_WHATSAPP_STALE_SESSION',
+  '421': 'E_WHATSAPP_ADDRESSING',
+};
+
+interface Waiter { resolve(at: number): void; reject(error: ActionError): void; timer: NodeJS.Timeout }
+
+export class Acks {
+  #waiting = new Map<string, Waiter>();
+
+  /** Resolves with the server's time in milliseconds; rejects with the nack's code, or uncertain at the end. */
+  wait(id: string): Promise<number> {
+    this.#waiting.get(id)?.reject(new ActionError('E_DUPLICATE_ID'));
+    const acked = new Promise<number>((resolve, reject) => {
+      const timer = setTimeout(() => this.#end(id)?.reject(new ActionError('E_ACK_TIMEOUT', '', true)), ACK_MS);
+      timer.unref();
+      this.#waiting.set(id, { resolve, reject, timer });
+    });
+    acked.catch(() => {});
+    return acked;
+  }
+
+  /** From `CB:ack,class:message`: a good ack has no `error`. False when nothing waits for it. */
+  received(attrs: Record<string, string>): boolean {
+    const waiter = this.#end(attrs.id ?? '');
+    if (!waiter) return false;
+    const code = attrs.error && NACK_CODES[attrs.error];
+    if (!attrs.error) waiter.resolve(attrs.t ? Number(attrs.t) * 1000 : Date.now());
+    else waiter.reject(code ? new ActionError(code) : new ActionError('E_WHATSAPP_REJECTED', attrs.error));
+    return true;
+  }
+
+  /** The send failed before its stanza left. */
+  cancel(id: string): void {
+    this.#end(id);
+  }
+
+  /** The connection is gone: what was sent may have arrived. */
+  close(): void {
+    for (const id of [...this.#waiting.keys()]) this.#end(id)?.reject(new ActionError('E_CONNECTION_LOST', '', true));
+  }
+
+  #end(id: string): Waiter | undefined {
+    const waiter = this.#waiting.get(id);
+    if (!waiter) return undefined;
+    clearTimeout(waiter.timer);
+    this.#waiting.delete(id);
+    return waiter;
+  }
+}

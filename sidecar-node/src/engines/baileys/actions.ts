@@ -1,0 +1,167 @@
+/** The worker's actions on one session: in order up to the stanza's departure, then each waits for its own ack. */
+import { generateWAMessage, type AnyMessageContent, type MiscMessageGenerationOptions, type WAPresence, type WASocket } from 'baileys';
+import { errorText } from '../../logs.ts';
+import { ActionError, type ActFrame, type Content, type Result } from '../../protocol.ts';
+import type { Acks } from './acks.ts';
+import type { SentMessages } from './caches.ts';
+import { build, quoted, targetKey } from './content.ts';
+import { requireJid } from './identity.ts';
+
+/** Actions a session may have queued; the worker paces long before. */
+const MAX_QUEUED = 1024;
+const MAX_TYPING_MS = 30_000;
+
+type Sent = Partial<Result> | Promise<Partial<Result>>;
+
+const attribute: Record<string, Record<string, string>> = { delete: { edit: '7' }, edit: { edit: '1' } };
+
+export class Actions {
+  #socket: WASocket;
+  #sent: SentMessages;
+  #acks: Acks;
+  #tail: Promise<unknown> = Promise.resolve();
+  #queued = 0;
+  #stopped = false;
+
+  constructor(socket: WASocket, sent: SentMessages, acks: Acks) {
+    this.#socket = socket;
+    this.#sent = sent;
+    this.#acks = acks;
+  }
+
+  /** Nothing more is begun; what waits is refused as certain not to have been sent. */
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  /** Never rejects for reasons of the action itself: they become the result. */
+  async run(frame: ActFrame): Promise<Result> {
+    if (this.#queued >= MAX_QUEUED) return refused(new ActionError('E_QUEUE_FULL'));
+    this.#queued++;
+    const turn = this.#tail.then(() => this.#begin(frame));
+    this.#tail = turn.catch(() => {}).finally(() => { this.#queued--; });
+    try {
+      const begun = await turn;
+      return { ok: true, at: Date.now(), ...(await begun.done) };
+    } catch (error) {
+      return refused(error);
+    }
+  }
+
+  /** Resolves when the stanza has left, or is held by the gate; `done` is the rest of the result. */
+  async #begin(frame: ActFrame): Promise<{ done: Sent }> {
+    if (this.#stopped) throw new ActionError('E_CONNECTION_LOST');
+    const content = frame.content ?? {};
+    switch (frame.action) {
+      case 'send': return { done: await this.#send(frame, content) };
+      case 'react': return { done: await this.#react(frame, content) };
+      case 'edit': return { done: await this.#edit(frame, content) };
+      case 'delete': return { done: await this.#delete(frame, content) };
+      case 'read': return { done: await this.#read(frame, content) };
+      case 'presence': return { done: await this.#presence(frame, content) };
+      case 'check_numbers': return { done: this.#checkNumbers(content) };
+      default: throw new ActionError('E_UNSUPPORTED_TYPE', String(frame.action).slice(0, 40));
+    }
+  }
+
+  async #send(frame: ActFrame, content: Content): Promise<Sent> {
+    if (content.type === 'reaction') return this.#react(frame, content);
+    const jid = requireJid(frame.to);
+    const message = build(content);
+    const options: Partial<MiscMessageGenerationOptions> = {};
+    if (frame.context?.message_id) {
+      options.quoted = quoted(jid, frame.context, await this.#sent.get(frame.context.message_id));
+    }
+    if (frame.typing_ms) await this.#type(jid, frame.typing_ms);
+    return this.#relay(frame, jid, message, options);
+  }
+
+  async #react(frame: ActFrame, content: Content): Promise<Sent> {
+    const jid = requireJid(frame.to);
+    const reaction = (content.reaction ?? content) as Content;
+    const key = targetKey(jid, reaction, frame.context, false);
+    return this.#relay(frame, jid, { react: { key, text: String(reaction.emoji ?? '') } });
+  }
+
+  async #edit(frame: ActFrame, content: Content): Promise<Sent> {
+    const jid = requireJid(frame.to);
+    const edit = targetKey(jid, content, frame.context, true);
+    return this.#relay(frame, jid, { ...build(content), edit } as AnyMessageContent);
+  }
+
+  async #delete(frame: ActFrame, content: Content): Promise<Sent> {
+    const jid = requireJid(frame.to);
+    return this.#relay(frame, jid, { delete: targetKey(jid, content, frame.context, true) });
+  }
+
+  /** Generates and relays one message under its preset id. What Baileys' `sendMessage` does, with the proto in hand. */
+  async #relay(frame: ActFrame, jid: string, content: AnyMessageContent, options: Partial<MiscMessageGenerationOptions> = {}): Promise<Sent> {
+    const id = frame.id;
+    if (!id) throw new ActionError('E_MISSING_FIELD', 'id is missing');
+    const me = this.#socket.authState.creds.me?.id;
+    if (!me || !this.#socket.ws.isOpen) throw new ActionError('E_CONNECTION_LOST');
+    const full = await generateWAMessage(jid, content, {
+      ...options, messageId: id, userJid: me, logger: quietLogger, upload: this.#socket.waUploadToServer,
+    } as Parameters<typeof generateWAMessage>[2]);
+    if (!full.message) throw new ActionError('E_MISSING_FIELD');
+    this.#sent.add(id, full.message);
+    const acked = this.#acks.wait(id);
+    try {
+      await this.#socket.relayMessage(jid, full.message, { messageId: id, ...relayOptions(content, jid) });
+    } catch (error) {
+      this.#acks.cancel(id);
+      throw error;
+    }
+    return acked.then((at) => ({ message_id: id, at }));
+  }
+
+  async #type(jid: string, ms: number): Promise<void> {
+    await this.#socket.sendPresenceUpdate('composing', jid);
+    await new Promise((resolve) => setTimeout(resolve, Math.min(ms, MAX_TYPING_MS)));
+    await this.#socket.sendPresenceUpdate('paused', jid);
+  }
+
+  async #read(frame: ActFrame, content: Content): Promise<Sent> {
+    const jid = requireJid(frame.to);
+    const ids = (content.message_ids ?? [content.message_id ?? frame.context?.message_id]) as string[];
+    const keys = ids.map((id) => targetKey(jid, { ...content, message_id: id }, frame.context, false));
+    await this.#socket.readMessages(keys);
+    return {};
+  }
+
+  async #presence(frame: ActFrame, content: Content): Promise<Sent> {
+    const body = (content.presence ?? content) as Content;
+    const jid = frame.to && (frame.to.pn || frame.to.lid || frame.to.group) ? requireJid(frame.to) : undefined;
+    await this.#socket.sendPresenceUpdate(String(body.state) as WAPresence, jid);
+    return {};
+  }
+
+  async #checkNumbers(content: Content): Promise<Partial<Result>> {
+    const numbers = (content.numbers ?? []) as string[];
+    const found = (await this.#socket.onWhatsApp(...numbers)) ?? [];
+    const exists = new Map(found.map(({ jid, exists: known }) => [jid.split(/[:@]/)[0], Boolean(known)]));
+    return { data: numbers.map((number) => ({ number, exists: exists.get(number.replace(/\D/g, '')) ?? false })) };
+  }
+}
+
+function relayOptions(content: AnyMessageContent, jid: string): Record<string, unknown> {
+  if ('poll' in content) return { additionalNodes: [{ tag: 'meta', attrs: { polltype: 'creation' } }] };
+  if ('edit' in content && content.edit) return { additionalAttributes: attribute.edit };
+  if (!('delete' in content)) return {};
+  // Someone else's message in a group is deleted as its admin.
+  return { additionalAttributes: jid.endsWith('@g.us') && !content.delete.fromMe ? { edit: '8' } : attribute.delete };
+}
+
+const quiet = (): void => {};
+const quietLogger = { level: 'silent', child: () => quietLogger, trace: quiet, debug: quiet, info: quiet, warn: quiet, error: quiet };
+
+function refused(error: unknown): Result {
+  if (error instanceof ActionError) {
+    return { ok: false, code: error.code, detail: error.message, uncertain: error.uncertain };
+  }
+  const status = (error as { output?: { statusCode?: number } }).output?.statusCode;
+  const detail = errorText(error);
+  // Before the stanza left, a lost connection is certain: nothing went out under this id.
+  if (status === 428) return { ok: false, code: 'E_CONNECTION_LOST', detail, uncertain: true };
+  return { ok: false, code: 'E_ENGINE_ERROR', detail, uncertain: true };
+}

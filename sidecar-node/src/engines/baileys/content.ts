@@ -1,0 +1,118 @@
+/** A command's content (INTERFACE.md §3) as Baileys wants it. */
+import type { AnyMessageContent, WAMessage, WAMessageKey } from 'baileys';
+import { ActionError, type Address, type Content, type Context } from '../../protocol.ts';
+import { jidOf } from './identity.ts';
+
+type Fields = Record<string, unknown>;
+
+const fields = (content: Content, type: string): Fields => (content[type] ?? {}) as Fields;
+const text = (value: unknown): string | undefined => (typeof value === 'string' && value !== '' ? value : undefined);
+
+function required(value: unknown, name: string): string {
+  const found = text(value);
+  if (found === undefined) throw new ActionError('E_MISSING_FIELD', `${name} is missing`);
+  return found;
+}
+
+/** Media bytes: `data` in the command or beside it, else a file's path. */
+function media(content: Content, body: Fields): Buffer | { url: string } {
+  const data = body.data ?? content.data;
+  if (data instanceof Uint8Array) return Buffer.from(data);
+  return { url: required(body.path ?? content.path, 'data or path') };
+}
+
+function vcard(contact: Fields): { displayName: string; vcard: string } {
+  const name = (contact.name ?? {}) as Fields;
+  const displayName = text(contact.name) ?? text(name.formatted_name) ?? text(name.first_name) ?? '';
+  if (text(contact.vcard)) return { displayName, vcard: contact.vcard as string };
+  const clean = (value: unknown): string => String(value ?? '').replace(/[\r\n;]/g, ' ');
+  const lines = ['BEGIN:VCARD', 'VERSION:3.0', `N:${clean(name.last_name)};${clean(name.first_name)};;;`, `FN:${clean(displayName)}`];
+  for (const phone of (contact.phones ?? []) as Fields[]) {
+    const digits = String(phone.phone ?? phone.wa_id ?? '').replace(/[^\d+]/g, '');
+    lines.push(`TEL;type=CELL;waid=${digits.replace('+', '')}:${digits}`);
+  }
+  for (const email of (contact.emails ?? []) as Fields[]) lines.push(`EMAIL:${clean(email.email)}`);
+  return { displayName, vcard: [...lines, 'END:VCARD'].join('\n') };
+}
+
+const BUILDERS: Record<string, (body: Fields, content: Content) => AnyMessageContent> = {
+  text: (body) => ({ text: required(body.body, 'text.body'), linkPreview: null }),
+  image: (body, content) => ({
+    image: media(content, body), caption: text(body.caption), mimetype: text(body.mime_type),
+    // Without a thumbnail Baileys would load an image library for each picture.
+    jpegThumbnail: '',
+  }) as AnyMessageContent,
+  video: (body, content) => ({
+    video: media(content, body), caption: text(body.caption), mimetype: text(body.mime_type), jpegThumbnail: '',
+  }) as AnyMessageContent,
+  audio: (body, content) => ({
+    audio: media(content, body), mimetype: text(body.mime_type) ?? 'audio/mpeg', ptt: false, seconds: seconds(body),
+  }) as AnyMessageContent,
+  voice: (body, content) => ({
+    audio: media(content, body), mimetype: text(body.mime_type) ?? 'audio/ogg; codecs=opus', ptt: true,
+    seconds: seconds(body), waveform: body.waveform instanceof Uint8Array ? body.waveform : new Uint8Array(64),
+  }) as AnyMessageContent,
+  document: (body, content) => ({
+    document: media(content, body), mimetype: text(body.mime_type) ?? 'application/octet-stream',
+    fileName: text(body.filename), caption: text(body.caption),
+  }) as AnyMessageContent,
+  sticker: (body, content) => ({
+    sticker: media(content, body), isAnimated: body.animated === true, mimetype: text(body.mime_type),
+  }) as AnyMessageContent,
+  location: (body) => ({
+    location: {
+      degreesLatitude: Number(body.latitude), degreesLongitude: Number(body.longitude),
+      name: text(body.name), address: text(body.address),
+    },
+  }) as AnyMessageContent,
+  contacts: (_body, content) => {
+    const contacts = (content.contacts as Fields[]).map(vcard);
+    return { contacts: { displayName: contacts[0]?.displayName, contacts } } as AnyMessageContent;
+  },
+  poll: (body) => ({
+    poll: {
+      name: required(body.name, 'poll.name'),
+      values: (body.options ?? []) as string[],
+      selectableCount: Number(body.selectable ?? 1),
+    },
+  }) as AnyMessageContent,
+};
+
+/** Kinds of content that `build` can make. */
+export const KINDS: readonly string[] = Object.keys(BUILDERS);
+
+/** Zero keeps Baileys from reading the whole file for its duration. */
+function seconds(body: Fields): number {
+  return Number(body.seconds ?? 0);
+}
+
+export function build(content: Content): AnyMessageContent {
+  const type = String(content.type ?? '');
+  const builder = BUILDERS[type];
+  if (!builder) throw new ActionError('E_UNSUPPORTED_TYPE', type.slice(0, 40));
+  const built = builder(fields(content, type), content) as AnyMessageContent & { mentions?: string[] };
+  for (const key of Object.keys(built)) {
+    if ((built as Fields)[key] === undefined) delete (built as Fields)[key];
+  }
+  const mentions = (content.mentions ?? fields(content, type).mentions) as (Address | string)[] | undefined;
+  if (mentions?.length) built.mentions = mentions.map(jidOf).filter((jid) => jid !== undefined);
+  return built;
+}
+
+/** The key of the message an action is about: `content` names it, or the context does. */
+export function targetKey(jid: string, content: Content, context: Context | null | undefined, ours: boolean): WAMessageKey {
+  const id = text(content.message_id) ?? text(context?.message_id);
+  if (!id) throw new ActionError('E_MISSING_FIELD', 'message_id is missing');
+  const participant = jidOf((content.participant ?? context?.participant) as Address | string | undefined);
+  const fromMe = (content.from_self ?? context?.from_self ?? ours) as boolean;
+  return { remoteJid: jid, id, fromMe, ...(participant && !fromMe ? { participant } : {}) };
+}
+
+/** What a reply quotes: only the id and author matter to WhatsApp; the text is shown when it is known. */
+export function quoted(jid: string, context: Context, known: WAMessage['message'] | undefined): WAMessage {
+  const participant = jidOf(context.participant);
+  return {
+    key: { remoteJid: jid, id: context.message_id, fromMe: context.from_self === true, ...(participant ? { participant } : {}) },
+    message: known ?? { conversation: '' },
+  };
+}

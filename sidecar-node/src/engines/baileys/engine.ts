@@ -1,0 +1,19 @@
+/** The Baileys engine: hardens the libraries, then loads what imports them. */
+import { createRequire } from 'node:module';
+import type { EngineFactory } from '../port.ts';
+import { hardenLibrary, patchSources } from './harden.ts';
+
+const ACTIONS = ['send', 'react', 'edit', 'delete', 'read', 'presence', 'check_numbers'];
+
+export const makeBaileysEngine: EngineFactory = async (config) => {
+  patchSources();
+  const library = await import('baileys');
+  hardenLibrary(library, config);
+  const [{ BaileysSession }, { KINDS }] = await Promise.all([import('./session.ts'), import('./content.ts')]);
+  const { version } = createRequire(import.meta.url)('baileys/package.json') as { version: string };
+  return {
+    version,
+    capabilities: [...KINDS, ...ACTIONS],
+    open: (frame, link) => new BaileysSession(frame, link, config),
+  };
+};

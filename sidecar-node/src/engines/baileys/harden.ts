@@ -1,0 +1,78 @@
+/**
+ * What must be true of Baileys and libsignal before the first socket. Imports neither: `patchSources` has to run
+ * before Baileys is loaded. The versions are pinned; a source that no longer matches ends the process (exit 66).
+ */
+import { createRequire, registerHooks } from 'node:module';
+import tls from 'node:tls';
+import type { Config } from '../../protocol.ts';
+
+export class UnfitDependency extends Error {
+  override name = 'UnfitDependency';
+}
+
+/**
+ * One seam in `makeSocket`: every stanza passes `config.outgoing(node, transmit)` on its way out. It has to be here
+ * and not at the WebSocket: a noise frame carries a counter, so once encrypted it can be delayed but never overtaken,
+ * and Baileys' handling of a stanza sometimes awaits a query (keys, LIDs, pairing) that must not queue behind the
+ * very receipt the gate holds.
+ */
+const SEAM = {
+  file: '/baileys/lib/Socket/socket.js',
+  before: '    const sendNode = (frame) => {\n',
+  after: '    const sendNode = (frame) => config.outgoing ? config.outgoing(frame, transmit) : transmit(frame);\n'
+    + '    const transmit = (frame) => {\n',
+};
+
+let seamApplied = false;
+
+export function patchSources(): void {
+  registerHooks({
+    load(url, context, next) {
+      const loaded = next(url, context);
+      if (!url.endsWith(SEAM.file)) return loaded;
+      const source = Buffer.from(loaded.source as Uint8Array).toString('utf8');
+      if (source.split(SEAM.before).length !== 2) throw new UnfitDependency('baileys: sendNode is not where it was');
+      seamApplied = true;
+      return { ...loaded, source: source.replace(SEAM.before, SEAM.after) };
+    },
+  });
+  requireSignatures();
+}
+
+interface SignalCurve {
+  verifySignature(key: Uint8Array, message: Uint8Array, signature: Uint8Array, initial?: boolean): boolean;
+}
+
+/** libsignal accepts any signed prekey when it begins a session; a forged bundle must be refused instead. */
+function requireSignatures(): void {
+  const curve = createRequire(import.meta.url)('libsignal/src/curve.js') as SignalCurve;
+  const verify = curve.verifySignature;
+  curve.verifySignature = (key, message, signature, initial) => {
+    const valid = verify(key, message, signature);
+    if (initial && !valid) throw new Error('signed prekey signature invalid');
+    return valid;
+  };
+}
+
+type Library = Pick<typeof import('baileys'), 'Curve' | 'WA_CERT_DETAILS' | 'generateSignalPubKey'>;
+
+/** Baileys' `Curve.verify` only catches throws, and libsignal answers false: every signature would pass. */
+export function hardenLibrary(library: Library, config: Config): void {
+  if (!seamApplied) throw new UnfitDependency('baileys was loaded before its seam was in place');
+  const curve = createRequire(import.meta.url)('libsignal/src/curve.js') as SignalCurve;
+  library.Curve.verify = (key, message, signature) => {
+    try {
+      return curve.verifySignature(Buffer.from(library.generateSignalPubKey(key)), message, signature) === true;
+    } catch {
+      return false;
+    }
+  };
+  if (config.whatsapp_root_key) {
+    const root = Buffer.from(config.whatsapp_root_key, 'hex');
+    if (root.length !== 32) throw new UnfitDependency('whatsapp_root_key is not 32 bytes of hex');
+    (library.WA_CERT_DETAILS as { PUBLIC_KEY: Buffer }).PUBLIC_KEY = root;
+  }
+  if (config.whatsapp_ca) {
+    tls.setDefaultCACertificates([...tls.getCACertificates('default'), config.whatsapp_ca]);
+  }
+}

@@ -1,0 +1,218 @@
+/** Baileys' events, as they are made, into the event kinds of PROTOCOL.md. */
+import { createHash } from 'node:crypto';
+import { decryptPollVote, jidNormalizedUser, normalizeMessageContent, proto, WAMessageStubType, type BaileysEventMap, type BinaryNode, type WAMessage, type WAMessageKey } from 'baileys';
+import { redact } from '../../logs.ts';
+import type { SentMessages } from './caches.ts';
+import { chat, person, type Chat, type Person } from './identity.ts';
+import { contentFields, describe } from './messages.ts';
+
+export interface InboundSink {
+  /** A durable event. */
+  event(kind: string, data: Record<string, unknown>): void;
+  /** One that may be lost. */
+  passing(kind: string, data: Record<string, unknown>): void;
+  /** Our own jids. */
+  me(): { id?: string | undefined; lid?: string | undefined };
+}
+
+const { REVOKE, MESSAGE_EDIT } = proto.Message.ProtocolMessage.Type;
+const STATUS: Record<number, string> = { 3: 'delivered', 4: 'read', 5: 'played' };
+
+type Stub = BaileysEventMap['group-participants.update'];
+
+export class Inbound {
+  #sink: InboundSink;
+  #sent: SentMessages;
+  /** The stanzas being handled, by message id: what Baileys drops of them is needed here. */
+  #stanzas = new Map<string, Record<string, string>>();
+  #tasks = new Set<Promise<void>>();
+
+  constructor(sink: InboundSink, sent: SentMessages) {
+    this.#sink = sink;
+    this.#sent = sent;
+  }
+
+  /** A stanza's handling begins; the function returned ends it, once its events are all out. */
+  begin(node: BinaryNode): () => Promise<void> {
+    const id = node.tag === 'message' ? node.attrs.id : undefined;
+    if (id) this.#stanzas.set(id, node.attrs);
+    return async () => {
+      if (this.#tasks.size > 0) await Promise.all(this.#tasks);
+      if (id) this.#stanzas.delete(id);
+    };
+  }
+
+  take<E extends keyof BaileysEventMap>(event: E, data: BaileysEventMap[E]): void {
+    const take = this.#takers[event] as ((data: BaileysEventMap[E]) => void) | undefined;
+    take?.(data);
+  }
+
+  #takers: { [E in keyof BaileysEventMap]?: (data: BaileysEventMap[E]) => void } = {
+    'messages.upsert': ({ messages }) => { for (const message of messages) this.#message(message, false); },
+    'messaging-history.set': ({ messages }) => { for (const message of messages) this.#message(message, true); },
+    'messages.update': (updates) => this.#statuses(updates),
+    'message-receipt.update': (updates) => this.#groupReceipts(updates),
+    'presence.update': (update) => this.#presence(update),
+    'contacts.upsert': (contacts) => { for (const each of contacts) this.#contact(each); },
+    'lid-mapping.update': ({ lid, pn }) => {
+      const both = person(lid, pn);
+      this.#sink.event('contact', { person: both, name: null, pn: both.pn, lid: both.lid });
+    },
+    'group-participants.update': (update) => this.#participants(update),
+    'groups.upsert': (groups) => { for (const each of groups) this.#group(each.id, 'create', each.author, each.authorPn, { subject: each.subject }); },
+    'groups.update': (groups) => { for (const each of groups) this.#groupUpdate(each); },
+    call: (calls) => { for (const each of calls) this.#call(each); },
+  };
+
+  #message(message: WAMessage, history: boolean): void {
+    const { key } = message;
+    if (!key.id || !key.remoteJid) return;
+    if (message.messageStubType === WAMessageStubType.CIPHERTEXT) {
+      const reason = redact(String(message.messageStubParameters?.[0] ?? ''));
+      return this.#sink.event('undecryptable', { ...this.#head(message), reason });
+    }
+    if (message.messageStubType && !message.message) return;
+    const content = normalizeMessageContent(message.message);
+    if (content?.protocolMessage) return this.#protocol(message, content.protocolMessage);
+    if (content?.reactionMessage) return this.#reaction(message, content.reactionMessage);
+    if (content?.pollUpdateMessage) return this.#later(this.#pollVote(message, content.pollUpdateMessage));
+    const described = describe(message.message) ?? (key.isViewOnce ? { type: 'unsupported', body: { kind: 'view_once' } } : undefined);
+    if (!described) return;
+    const offline = this.#stanzas.get(key.id)?.offline !== undefined;
+    this.#sink.event('message', { ...this.#head(message), ...contentFields(described), offline, history });
+  }
+
+  /** Whose and where a message is. */
+  #head(message: WAMessage): Record<string, unknown> {
+    const { key } = message;
+    const where = this.#chat(key);
+    return {
+      id: key.id, chat: where, from: this.#author(message, where), from_self: Boolean(key.fromMe),
+      sent_at: Number(message.messageTimestamp ?? 0) * 1000 || Date.now(),
+    };
+  }
+
+  #chat(key: WAMessageKey): Chat {
+    if (!key.fromMe) return chat(key.remoteJid, key.remoteJidAlt);
+    // Of what we said on another device, Baileys tells our own other jid as the chat's.
+    const attrs = this.#stanzas.get(key.id ?? '') ?? {};
+    const alt = key.remoteJid?.endsWith('lid') ? attrs.peer_recipient_pn ?? attrs.recipient_pn : attrs.peer_recipient_lid ?? attrs.recipient_lid;
+    return chat(key.remoteJid, alt);
+  }
+
+  #author({ key, participant, pushName, verifiedBizName }: WAMessage, where: Chat): Person {
+    const name = verifiedBizName ?? pushName;
+    const me = this.#sink.me();
+    if (key.fromMe) return person(me.id, me.lid, name);
+    if (where.group) return person(key.participant ?? participant, key.participantAlt, name);
+    return person(key.remoteJid, key.remoteJidAlt, name);
+  }
+
+  #protocol(message: WAMessage, protocol: proto.Message.IProtocolMessage): void {
+    const target = protocol.key?.id;
+    if (!target) return;
+    if (protocol.type === REVOKE) this.#sink.event('delete', { ...this.#head(message), message_id: target });
+    if (protocol.type !== MESSAGE_EDIT) return;
+    const described = describe(protocol.editedMessage) ?? { type: 'unsupported', body: { kind: 'edit' } };
+    this.#sink.event('edit', { ...this.#head(message), message_id: target, ...contentFields(described) });
+  }
+
+  #reaction(message: WAMessage, reaction: proto.Message.IReactionMessage): void {
+    this.#sink.event('reaction', { ...this.#head(message), message_id: reaction.key?.id ?? '', emoji: reaction.text ?? '' });
+  }
+
+  /** Votes are encrypted with the poll's secret: only those on polls that we sent can be read. */
+  async #pollVote(message: WAMessage, update: proto.Message.IPollUpdateMessage): Promise<void> {
+    const pollId = update.pollCreationMessageKey?.id ?? '';
+    const head = { ...this.#head(message), message_id: pollId };
+    const made = await this.#sent.get(pollId);
+    const secret = made?.messageContextInfo?.messageSecret;
+    const options = made && secret && update.vote ? this.#votes(message, update, made, secret) : undefined;
+    if (options) this.#sink.event('poll_vote', { ...head, options });
+    else this.#sink.event('message', { ...this.#head(message), type: 'unsupported', unsupported: { kind: 'pollUpdateMessage' }, offline: false, history: false });
+  }
+
+  #votes({ key }: WAMessage, update: proto.Message.IPollUpdateMessage, made: proto.IMessage, secret: Uint8Array): string[] | undefined {
+    const creation = made.pollCreationMessage ?? made.pollCreationMessageV2 ?? made.pollCreationMessageV3;
+    const me = this.#sink.me();
+    const voters = key.fromMe ? [me.lid, me.id] : [key.participant ?? key.remoteJid, key.participantAlt ?? key.remoteJidAlt];
+    // The voter's device chose the address form, and the key is bound to it: each pairing is tried.
+    for (const voter of voters) for (const creator of [me.lid, me.id]) {
+      if (!voter || !creator) continue;
+      try {
+        const vote = decryptPollVote(update.vote as proto.Message.IPollEncValue, {
+          pollCreatorJid: jidNormalizedUser(creator), pollMsgId: update.pollCreationMessageKey?.id ?? '',
+          pollEncKey: secret, voterJid: jidNormalizedUser(voter),
+        });
+        const chosen = new Set((vote.selectedOptions ?? []).map((hash) => Buffer.from(hash).toString('hex')));
+        const names = (creation?.options ?? []).map(({ optionName }) => optionName ?? '');
+        return names.filter((name) => chosen.has(createHash('sha256').update(name).digest('hex')));
+      } catch { /* not this pairing */ }
+    }
+    return undefined;
+  }
+
+  /** Work that a stanza's end must wait for. */
+  #later(work: Promise<void>): void {
+    const task = work.catch(() => {}).finally(() => this.#tasks.delete(task));
+    this.#tasks.add(task);
+  }
+
+  #statuses(updates: BaileysEventMap['messages.update']): void {
+    const groups = new Map<string, { key: WAMessageKey; status: string; at: number; ids: string[] }>();
+    for (const { key, update } of updates) {
+      const status = STATUS[Number(update.status ?? -1)];
+      if (!status || !key.fromMe || !key.id) continue;
+      const at = Number(update.messageTimestamp ?? 0) * 1000 || Date.now();
+      const name = `${key.remoteJid} ${status} ${at}`;
+      const group = groups.get(name) ?? { key, status, at, ids: [] };
+      group.ids.push(key.id);
+      groups.set(name, group);
+    }
+    for (const { key, status, at, ids } of groups.values()) this.status(key.remoteJid, ids, status, at);
+  }
+
+  status(jid: string | null | undefined, ids: string[], status: string, at: number, by?: Person): void {
+    this.#sink.event('status', { message_ids: ids, chat: chat(jid), from_self: true, status, ...(by ? { by } : {}), at });
+  }
+
+  #groupReceipts(updates: BaileysEventMap['message-receipt.update']): void {
+    for (const { key, receipt } of updates) {
+      if (!key.fromMe || !key.id) continue;
+      const read = receipt.readTimestamp ?? receipt.playedTimestamp;
+      const at = Number(read ?? receipt.receiptTimestamp ?? 0) * 1000 || Date.now();
+      this.status(key.remoteJid, [key.id], read ? 'read' : 'delivered', at, person(receipt.userJid));
+    }
+  }
+
+  #presence({ id, presences }: BaileysEventMap['presence.update']): void {
+    for (const [jid, { lastKnownPresence, lastSeen }] of Object.entries(presences)) {
+      const seen = lastSeen ? { last_seen_at: lastSeen * 1000 } : {};
+      this.#sink.passing('presence', { chat: chat(id), from: person(jid), state: lastKnownPresence, ...seen });
+    }
+  }
+
+  #contact(contact: BaileysEventMap['contacts.upsert'][number]): void {
+    const who = person(contact.id, contact.lid ?? contact.phoneNumber);
+    if (!who.pn && !who.lid) return;
+    this.#sink.event('contact', { person: who, name: contact.name ?? contact.notify ?? null, pn: who.pn, lid: who.lid });
+  }
+
+  #participants({ id, author, authorPn, participants, action }: Stub): void {
+    const people = participants.map(({ id: jid, phoneNumber, lid }) => person(jid, phoneNumber ?? lid));
+    this.#group(id, action, author, authorPn, { participants: people });
+  }
+
+  #groupUpdate({ id, subject, desc, author, authorPn }: BaileysEventMap['groups.update'][number]): void {
+    const change = subject !== undefined ? 'subject' : desc !== undefined ? 'description' : 'settings';
+    if (id) this.#group(id, change, author, authorPn, subject !== undefined ? { subject } : {});
+  }
+
+  #group(id: string, change: string, author: string | undefined, authorPn: string | undefined, more: Record<string, unknown>): void {
+    this.#sink.event('group', { group: chat(id).group, change, by: author ? person(author, authorPn) : null, ...more });
+  }
+
+  #call({ id, chatId, from, callerPn, status, isVideo }: BaileysEventMap['call'][number]): void {
+    this.#sink.event('call', { id, chat: chat(chatId), from: person(from, callerPn), state: status, video: Boolean(isVideo) });
+  }
+}

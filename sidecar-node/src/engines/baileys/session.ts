@@ -1,0 +1,225 @@
+/** One WhatsApp account on Baileys, from `open` to `closed`. It never reconnects: the worker decides. */
+import { initAuthCreds, jidDecode, type AuthenticationCreds, type BaileysEventMap, type BinaryNode, type ConnectionState, type WASocket } from 'baileys';
+import { errorText } from '../../logs.ts';
+import type { ActFrame, Closed, Config, How, OpenFrame, Pairing, Row, Settings } from '../../protocol.ts';
+import type { EngineSession, Link, SessionStats } from '../port.ts';
+import { Acks } from './acks.ts';
+import { Actions } from './actions.ts';
+import { SentMessages } from './caches.ts';
+import { closedBy } from './closing.ts';
+import { OutputGate } from './gate.ts';
+import { Inbound } from './inbound.ts';
+import { decodeCreds, encodeCreds, KeyStore } from './keys.ts';
+import { makeSocket } from './socket.ts';
+
+/** How long a stop waits for units to be committed and held frames to leave, in milliseconds. */
+const DRAIN_MS = 500;
+const LOGOUT_MS = 3_000;
+/** Longer than any of Baileys' own query timeouts: handling that takes this long will never end. */
+const HANDLING_MS = 120_000;
+const FIRST_QR_MS = 60_000;
+const NEXT_QR_MS = 20_000;
+/** Six QR references pass before WhatsApp ends the pairing. */
+const CODE_MS = 160_000;
+
+/** The `ws` inside Baileys' client. */
+interface RawSocket { pause(): void; resume(): void; terminate(): void; readyState: number }
+
+export class BaileysSession implements EngineSession {
+  #link: Link;
+  #creds: AuthenticationCreds;
+  #pairing: Pairing | null;
+  #gate: OutputGate;
+  #keys: KeyStore;
+  #acks = new Acks();
+  #inbound: Inbound;
+  #actions: Actions;
+  #socket: WASocket;
+  #attempt = 0;
+  #codeAsked = false;
+  #lastFrameAt = Date.now();
+  #pausedBy = { gate: false, worker: false };
+  #closing: Closed | undefined;
+  #closed = false;
+
+  constructor(frame: OpenFrame, link: Link, config: Config) {
+    const settings: Settings = frame.settings ?? {};
+    this.#link = link;
+    this.#pairing = frame.pairing ?? null;
+    this.#creds = frame.creds ? decodeCreds(frame.creds) : initAuthCreds();
+    this.#gate = new OutputGate({
+      credit: link.credit,
+      emitKeys: (rows, creds) => this.#emitKeys(rows, creds),
+      pause: (paused) => this.#pause('gate', paused),
+    });
+    this.#keys = new KeyStore(link, this.#gate);
+    const sent = new SentMessages(this.#keys);
+    this.#inbound = new Inbound({
+      event: (kind, data) => this.#gate.emitted(link.event(kind, data)),
+      passing: (kind, data) => link.passing(kind, data),
+      me: () => ({ id: this.#creds.me?.id, lid: this.#creds.me?.lid }),
+    }, sent);
+    this.#socket = makeSocket({
+      config, settings, link, sent, creds: this.#creds, keys: this.#keys, gate: this.#gate,
+      tap: (event, data) => this.#tap(event, data),
+      handle: (node, run) => this.#handle(node, run),
+    });
+    this.#actions = new Actions(this.#socket, sent, this.#acks);
+    this.#listen();
+    link.state('connecting');
+  }
+
+  #listen(): void {
+    const { ws } = this.#socket;
+    ws.on('CB:ack,class:message', ({ attrs }: BinaryNode) => {
+      // A nack that no send waits for any more is told as a status.
+      if (!this.#acks.received(attrs) && attrs.error && attrs.id) this.#inbound.status(attrs.from, [attrs.id], 'failed', Date.now());
+    });
+    ws.on('frame', () => { this.#lastFrameAt = Date.now(); });
+  }
+
+  #emitKeys(rows: Row[], creds: boolean): number {
+    // Until the phone has signed this device there is nothing worth keeping: a half-paired record could not log in.
+    const record = creds && this.#creds.account ? encodeCreds(this.#creds) : undefined;
+    const unit = this.#link.keysSet(record, rows);
+    this.#keys.emitted(unit, rows);
+    return unit;
+  }
+
+  #tap<E extends keyof BaileysEventMap>(event: E, data: BaileysEventMap[E]): void {
+    if (this.#closed) return;
+    try {
+      if (event === 'creds.update') {
+        if (this.#creds.account) this.#gate.write([], true);
+      } else if (event === 'connection.update') this.#connection(data as Partial<ConnectionState>);
+      else this.#inbound.take(event, data);
+    } catch (error) {
+      // An event that cannot be told must not be acknowledged either: the stanza comes again after a reopen.
+      this.destroy({ reason: 'engine_error', detail: errorText(error) });
+    }
+  }
+
+  async #handle(node: BinaryNode, run: () => Promise<void>): Promise<void> {
+    const stanza = this.#gate.arrive();
+    const stuck = setTimeout(() => this.destroy({ reason: 'engine_error', detail: `handling of a ${node.tag} never ended` }), HANDLING_MS);
+    stuck.unref();
+    const end = this.#inbound.begin(node);
+    try {
+      await run();
+    } catch (error) {
+      this.#link.log('error', 'handling_failed', { stanza: node.tag, error: errorText(error) });
+    } finally {
+      await end();
+      clearTimeout(stuck);
+      this.#gate.handled(stanza);
+    }
+  }
+
+  #connection(update: Partial<ConnectionState>): void {
+    if (update.qr) this.#pair(update.qr);
+    if (update.connection === 'open') this.#opened();
+    if (update.connection === 'close') this.#finish(this.#closing ?? closedBy(update.lastDisconnect?.error));
+  }
+
+  #pair(qr: string): void {
+    if (this.#pairing?.method === 'code') return this.#askCode(this.#pairing);
+    this.#attempt++;
+    const life = this.#attempt === 1 ? FIRST_QR_MS : NEXT_QR_MS;
+    this.#link.state('qr', { code: qr, expires_at: Date.now() + life, attempt: this.#attempt });
+  }
+
+  #askCode({ phone_number: number = '', code }: Pairing): void {
+    if (this.#codeAsked) return;
+    this.#codeAsked = true;
+    this.#socket.requestPairingCode(number.replace(/\D/g, ''), code).then(
+      (made) => this.#link.state('pairing_code', { code: made, expires_at: Date.now() + CODE_MS }),
+      (error: unknown) => this.destroy({ reason: 'engine_error', detail: errorText(error) }),
+    );
+  }
+
+  #opened(): void {
+    const { me } = this.#creds;
+    this.#gate.flush();
+    const number = jidDecode(me?.id)?.user;
+    this.#link.state('open', {
+      me: { pn: number ? `+${number}` : null, lid: jidDecode(me?.lid)?.user ?? null, name: me?.name ?? null },
+    });
+  }
+
+  act(frame: ActFrame): void {
+    this.#actions.run(frame).then((result) => this.#link.result(frame.ref, result), (error: unknown) => {
+      this.#link.result(frame.ref, { ok: false, code: 'E_INTERNAL', detail: errorText(error), uncertain: true });
+    });
+  }
+
+  committed(unit: number): void {
+    this.#keys.committed(unit);
+    this.#gate.committed(unit);
+  }
+
+  #pause(by: 'gate' | 'worker', paused: boolean): void {
+    this.#pausedBy[by] = paused;
+    const socket = this.#rawSocket();
+    if (this.#pausedBy.gate || this.#pausedBy.worker) socket?.pause();
+    else socket?.resume();
+  }
+
+  press(blocked: boolean): void {
+    this.#pause('worker', blocked);
+  }
+
+  #rawSocket(): RawSocket | undefined {
+    return (this.#socket.ws as unknown as { socket?: RawSocket | null }).socket ?? undefined;
+  }
+
+  close(how: How): void {
+    if (this.#closing) return;
+    this.#closing = { reason: how === 'logout' ? 'logged_out' : 'stopped' };
+    this.#actions.stop();
+    this.#windDown(how).catch(() => {}).finally(() => this.destroy(this.#closing as Closed));
+  }
+
+  async #windDown(how: How): Promise<void> {
+    if (how === 'logout') await this.#unlink();
+    if (how !== 'stop') return;
+    const until = Date.now() + DRAIN_MS;
+    while (!this.#gate.idle && !this.#closed && Date.now() < until) await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+
+  async #unlink(): Promise<void> {
+    const jid = this.#creds.me?.id;
+    if (!jid || !this.#socket.ws.isOpen) return;
+    const attrs = { to: 's.whatsapp.net', type: 'set', xmlns: 'md' };
+    const content = [{ tag: 'remove-companion-device', attrs: { jid, reason: 'user_initiated' } }];
+    await this.#socket.query({ tag: 'iq', attrs, content }, LOGOUT_MS);
+  }
+
+  destroy(closed: Closed): void {
+    if (this.#closed) return;
+    this.#closing = closed;
+    this.#finish(closed);
+    this.#drop();
+  }
+
+  /** The one way out: what is due leaves as units, then `closed`; the rest is dropped. */
+  #finish(closed: Closed): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    if (closed.reason !== 'lease_lapsed') this.#gate.flush();
+    this.#gate.close();
+    this.#actions.stop();
+    this.#acks.close();
+    // Results of sends that were waiting leave first: their rejections are microtasks.
+    setImmediate(() => this.#link.closed(closed));
+  }
+
+  #drop(): void {
+    // `end` waits for the server's farewell; without this the descriptor would live for half a minute.
+    this.#rawSocket()?.terminate();
+    this.#socket.end(undefined).catch(() => {});
+  }
+
+  stats(): SessionStats {
+    return { held_frames: this.#gate.heldFrames, uncommitted: this.#gate.uncommitted, last_frame_at: this.#lastFrameAt };
+  }
+}

@@ -1,0 +1,124 @@
+/** Makes one Baileys socket with its injected parts, its gate and its taps in place. */
+import https from 'node:https';
+import makeWASocket, { type AuthenticationCreds, type BaileysEventMap, type BinaryNode, type UserFacingSocketConfig, type WASocket } from 'baileys';
+import { baileysLogger } from '../../logs.ts';
+import type { Config, Settings } from '../../protocol.ts';
+import type { Link } from '../port.ts';
+import { BoundedCache, type SentMessages } from './caches.ts';
+import type { OutputGate } from './gate.ts';
+import type { KeyStore } from './keys.ts';
+
+const MINUTE = 60_000;
+/** Stanzas that WhatsApp delivers again until they are acknowledged. */
+const ACKNOWLEDGED = ['message', 'receipt', 'notification', 'call'];
+
+export type Tap = <E extends keyof BaileysEventMap>(event: E, data: BaileysEventMap[E]) => void;
+
+export interface Parts {
+  config: Config;
+  settings: Settings;
+  link: Link;
+  creds: AuthenticationCreds;
+  keys: KeyStore;
+  sent: SentMessages;
+  gate: OutputGate;
+  /** Every event of Baileys, in order and unfolded, at the moment it is made. */
+  tap: Tap;
+  /** A stanza from WhatsApp that must be acknowledged; `run` is Baileys' handling of it, to the end. */
+  handle(node: BinaryNode, run: () => Promise<void>): Promise<void>;
+}
+
+/** An `iq` that hands something to the server which must be durable here first. */
+function needsDurable(node: BinaryNode): 'pre-key' | 'creds' | undefined {
+  const child = Array.isArray(node.content) ? node.content[0]?.tag : undefined;
+  if (child === 'pair-device-sign') return 'creds';
+  return node.attrs.xmlns === 'encrypt' && node.attrs.type === 'set' ? 'pre-key' : undefined;
+}
+
+/** Decides when a stanza made by Baileys really leaves. Resolves at once for a held one: Baileys awaits its sends. */
+function outgoing({ gate, link }: Parts) {
+  return async (node: BinaryNode, transmit: (node: BinaryNode) => Promise<void>): Promise<void> => {
+    if (!link.owned()) throw new Error('ownership lapsed');
+    if (node.tag === 'iq') {
+      const kind = needsDurable(node);
+      if (kind) await gate.durable(kind);
+      return transmit(node);
+    }
+    let direct: Promise<void> | undefined;
+    const send = (): void => {
+      direct = link.owned() ? transmit(node) : Promise.resolve();
+    };
+    if (gate.pass(node, send)) return;
+    return direct;
+  };
+}
+
+function proxyAgent(proxy: string): https.Agent {
+  return new https.Agent({ keepAlive: false, proxyEnv: { HTTPS_PROXY: proxy, HTTP_PROXY: proxy } } as https.AgentOptions);
+}
+
+function socketConfig(parts: Parts): UserFacingSocketConfig {
+  const { config, settings, creds, keys, sent, link } = parts;
+  const wanted = {
+    ...(config.whatsapp_url ? { waWebSocketUrl: config.whatsapp_url } : {}),
+    ...(settings.browser ? { browser: settings.browser } : {}),
+    ...(settings.proxy ? { agent: proxyAgent(settings.proxy), fetchAgent: proxyAgent(settings.proxy) } : {}),
+    auth: { creds, keys },
+    logger: baileysLogger((level, event, fields) => link.log(level, event, fields)),
+    markOnlineOnConnect: settings.mark_online ?? false,
+    syncFullHistory: settings.history ?? false,
+    shouldSyncHistoryMessage: () => settings.history ?? false,
+    emitOwnEvents: false,
+    generateHighQualityLinkPreview: false,
+    getMessage: async ({ id }: { id?: string | null }) => (id ? sent.get(id) : undefined),
+    transactionOpts: { maxCommitRetries: 1, delayBetweenTriesMs: 0 },
+    msgRetryCounterCache: new BoundedCache(512, 60 * MINUTE),
+    userDevicesCache: new BoundedCache(512, 5 * MINUTE),
+    callOfferCache: new BoundedCache(32, 5 * MINUTE),
+    placeholderResendCache: new BoundedCache(128, 60 * MINUTE),
+    outgoing: outgoing(parts),
+  };
+  return wanted as unknown as UserFacingSocketConfig;
+}
+
+/** What Baileys' event buffer would fold or delay; nobody inside Baileys listens to these. */
+const BUFFERED = new Set<keyof BaileysEventMap>([
+  'messaging-history.set', 'chats.upsert', 'chats.update', 'chats.delete', 'contacts.upsert', 'contacts.update',
+  'messages.upsert', 'messages.update', 'messages.delete', 'messages.reaction', 'message-receipt.update', 'groups.update',
+]);
+
+function tapEvents(socket: WASocket, tap: Tap): void {
+  const emit = socket.ev.emit.bind(socket.ev);
+  socket.ev.emit = (event, data) => {
+    const done = BUFFERED.has(event) ? true : emit(event, data);
+    tap(event, data);
+    return done;
+  };
+}
+
+/** Knows the end of Baileys' handling: its own listeners' promises, one stanza after another for offline ones. */
+function wrapHandlers(socket: WASocket, handle: Parts['handle']): void {
+  let offline: Promise<void> = Promise.resolve();
+  for (const tag of ACKNOWLEDGED) {
+    const event = `CB:${tag}`;
+    const listeners = socket.ws.listeners(event) as ((node: BinaryNode) => Promise<void>)[];
+    socket.ws.removeAllListeners(event);
+    socket.ws.on(event, (node: BinaryNode) => {
+      // Baileys' own queue for offline stanzas tells nobody when it is done: they go the online way, in turn.
+      const { offline: queued, ...attrs } = node.attrs;
+      const plain = queued === undefined ? node : { ...node, attrs };
+      const run = async (): Promise<void> => {
+        for (const listener of listeners) await listener(plain);
+      };
+      if (queued === undefined) void handle(node, run);
+      else void handle(node, () => (offline = offline.then(run, run)));
+    });
+  }
+}
+
+export function makeSocket(parts: Parts): WASocket {
+  const socket = makeWASocket(socketConfig(parts));
+  tapEvents(socket, parts.tap);
+  wrapHandlers(socket, parts.handle);
+  return socket;
+}

@@ -1,0 +1,115 @@
+/** The sidecar process: wires fd 3 to the host. See PROTOCOL.md. */
+import net from 'node:net';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { FrameError, FrameReader, FrameWriter, type Frame } from './frames.ts';
+import type { Engine } from './engines/port.ts';
+import { Host, scope } from './host.ts';
+import { errorText, levelFilter, silenceConsole, type LogSink } from './logs.ts';
+import { EXIT, PROTOCOL, type Config, type OpenFrame } from './protocol.ts';
+
+const STATS_MS = 10_000;
+const FATAL_FLUSH_MS = 500;
+
+const socket = new net.Socket({ fd: 3 });
+const writer = new FrameWriter(socket);
+const reader = new FrameReader();
+let host: Host | undefined;
+let greeted = false;
+/** Frames that came while the engines were being imported. */
+let early: Frame[] = [];
+
+function fatal(exit: number, code: string, message: string): void {
+  writer.send({ type: 'fatal', code, message });
+  writer.flush();
+  socket.end(() => process.exit(exit));
+  setTimeout(() => process.exit(exit), FATAL_FLUSH_MS);
+}
+
+async function hello(frame: Frame): Promise<void> {
+  if (frame.type !== 'hello' || frame.protocol !== PROTOCOL) {
+    return fatal(EXIT.protocol, 'E_SIDECAR_PROTOCOL', `this sidecar speaks protocol ${PROTOCOL}`);
+  }
+  const config = (frame.config ?? {}) as Config;
+  const log = levelFilter(config.log_level ?? 'info', (level, event, { session, ...fields }) =>
+    writer.send({ type: 'log', level, event, session, fields }));
+  const engines = await loadEngines(config, log);
+  if (!engines) return;
+  host = new Host((out) => writer.send(out), (level, event, fields, session) => log(level, event, { ...fields, session }),
+    engines, config.credit ?? 64);
+  writer.onPressure = (blocked) => host?.press(blocked);
+  const about = Object.entries(engines).map(([name, { version, capabilities }]) => [name, { version, capabilities }]);
+  writer.send({ type: 'hello', protocol: PROTOCOL, pid: process.pid, node: process.version, engines: Object.fromEntries(about) });
+  startStats(host);
+  const queued = early;
+  early = [];
+  for (const next of queued) dispatch(host, next);
+}
+
+async function loadEngines(config: Config, log: LogSink): Promise<Record<string, Engine> | undefined> {
+  try {
+    const { makeBaileysEngine } = await import('./engines/baileys/engine.ts');
+    return { baileys: await makeBaileysEngine(config, log) };
+  } catch (error) {
+    fatal(EXIT.dependency, 'E_SIDECAR_DEPENDENCY', errorText(error));
+    return undefined;
+  }
+}
+
+function dispatch(to: Host, frame: Frame): void {
+  switch (frame.type) {
+    case 'lease': return to.lease(frame.valid_ms as number);
+    case 'open': return to.open(frame as unknown as OpenFrame);
+    case 'close': return to.close(frame);
+    case 'act': return to.act(frame);
+    case 'committed': return to.committed(frame);
+    case 'keys': return to.keys(frame);
+    case 'shutdown': {
+      void to.shutdown().then(() => {
+        writer.flush();
+        socket.end(() => process.exit(0));
+      });
+      return;
+    }
+    default: return to.log('warn', 'unknown_frame', { frame: String(frame.type).slice(0, 40) });
+  }
+}
+
+function receive(frame: Frame): void {
+  if (!greeted) {
+    greeted = true;
+    hello(frame).catch((error: unknown) => fatal(EXIT.dependency, 'E_SIDECAR_DEPENDENCY', errorText(error)));
+  } else if (host) dispatch(host, frame);
+  else early.push(frame);
+}
+
+function startStats(of: Host): void {
+  const lag = monitorEventLoopDelay({ resolution: 20 });
+  lag.enable();
+  setInterval(() => {
+    const { rss, heapUsed } = process.memoryUsage();
+    writer.send({ type: 'stats', rss, heap: heapUsed, loop_lag_ms: Math.round(lag.max / 1e6), sessions: of.stats() });
+    lag.reset();
+  }, STATS_MS).unref();
+}
+
+/** An error outside every try: its session pays when it can be told, else the process (the worker restarts it). */
+function stray(error: unknown): void {
+  const session = scope.getStore();
+  if (session && host) return host.fail(session, error);
+  process.stderr.write(`${JSON.stringify({ level: 'fatal', event: 'uncaught', error: errorText(error) })}\n`);
+  process.exit(70);
+}
+
+silenceConsole();
+process.on('uncaughtException', stray);
+process.on('unhandledRejection', stray);
+socket.on('data', (chunk: Buffer) => {
+  try {
+    for (const frame of reader.push(chunk)) receive(frame);
+  } catch (error) {
+    if (!(error instanceof FrameError)) throw error;
+    process.exit(EXIT.frames);
+  }
+});
+socket.on('error', () => process.exit(0));
+socket.on('end', () => process.exit(0));
