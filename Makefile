@@ -16,7 +16,7 @@ up: setup ## Run the whole fleet here, with the local WhatsApp (ARGS="--workers 
 
 test: setup ## Run the tests, Python's and Node's, without chaos and benchmarks
 	@$(BIN)/pytest $(ARGS)
-	@cd sidecar-node && find test -name '*.test.ts' 2>/dev/null | sort | xargs -r node --test
+	@cd sidecar-node && find test -name '*.test.ts' 2>/dev/null | sort | xargs -r $(CURDIR)/$(BIN)/node --test --test-timeout=120000
 
 check: setup ## Check format, lint, types, imports, and that nothing private is committed
 	@$(BIN)/python tools/check.py

@@ -25,13 +25,13 @@ class Check:
 
 CHECKS = (
     Check("mypy --strict", (BIN / "mypy", "--no-error-summary")),
-    Check("ruff format", (BIN / "ruff", "format", "--check", ".")),
+    Check("ruff format", (BIN / "ruff", "format", "--check", "--output-format=concise", ".")),
     Check("ruff check", (BIN / "ruff", "check", "--quiet", ".")),
     Check("import-linter", (BIN / "lint-imports", "--no-logo")),
     Check("tsc --noEmit", (MODULES / "tsc", "--noEmit"), SIDECAR),
     Check(
         "biome check",
-        (MODULES / "biome", "check", "--diagnostic-level=warn", "--max-diagnostics=60"),
+        (MODULES / "biome", "check", "--diagnostic-level=warn", "--max-diagnostics=30"),
         SIDECAR,
     ),
     Check("hygiene", (sys.executable, ROOT / "tools" / "hygiene.py"), report=True),

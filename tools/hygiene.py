@@ -23,7 +23,7 @@ FORBIDDEN: dict[str, re.Pattern[str]] = {
         r"|--(?:extra-)?[i]ndex-url[ =]\S"
     ),
     "path of a machine": re.compile(
-        r"(?<![\w.~$}-])/(?:[w]ork/(?:main|shared)|[U]sers/\w+|[h]ome/(?!pww\b|node\b)[a-z]\w*)/"
+        r"(?<![\w.~$}-])/(?:[r]oot/\.pyenv|[w]ork/(?:main|shared)|[U]sers/\w+|[h]ome/(?!pww\b|node\b)[a-z]\w*)/"
     ),
     "secret": re.compile(
         r"-----BEGIN (?:[A-Z]+ )*[P]RIVATE KEY-----"
