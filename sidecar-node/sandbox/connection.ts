@@ -250,7 +250,8 @@ export class Connection {
       if (stanza.attrs['type'] === 'result' || stanza.attrs['type'] === 'error') pairing.answered(this, stanza);
       else answerQuery(this.#sandbox, this, stanza);
     } else if (!companion) {
-      this.#sandbox.countUnhandled(`${stanza.tag} before login`);
+      // A device announces itself right after linking, before it reconnects; there is nobody to tell.
+      if (stanza.tag !== 'ib' && stanza.tag !== 'presence') this.#sandbox.countUnhandled(`${stanza.tag} before login`);
     } else if (stanza.tag === 'message') {
       const position = this.#sandbox.journal.position(companion.number);
       // One after the other: Signal's order within a chat is the order on the wire.

@@ -21,6 +21,13 @@ Curve.verify = (publicKey, message, signature) => {
   return curve.verifySignature(key, message, signature) as boolean;
 };
 
+// Baileys leaves timers of up to half a minute behind when a socket ends; they must not hold the test process.
+const startTimer = globalThis.setTimeout;
+globalThis.setTimeout = Object.assign((...[work, delay, ...rest]: Parameters<typeof startTimer>) => {
+  const timer = startTimer(work, delay, ...rest);
+  return (delay ?? 0) >= 5_000 ? timer.unref() : timer;
+}, startTimer) as typeof startTimer;
+
 const MAIN = new URL('../../sandbox/main.ts', import.meta.url).pathname;
 
 export async function until<T>(what: string, probe: () => T | Promise<T>, timeoutMs = 15_000): Promise<NonNullable<Awaited<T>>> {
@@ -125,6 +132,7 @@ export class Gateway {
   readonly acks: Record<string, string>[] = [];
   readonly sent = new Map<string, proto.IMessage>();
   qr: string | undefined;
+  lastError = '';
   isOpen = false;
   /** Held while the test wants no reconnection. */
   reconnect = true;
@@ -175,6 +183,14 @@ export class Gateway {
     return this;
   }
 
+  /** Connects, and gives the close code of an attempt that is not to succeed. */
+  async refused(): Promise<number> {
+    const before = this.closes.length;
+    this.connect();
+    await until('the connection is refused', () => this.closes.length > before);
+    return this.closes.at(-1) ?? 0;
+  }
+
   async send(to: string, content: Parameters<typeof this.socket.sendMessage>[1], options: Json = {}): Promise<string> {
     const message = await this.socket.sendMessage(to.includes('@') ? to : `${to}@s.whatsapp.net`, content, options);
     const id = message?.key.id ?? '';
@@ -216,7 +232,10 @@ export class Gateway {
     if (connection !== 'close') return;
     this.isOpen = false;
     const code = (lastDisconnect?.error as { output?: { statusCode: number } } | undefined)?.output?.statusCode ?? 0;
-    if (lastDisconnect?.error) this.closes.push(code);
+    if (lastDisconnect?.error) {
+      this.closes.push(code);
+      this.lastError = lastDisconnect.error.message;
+    }
     if (this.reconnect && ![401, 403, 440, 400].includes(code)) setTimeout(() => this.reconnect && this.connect(), 30);
   }
 
