@@ -20,7 +20,7 @@ class SimulatedEngine:
     ``whatsapp`` is shared by passing it to several engines; without one, the engine makes its own, with
     ``state_file``. ``defaults`` are the settings of every session (as `SimulatedSettings`, or a mapping of its
     fields); a session's own ``settings["simulated"]`` is laid over them. ``clock`` is monotonic, in seconds.
-    Raises EngineError("E_SESSION_SETTINGS").
+    Raises EngineError("E_INVALID_FIELD").
     """
 
     name = "simulated"
@@ -48,14 +48,15 @@ class SimulatedEngine:
         self._started = True
 
     async def open(self, spec: OpenSpec, host: SessionHost) -> SimulatedSession:
-        """Raises EngineError: E_ENGINE_UNAVAILABLE before `start`, E_SESSION_SETTINGS, E_BAD_CREDENTIALS."""
+        """Raises EngineError: E_ENGINE_UNAVAILABLE before `start`, else E_INVALID_FIELD, E_MISSING_FIELD or
+        E_WHATSAPP_BAD_SESSION."""
         if not self._started:
             raise EngineError("E_ENGINE_UNAVAILABLE", "the simulated engine is not started")
         settings = read_settings(spec.settings, self._defaults)
         if spec.creds is not None:
             read_credentials(spec.creds)
         if spec.creds is None and spec.pairing.method == "code" and not spec.pairing.phone_number:
-            raise EngineError("E_SESSION_SETTINGS", "pairing by code needs a phone_number")
+            raise EngineError("E_MISSING_FIELD", "pairing by code needs a phone_number")
         self.whatsapp.refresh()
         account = self.whatsapp.account(spec.session)
         account.load_script(settings)

@@ -77,11 +77,13 @@ class Credentials(msgspec.Struct, frozen=True):
 
 
 def read_credentials(creds: bytes) -> Credentials:
-    """Raises EngineError("E_BAD_CREDENTIALS")."""
+    """Raises EngineError("E_WHATSAPP_BAD_SESSION")."""
     try:
         return msgspec.msgpack.decode(creds, type=Credentials)
     except msgspec.DecodeError as error:
-        raise EngineError("E_BAD_CREDENTIALS", "these are not a simulated session's credentials") from error
+        raise EngineError(
+            "E_WHATSAPP_BAD_SESSION", "these are not a simulated session's credentials"
+        ) from error
 
 
 def invented_qr() -> str:

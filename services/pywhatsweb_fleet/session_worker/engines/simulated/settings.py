@@ -107,14 +107,14 @@ class SimulatedSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
 
 
 def read_settings(settings: Mapping[str, Any], defaults: SimulatedSettings) -> SimulatedSettings:
-    """A session's settings laid over the engine's defaults. Raises EngineError("E_SESSION_SETTINGS")."""
+    """A session's settings laid over the engine's defaults. Raises EngineError("E_INVALID_FIELD")."""
     own = settings.get("simulated")
     if not own:
         return defaults
     if not isinstance(own, Mapping):
-        raise EngineError("E_SESSION_SETTINGS", "settings.simulated: Expected `object`")
+        raise EngineError("E_INVALID_FIELD", "settings.simulated: Expected `object`")
     merged: dict[str, Any] = {**msgspec.to_builtins(defaults), **own}
     try:
         return msgspec.convert(merged, SimulatedSettings)
     except msgspec.ValidationError as error:
-        raise EngineError("E_SESSION_SETTINGS", f"settings.simulated: {error}") from error
+        raise EngineError("E_INVALID_FIELD", f"settings.simulated: {error}") from error
