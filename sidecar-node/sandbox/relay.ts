@@ -49,7 +49,12 @@ export class Relay {
     const { id = '', type = '', to = '', recipient } = stanza.attrs;
     const contact = people.ofJid(recipient ?? to)?.number ?? '';
     const ids = [id, ...children(child(stanza, 'list')).map(({ attrs }) => attrs['id'] ?? '')];
-    if (type === 'retry') {
+    const address = parseJid(to);
+    const sendingDevice = address?.device ? this.#sandbox.companions.find(contact, address.device) : undefined;
+    if (type === 'retry' && sendingDevice) {
+      connection.expectNack(id);
+      this.#passOn(from, sendingDevice, stanza);
+    } else if (type === 'retry') {
       journal.append({ kind: 'gateway_retry', account: from.number, contact, device: from.device, id, type: child(stanza, 'retry')?.attrs['count'] ?? '1' });
       connection.expectNack(id);
       const sender = people.find(contact);
@@ -59,6 +64,7 @@ export class Relay {
         if (connection.settle('message', '', each)) journal.append({ kind: 'inbound_acked', account: from.number, contact, device: from.device, id: each });
         else journal.append({ kind: 'gateway_receipt', account: from.number, contact, device: from.device, id: each, type: type || 'delivered' });
       }
+      if (type === 'read' || type === 'played') for (const companion of this.#sandbox.companions.of(contact)) this.#passOn(from, companion, stanza);
     }
     await store.committed();
     connection.send(node('ack', { class: 'receipt', id, from: to, type: type || undefined, participant: stanza.attrs['participant'] }));
@@ -98,6 +104,17 @@ export class Relay {
     else connection.send(ackOf(stanza));
   }
 
+  /** Hands a receipt on to a linked device of whoever sent the message. */
+  #passOn(from: Companion, to: Companion, stanza: Node): void {
+    if (to.number === from.number) return;
+    const { id = '', type } = stanza.attrs;
+    const byLid = stanza.attrs['to']?.endsWith('@lid') ?? false;
+    const device = type === 'retry' ? from.device : 0;
+    const jid = byLid ? lidJid(from.lid, device) : pnJid(from.number, device);
+    this.#sandbox.queue.add(to, 'receipt', id, node('receipt', { from: jid, id, type, t: seconds() }, stanza.content));
+    this.#sandbox.wake(to);
+  }
+
   /** Hands a ciphertext on to a linked device, of the same account or of another. */
   #forward(from: Companion, person: Person, device: number, stanza: Node, target: string, ciphertext: Node): void {
     const companion = this.#sandbox.companions.find(person.number, device);
@@ -112,6 +129,11 @@ export class Relay {
       ...(own && chat ? { recipient: stanza.attrs['to'], ...(byLid ? { recipient_pn: pnJid(chat.number) } : { recipient_lid: lidJid(chat.lid) }) } : {}),
     };
     const identity = child(stanza, 'device-identity');
+    // Only its devices can read it, so the journal tells no more than that it passed.
+    this.#sandbox.journal.append({
+      kind: 'inbound', account: person.number, contact: own ? (chat?.number ?? '') : from.number, device, id: stanza.attrs['id'] ?? '',
+      type: own ? 'device_sent' : 'forwarded',
+    });
     this.#sandbox.queue.add(companion, 'message', stanza.attrs['id'] ?? '', node('message', attrs, [ciphertext, ...(identity ? [identity] : [])]));
     this.#sandbox.wake(companion);
   }
