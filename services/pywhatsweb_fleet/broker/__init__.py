@@ -1,0 +1,1 @@
+"""The embedded broker: its secrets, its configuration, its process and its tenants."""

@@ -1,0 +1,1 @@
+"""What `pww up` runs: the broker, the sandbox and every service as processes under one supervisor."""
