@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from functools import lru_cache
+
 from msgspec import Struct
 
 from pywhatsweb.contracts import event_data as d
