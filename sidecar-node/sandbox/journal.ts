@@ -75,9 +75,10 @@ export class Journal {
     this.events.emit('entry', seq);
   }
 
-  /** Marks a message id as shown to a contact; false if it was before. */
-  show(account: string, contact: string, id: string): boolean {
-    return this.#store.run('INSERT OR IGNORE INTO shown VALUES (?, ?, ?)', account, contact, id).changes === 1;
+  /** True if this message was shown to the contact before. */
+  wasShown(account: string, contact: string, id: string): boolean {
+    return this.#store.get(
+      "SELECT 1 FROM journal WHERE id = ? AND kind = 'message' AND account = ? AND contact = ?", id, account, contact) !== undefined;
   }
 
   /**

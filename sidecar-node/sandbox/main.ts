@@ -1,4 +1,5 @@
 import './quiet.ts';
+import './secret_keys.ts';
 import { randomBytes } from 'node:crypto';
 import { renameSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';

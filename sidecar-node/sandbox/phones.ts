@@ -59,7 +59,7 @@ export class Phones {
       return this.#askAgain(phone, from, stanza, about);
     }
     const described = describe(message);
-    const shown = journal.show(from.number, phone.number, id);
+    const shown = !journal.wasShown(from.number, phone.number, id);
     const disorder = shown && described.type === 'text' && journal.outOfOrder(from.number, phone.number, described.text);
     const seq = journal.append({
       kind: shown ? 'message' : 'repeat', ...about, type: described.type, text: described.text, content: plaintext,

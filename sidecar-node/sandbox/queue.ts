@@ -24,9 +24,9 @@ export class Queue {
   }
 
   add(companion: Companion, kind: QueuedStanza['kind'], id: string, stanza: Node): void {
-    this.#added = this.#store.run(
-      'INSERT INTO queue (number, device, kind, type, id, stanza) VALUES (?, ?, ?, ?, ?, ?)',
-      companion.number, companion.device, kind, kind === 'receipt' ? (stanza.attrs['type'] ?? '') : '', id, encodeNode(stanza)).id;
+    // Counted here, since SQLite gives a deleted last row's number again and connections go by numbers.
+    this.#store.run(
+      'INSERT INTO queue VALUES (?, ?, ?, ?, ?, ?, ?)', ++this.#added, companion.number, companion.device, kind, kind === 'receipt' ? (stanza.attrs['type'] ?? '') : '', id, encodeNode(stanza));
   }
 
   after(companion: Companion, seq: number, limit: number): QueuedStanza[] {

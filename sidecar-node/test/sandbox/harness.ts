@@ -57,7 +57,7 @@ export class SandboxProcess {
   async start(ports: string[] = []): Promise<this> {
     const readyFile = join(this.dataDir, 'ready.json');
     rmSync(readyFile, { force: true });
-    const child = spawn(process.execPath, [MAIN, '--data-dir', this.dataDir, '--ready-file', readyFile, '--exit-with-stdin', ...this.#flags, ...ports], {
+    const child = spawn(process.execPath, [...(process.env['SANDBOX_NODE_FLAGS']?.split(' ') ?? []), MAIN, '--data-dir', this.dataDir, '--ready-file', readyFile, '--exit-with-stdin', ...this.#flags, ...ports], {
       stdio: ['pipe', 'pipe', 'pipe'],
     });
     this.#child = child;
