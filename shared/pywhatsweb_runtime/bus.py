@@ -68,9 +68,13 @@ class Bus:
         self.client = client
         self.on_reconnect: list[Callable[[], Awaitable[None]]] = []
 
-    async def api(self, call: str, body: dict[str, Any] | None = None, *, deadline: float = 5.0) -> dict[str, Any]:
+    async def api(
+        self, call: str, body: dict[str, Any] | None = None, *, deadline: float = 5.0
+    ) -> dict[str, Any]:
         """JetStream's answer to ``$JS.API.<call>``. Raises ApiError or BrokerUnavailable."""
-        answer = await self.request(f"$JS.API.{call}", msgspec.json.encode(body) if body else b"", deadline=deadline)
+        answer = await self.request(
+            f"$JS.API.{call}", msgspec.json.encode(body) if body else b"", deadline=deadline
+        )
         value: dict[str, Any] = msgspec.json.decode(answer.data)
         if error := value.get("error"):
             raise ApiError(int(error.get("err_code", 0)), str(error.get("description", "")))

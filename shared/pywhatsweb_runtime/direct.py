@@ -39,7 +39,9 @@ class Reader:
 
         Any replica may answer, so on a cluster the newest may be missing. Raises BrokerUnavailable or ApiError.
         """
-        return await self.ask(stream, {"batch": limit, "seq": sequence, "next_by_subj": subject}, deadline=deadline)
+        return await self.ask(
+            stream, {"batch": limit, "seq": sequence, "next_by_subj": subject}, deadline=deadline
+        )
 
     async def ask(self, stream: str, body: dict[str, Any], *, deadline: float = 5.0) -> list[Stored]:
         self._count += 1
@@ -81,16 +83,21 @@ class Reader:
         else:
             answer.future.set_exception(ApiError(int(status), headers.get("Description", "")))
 
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[Reader]:
+        """Listens for answers while the block lasts."""
+        subscription = await self._bus.client.subscribe(
+            self._prefix + "*", cb=self._on_message, pending_msgs_limit=-1, pending_bytes_limit=-1
+        )
+        try:
+            yield self
+        finally:
+            with contextlib.suppress(nats.errors.Error):
+                await subscription.unsubscribe()
+
 
 @contextlib.asynccontextmanager
 async def reading(bus: Bus) -> AsyncIterator[Reader]:
     """A `Reader` for as long as the block lasts."""
-    reader = Reader(bus)
-    subscription = await bus.client.subscribe(
-        reader._prefix + "*", cb=reader._on_message, pending_msgs_limit=-1, pending_bytes_limit=-1
-    )
-    try:
+    async with Reader(bus).running() as reader:
         yield reader
-    finally:
-        with contextlib.suppress(nats.errors.Error):
-            await subscription.unsubscribe()

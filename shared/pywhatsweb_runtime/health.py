@@ -64,7 +64,9 @@ def _handler(health: Health) -> type[BaseHTTPRequestHandler]:
                 report = health.report()
                 self._json(200 if report["status"] == "ok" or path == "/health" else 503, report)
             elif path == "/metrics":
-                self._send(200, "text/plain; version=0.0.4; charset=utf-8", generate_latest(health.metrics.registry))
+                self._send(
+                    200, "text/plain; version=0.0.4; charset=utf-8", generate_latest(health.metrics.registry)
+                )
             else:
                 self._json(404, {"error": "this port serves /livez, /readyz, /health and /metrics"})
 
@@ -78,14 +80,16 @@ def _handler(health: Health) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, format: str, *args: Any) -> None:
+        def log_message(self, *_: Any) -> None:
             """A probe every few seconds is not news."""
 
     return Handler
 
 
 @contextlib.asynccontextmanager
-async def serving(health: Health, *, host: str = "127.0.0.1", port: int | None = None) -> AsyncIterator[int | None]:
+async def serving(
+    health: Health, *, host: str = "127.0.0.1", port: int | None = None
+) -> AsyncIterator[int | None]:
     """Serves while the block lasts, on ``port`` (0: a free one, which is given; None: nothing is served)."""
     beat = asyncio.create_task(health.beat())
     server = None

@@ -35,11 +35,13 @@ class Bucket:
 
     async def get(self, key: str) -> Entry | None:
         """The newest value, from the leader; None when there is none."""
+        entry = await self.newest(key)
+        return entry if entry is not None and entry.value is not None else None
+
+    async def newest(self, key: str) -> Entry | None:
+        """As `get`, but a deletion counts: its revision is what a `put` that creates the key anew has to expect."""
         stored = await self._bus.last(self._stream, self._prefix + key)
-        if stored is None:
-            return None
-        entry = self._entry(stored)
-        return entry if entry.value is not None else None
+        return None if stored is None else self._entry(stored)
 
     async def put(self, key: str, value: bytes, *, expected: int | None = None) -> int:
         """Writes; with ``expected`` only if the key's newest revision is that one (0: there is none).
@@ -75,10 +77,14 @@ class Bucket:
 
     def _entry(self, stored: Stored) -> Entry:
         gone = "KV-Operation" in stored.headers or "Nats-Marker-Reason" in stored.headers
-        return Entry(stored.subject.removeprefix(self._prefix), None if gone else stored.data, stored.sequence)
+        return Entry(
+            stored.subject.removeprefix(self._prefix), None if gone else stored.data, stored.sequence
+        )
 
     @contextlib.asynccontextmanager
-    async def changes(self, callback: Callable[[Entry], Awaitable[None]], pattern: str = ">") -> AsyncIterator[None]:
+    async def changes(
+        self, callback: Callable[[Entry], Awaitable[None]], pattern: str = ">"
+    ) -> AsyncIterator[None]:
         """Calls back at each write from now on, for as long as the block lasts.
 
         These are the writes as published, so one that the bucket refused is seen too, and one may be missed during a
@@ -88,7 +94,9 @@ class Bucket:
         async def on_message(message: Msg) -> None:
             headers = message.headers or {}
             gone = "KV-Operation" in headers or "Nats-Marker-Reason" in headers
-            await callback(Entry(message.subject.removeprefix(self._prefix), None if gone else message.data, 0))
+            await callback(
+                Entry(message.subject.removeprefix(self._prefix), None if gone else message.data, 0)
+            )
 
         subscription = await self._bus.client.subscribe(self._prefix + pattern, cb=on_message)
         try:

@@ -67,5 +67,5 @@ async def until(stopping: asyncio.Event, *tasks: Awaitable[Any]) -> None:
 
 def fail(sentence: str) -> int:
     """Says on standard error, in one sentence, why the process cannot start; exit code 2."""
-    print(sentence, file=sys.stderr)
+    sys.stderr.write(sentence + "\n")
     return 2

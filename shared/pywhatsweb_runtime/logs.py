@@ -18,8 +18,21 @@ LogFormat = Literal["json", "console"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 _SECRET_FIELDS = frozenset(
-    "password secret token api_key key creds credentials code qr text body caption number phone phone_number to pn lid "
-    "payload data content authorization cookie".split()
+    (
+        "password",
+        "secret",
+        "token",
+        "api_key",
+        "key",
+        "creds",
+        "credentials",
+        "code",
+        "qr",
+        "authorization",
+        "cookie",
+    )
+    + ("text", "body", "caption", "payload", "data", "content")
+    + ("number", "phone", "phone_number", "to", "pn", "lid")
 )
 _DIGITS = re.compile(r"(?<![\w.])\+?\d{8,}(?!\w)")
 _BLOB = re.compile(r"(?<![\w/.-])(?=[A-Za-z0-9+/_-]*\d)[A-Za-z0-9+/_-]{40,}={0,2}")
@@ -54,17 +67,24 @@ def set_up(service: str, *, form: LogFormat = "console", level: LogLevel = "info
     last: Any = (
         structlog.processors.JSONRenderer()
         if form == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
+        else structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
     )
     structlog.configure(
-        processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, last], foreign_pre_chain=shared
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, last],
+            foreign_pre_chain=shared,
         )
     )
     root = logging.getLogger()

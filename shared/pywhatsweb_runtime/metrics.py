@@ -1,8 +1,19 @@
-"""Every metric of the fleet, declared here with its meaning. Labels are bounded: never a session, a chat or a number."""
+"""Every metric of the fleet, declared here with its meaning.
+
+Labels are bounded: never a session, a chat or a number.
+"""
 
 from __future__ import annotations
 
-from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+)
 
 _LATENCY_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
@@ -10,10 +21,14 @@ _LATENCY_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5
 class Metrics:
     """One instance a process; services take what they use from it."""
 
-    def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
-        self.registry = registry
+    def __init__(self) -> None:
+        registry = self.registry = CollectorRegistry()
+        for collector in (ProcessCollector, PlatformCollector, GCCollector):
+            collector(registry=registry)
         # Dispatcher: what became of each command at the door. outcome: accepted, duplicate, scheduled, rejected.
-        self.commands = Counter("pww_commands_total", "Commands dealt with", ["outcome", "code"], registry=registry)
+        self.commands = Counter(
+            "pww_commands_total", "Commands dealt with", ["outcome", "code"], registry=registry
+        )
         self.command_wait = Histogram(
             "pww_command_wait_seconds",
             "From the broker's time stamp of a command to its place in the outbox",
@@ -21,11 +36,18 @@ class Metrics:
             registry=registry,
         )
         # Session worker.
-        self.sessions = Gauge("whatsapp_sessions_active", "Sessions owned by this worker", ["status"], registry=registry)
-        self.messages_out = Counter(
-            "whatsapp_messages_out_total", "Send commands ended by this worker", ["outcome"], registry=registry
+        self.sessions = Gauge(
+            "whatsapp_sessions_active", "Sessions owned by this worker", ["status"], registry=registry
         )
-        self.messages_in = Counter("whatsapp_messages_in_total", "Inbound messages stored", ["kind"], registry=registry)
+        self.messages_out = Counter(
+            "whatsapp_messages_out_total",
+            "Send commands ended by this worker",
+            ["outcome"],
+            registry=registry,
+        )
+        self.messages_in = Counter(
+            "whatsapp_messages_in_total", "Inbound messages stored", ["kind"], registry=registry
+        )
         self.send_latency = Histogram(
             "whatsapp_message_latency_seconds",
             "From a command's place in the outbox to WhatsApp's acknowledgement",
@@ -33,12 +55,21 @@ class Metrics:
             registry=registry,
         )
         self.reconnections = Counter(
-            "whatsapp_reconnections_total", "Links opened again, by why they closed", ["reason"], registry=registry
+            "whatsapp_reconnections_total",
+            "Links opened again, by why they closed",
+            ["reason"],
+            registry=registry,
         )
-        self.errors = Counter("whatsapp_errors_total", "Errors by catalogue code", ["code"], registry=registry)
+        self.errors = Counter(
+            "whatsapp_errors_total", "Errors by catalogue code", ["code"], registry=registry
+        )
         self.epoch_refused = Counter(
-            "pww_epoch_refused_total", "Events refused because another worker owns the session", registry=registry
+            "pww_epoch_refused_total",
+            "Events refused because another worker owns the session",
+            registry=registry,
         )
         self.takeovers = Counter("pww_takeovers_total", "Sessions taken, by why", ["why"], registry=registry)
         # Every service.
-        self.loop_lag = Gauge("pww_event_loop_lag_seconds", "How late the event loop's timer last was", registry=registry)
+        self.loop_lag = Gauge(
+            "pww_event_loop_lag_seconds", "How late the event loop's timer last was", registry=registry
+        )

@@ -54,7 +54,9 @@ async def ensure_platform(bus: Bus, replicas: int = 1) -> None:
     await ensure_stream(bus, streams.bucket(streams.TENANTS_BUCKET, replicas))
     await ensure_stream(bus, streams.bucket(streams.SESSIONS_BUCKET, replicas))
     # Liveness is worthless after a broker's restart, so it is kept in memory and costs no fsync.
-    await ensure_stream(bus, streams.bucket(streams.WORKERS_BUCKET, replicas, ttl_s=streams.WORKER_TTL_S, memory=True))
+    await ensure_stream(
+        bus, streams.bucket(streams.WORKERS_BUCKET, replicas, ttl_s=streams.WORKER_TTL_S, memory=True)
+    )
 
 
 async def ensure_tenant(bus: Bus, tenant: TenantId, limits: streams.TenantLimits, replicas: int = 1) -> None:

@@ -49,12 +49,12 @@ class _Pending:
     __slots__ = ("data", "deadline", "future", "headers", "sent_at", "subject")
 
     def __init__(
-        self, subject: str, data: bytes, headers: dict[str, str], future: asyncio.Future[PubAck], now: float, deadline: float
+        self, subject: str, data: bytes, headers: dict[str, str], *, now: float, deadline: float
     ) -> None:
         self.subject = subject
         self.data = data
         self.headers = headers
-        self.future = future
+        self.future: asyncio.Future[PubAck] = asyncio.get_running_loop().create_future()
         self.sent_at = now
         self.deadline = deadline
 
@@ -88,7 +88,7 @@ class Publisher:
         self._count += 1
         token = str(self._count)
         now = self._loop.time()
-        pending = _Pending(subject, data, headers, self._loop.create_future(), now, now + self._deadline_s)
+        pending = _Pending(subject, data, headers, now=now, deadline=now + self._deadline_s)
         self._pending[token] = pending
         if not self._resend_lock.locked():
             # While older messages are being sent again, a new one waits its turn: that keeps the order.
@@ -158,24 +158,29 @@ class Publisher:
             if self._bus.client.is_connected:
                 await self._resend(now - RESEND_AFTER_S)
 
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[Publisher]:
+        """Listens for acknowledgements while the block lasts."""
+        subscription = await self._bus.client.subscribe(
+            self._prefix + "*", cb=self._on_ack, pending_msgs_limit=-1, pending_bytes_limit=-1
+        )
+        self._bus.on_reconnect.append(self._reconnected)
+        watch = asyncio.create_task(self._watch())
+        try:
+            yield self
+        finally:
+            watch.cancel()
+            self._bus.on_reconnect.remove(self._reconnected)
+            with contextlib.suppress(nats.errors.Error):
+                await subscription.unsubscribe()
+            for pending in self._pending.values():
+                if not pending.future.done():
+                    pending.future.set_exception(BrokerUnavailable("the publisher was closed"))
+                    pending.future.exception()  # nobody may be waiting any more
+
 
 @contextlib.asynccontextmanager
 async def publishing(bus: Bus, *, in_flight: int = 512, deadline_s: float = 10.0) -> AsyncIterator[Publisher]:
     """A `Publisher` for as long as the block lasts."""
-    publisher = Publisher(bus, in_flight=in_flight, deadline_s=deadline_s)
-    subscription = await bus.client.subscribe(
-        publisher._prefix + "*", cb=publisher._on_ack, pending_msgs_limit=-1, pending_bytes_limit=-1
-    )
-    bus.on_reconnect.append(publisher._reconnected)
-    watch = asyncio.create_task(publisher._watch())
-    try:
+    async with Publisher(bus, in_flight=in_flight, deadline_s=deadline_s).running() as publisher:
         yield publisher
-    finally:
-        watch.cancel()
-        bus.on_reconnect.remove(publisher._reconnected)
-        with contextlib.suppress(nats.errors.Error):
-            await subscription.unsubscribe()
-        for pending in publisher._pending.values():
-            if not pending.future.done():
-                pending.future.set_exception(BrokerUnavailable("the publisher was closed"))
-                pending.future.exception()  # nobody may be waiting any more

@@ -15,7 +15,6 @@ from collections.abc import AsyncIterator
 import msgspec
 import nats
 from nats.aio.msg import Msg
-from nats.aio.subscription import Subscription
 
 from pywhatsweb_runtime.bus import Bus
 
@@ -26,7 +25,15 @@ class Puller:
     """Made by `pulling`."""
 
     def __init__(
-        self, bus: Bus, stream: str, consumer: str, *, window: int, group: str | None, expires_s: float, heartbeat_s: float
+        self,
+        bus: Bus,
+        stream: str,
+        consumer: str,
+        *,
+        window: int,
+        group: str | None,
+        expires_s: float,
+        heartbeat_s: float,
     ) -> None:
         self._bus = bus
         self._subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
@@ -40,9 +47,13 @@ class Puller:
         self._arrived = asyncio.Event()
         self._paused_until = 0.0
         self._inbox = bus.client.new_inbox()
-        self._subscription: Subscription | None = None
         self._loop = asyncio.get_running_loop()
         self._heard_at = self._loop.time()
+
+    @property
+    def pin(self) -> str | None:
+        """The id under which the broker has pinned the priority group to this puller, as far as it was told."""
+        return self._pin
 
     async def batch(self, limit: int = 256) -> list[Msg]:
         """At least one message and at most ``limit``: whatever is there, without waiting for more."""
@@ -85,10 +96,13 @@ class Puller:
     async def _on_message(self, message: Msg) -> None:
         self._heard_at = self._loop.time()
         headers = message.headers
-        if headers is not None and not message.reply.startswith("$JS.ACK"):
-            if (status := headers.get("Status")) is not None:
-                await self._on_status(status, headers)
-                return
+        if (
+            headers is not None
+            and not message.reply.startswith("$JS.ACK")
+            and (status := headers.get("Status")) is not None
+        ):
+            await self._on_status(status, headers)
+            return
         if headers is not None and (pin := headers.get("Nats-Pin-Id")) is not None:
             self._pin = pin
         self._asked = max(0, self._asked - 1)
@@ -116,6 +130,21 @@ class Puller:
                 self._heard_at = self._loop.time()
             await self._top_up()
 
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[Puller]:
+        """Pulls while the block lasts."""
+        subscription = await self._bus.client.subscribe(
+            self._inbox, cb=self._on_message, pending_msgs_limit=-1, pending_bytes_limit=-1
+        )
+        watch = asyncio.create_task(self._watch())
+        try:
+            await self._top_up()
+            yield self
+        finally:
+            watch.cancel()
+            with contextlib.suppress(nats.errors.Error):
+                await subscription.unsubscribe()
+
 
 @contextlib.asynccontextmanager
 async def pulling(
@@ -129,15 +158,8 @@ async def pulling(
     heartbeat_s: float = 5.0,
 ) -> AsyncIterator[Puller]:
     """A `Puller` for as long as the block lasts; messages that it still holds then are delivered again later."""
-    puller = Puller(bus, stream, consumer, window=window, group=group, expires_s=expires_s, heartbeat_s=heartbeat_s)
-    subscription = await bus.client.subscribe(
-        puller._inbox, cb=puller._on_message, pending_msgs_limit=-1, pending_bytes_limit=-1
+    puller = Puller(
+        bus, stream, consumer, window=window, group=group, expires_s=expires_s, heartbeat_s=heartbeat_s
     )
-    watch = asyncio.create_task(puller._watch())
-    try:
-        await puller._top_up()
+    async with puller.running():
         yield puller
-    finally:
-        watch.cancel()
-        with contextlib.suppress(nats.errors.Error):
-            await subscription.unsubscribe()

@@ -3,7 +3,7 @@
 | record | where | written by |
 |---|---|---|
 | `TenantRecord` | bucket WA_TENANTS, key ``<tenant>`` | whoever creates tenants (``pww``) |
-| `SessionRecord` | bucket WA_SESSIONS, key ``<tenant>.<session>`` | control plane: what is wanted; the owner, when it is done |
+| `SessionRecord` | bucket WA_SESSIONS, key ``<tenant>.<session>`` | control plane; the owner, when it is done |
 | `WorkerRecord` | bucket WA_WORKERS, key ``<worker>``, gone 5 s after its last renewal | the worker |
 | `OwnRecord` | ``wa.own.<tenant>.<session>`` in the tenant's events stream; its sequence is the epoch | workers |
 | `NowRecord` | ``wa.now.<tenant>.<session>`` in the tenant's events stream, fenced by the epoch | the owner |

@@ -1,0 +1,32 @@
+"""What every part of a session worker uses, made once in `app`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from pywhatsweb_fleet.session_worker.settings import Settings
+from pywhatsweb_fleet.storage import credentials
+from pywhatsweb_fleet.storage.group_commit import GroupCommit
+from pywhatsweb_fleet.storage.sealing import Keyring
+from pywhatsweb_fleet.storage.store import Store
+from pywhatsweb_runtime.bus import Bus
+from pywhatsweb_runtime.direct import Reader
+from pywhatsweb_runtime.metrics import Metrics
+from pywhatsweb_runtime.publisher import Publisher
+
+
+@dataclass(frozen=True, slots=True)
+class Deps:
+    settings: Settings
+    bus: Bus
+    publisher: Publisher
+    reader: Reader
+    store: Store
+    group: GroupCommit
+    keyring: Keyring
+    metrics: Metrics
+    write_credentials: Callable[[Connection, Sequence[credentials.Write]], Sequence[Exception | None]]
+    """`credentials.write_many` with the keyring: one and the same function, so that sessions share a commit."""

@@ -1,0 +1,78 @@
+"""From an engine's event to the fleet's: the contract's Struct, chat key, stable id."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+
+from pywhatsweb.contracts import event_data as d
+from pywhatsweb.contracts.events import Origin, timestamp
+from pywhatsweb_fleet.session_worker.fenced import FencedEvents
+
+
+class Told(NamedTuple):
+    """An event ready to be published. ``parts`` make its id stable; empty for what cannot be told twice."""
+
+    kind: str
+    data: Any
+    chat: d.Chat | None
+    parts: tuple[str, ...]
+
+
+_DATA: dict[str, type[d.Data]] = {
+    "message": d.Message,  # type: ignore[dict-item]
+    "reaction": d.Reacted,
+    "edit": d.Edited,  # type: ignore[dict-item]
+    "delete": d.Deleted,
+    "presence": d.PresenceState,
+    "contact": d.ContactSeen,
+    "group": d.GroupChange,
+    "call": d.Call,
+    "poll_vote": d.PollVote,
+}
+_TIMES = ("sent_at", "at", "last_seen_at")
+_NOT_STABLE = ("presence", "contact", "group")
+
+
+def tell(events: FencedEvents, kind: str, raw: Mapping[str, Any]) -> Told | None:
+    """The event for what an engine reported; None for a kind that this version does not know.
+
+    Raises msgspec.ValidationError when the data does not fit its kind.
+    """
+    if kind == "undecryptable":
+        return _undecryptable(events, raw)
+    struct = _DATA.get(kind)
+    if struct is None:
+        return None
+    data = dict(raw)
+    chat = events.chat(data.get("chat"))
+    if chat is not None:
+        data["chat"] = msgspec.to_builtins(chat)
+    elif kind == "group" and data.get("group"):
+        chat = events.chat({"group": data["group"]})
+        data["chat"] = msgspec.to_builtins(chat)
+    for name in _TIMES:
+        if isinstance(data.get(name), int):
+            data[name] = timestamp(data[name])
+    if "from_self" in data:
+        data["origin"] = Origin.OUTBOUND.value if data["from_self"] else Origin.INBOUND.value
+    value = msgspec.convert(data, struct)
+    parts = (
+        ()
+        if kind in _NOT_STABLE
+        else (kind, chat.key if chat else "-", str(raw["id"]), str(raw.get("state", "")))
+    )
+    return Told(kind, value, chat, parts)
+
+
+def _undecryptable(events: FencedEvents, raw: Mapping[str, Any]) -> Told:
+    chat = events.chat(raw.get("chat"))
+    data = d.Alert(
+        kind="undecryptable",
+        chat=chat,
+        message_id=str(raw.get("id")),
+        details={"reason": str(raw.get("reason", ""))},
+    )
+    return Told("alert", data, chat, ("undecryptable", chat.key if chat else "-", str(raw.get("id"))))

@@ -1,0 +1,353 @@
+"""Taking sessions, keeping them, giving them back: the worker's side of ownership.
+
+A session is taken by a compare-and-set of its ownership record, whose sequence is the epoch; everything the owner
+writes is refused once there is a newer one. A worker that cannot prove that it lives drops all it has (`liveness`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+from collections.abc import Awaitable
+
+import msgspec
+import structlog
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+
+from pywhatsweb.contracts import streams, subjects
+from pywhatsweb.contracts.events import SessionStatus
+from pywhatsweb.contracts.ids import SessionId, TenantId
+from pywhatsweb_fleet.session_worker import placement
+from pywhatsweb_fleet.session_worker.deps import Deps
+from pywhatsweb_fleet.session_worker.engines.port import Engine
+from pywhatsweb_fleet.session_worker.liveness import Liveness
+from pywhatsweb_fleet.session_worker.placement import SessionKey
+from pywhatsweb_fleet.session_worker.session import OwnedSession
+from pywhatsweb_fleet.session_worker.views import Views
+from pywhatsweb_runtime import registry
+from pywhatsweb_runtime.bus import WRONG_LAST_SEQUENCE, ApiError, BrokerUnavailable, Stored
+
+log = structlog.get_logger(__name__)
+
+_LOOK_EVERY_S = 1.0
+_SWEEP_EVERY_S = 30.0
+_TAKE_AT_ONCE = 256
+_LEASE_EVERY_S = 0.5
+_CHANGES_AT_ONCE = 32
+
+
+class Keeper:
+    """The sessions of one worker."""
+
+    def __init__(self, deps: Deps, engines: dict[str, Engine]) -> None:
+        self._deps = deps
+        self._engines = engines
+        self._me = deps.settings.worker_id
+        self._owned: dict[SessionKey, OwnedSession] = {}
+        self._wakes: dict[SessionKey, Subscription] = {}
+        self._moving: set[SessionKey] = set()
+        self._nudge = asyncio.Event()
+        self._draining = False
+        self._started_at = int(time.time() * 1000)
+        self._next_connect = 0.0
+        self._next_give = time.monotonic() + 5
+        self._work: set[asyncio.Task[None]] = set()
+        self._changes = asyncio.Semaphore(_CHANGES_AT_ONCE)
+        self.views = Views(deps.bus, deps.reader, self._nudge.set)
+        self.liveness = Liveness(deps.bus, self._me, self._describe, self._on_fenced)
+
+    def count(self) -> int:
+        return len(self._owned)
+
+    def by_status(self) -> dict[str, int]:
+        counts: dict[str, int] = {}
+        for session in self._owned.values():
+            counts[session.status.value] = counts.get(session.status.value, 0) + 1
+        return counts
+
+    def _describe(self) -> registry.WorkerRecord:
+        return registry.WorkerRecord(
+            engines=sorted(self._engines),
+            sessions=len(self._owned),
+            draining=self._draining,
+            started_at=self._started_at,
+        )
+
+    # The loop.
+
+    async def run(self) -> None:
+        """Looks at what is wanted once a second and whenever something changed; ends only by cancellation."""
+        sweep_at = time.monotonic() + _SWEEP_EVERY_S
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_EVERY_S):
+                    await self._nudge.wait()
+            self._nudge.clear()
+            try:
+                if time.monotonic() >= sweep_at:
+                    sweep_at = time.monotonic() + _SWEEP_EVERY_S
+                    await self.views.sweep()
+                    self._wake_all()
+                if self.liveness.held and not self._draining:
+                    await self._look()
+            except (BrokerUnavailable, ApiError) as error:
+                log.warning("could not look after sessions", error=type(error).__name__)
+            self._deps.metrics.sessions.clear()
+            for status, count in self.by_status().items():
+                self._deps.metrics.sessions.labels(status).set(count)
+
+    async def lease(self) -> None:
+        """Tells the engines, for ever, how long ownership is still good."""
+        while True:
+            left = self.liveness.left_s()
+            if left > 0:
+                for engine in self._engines.values():
+                    engine.lease(int(left * 1000))
+            await asyncio.sleep(_LEASE_EVERY_S)
+
+    async def reconnected(self) -> None:
+        """The broker is back: pushes and wake-ups may have been missed."""
+        await self.liveness.refresh()
+        await self.views.sweep()
+        self._wake_all()
+
+    async def _look(self) -> None:
+        self._apply_wishes()
+        wanted = {key for key, record in self.views.sessions.items() if record.wanted != "stopped"}
+        peers = self.liveness.peers()
+        workers = [self._me, *(worker for worker, record in peers.items() if not record.draining)]
+        free = [
+            key for key in wanted if key not in self._owned and key not in self._moving and self._free(key)
+        ]
+        room = min(_TAKE_AT_ONCE, self._deps.settings.max_sessions - len(self._owned))
+        chosen = placement.to_take(free, len(self._owned), self._me, workers, len(wanted), most=room)
+        if chosen:
+            await asyncio.gather(*(self._take(key) for key in chosen))
+            self._nudge.set()  # there may be more than were taken at once
+        elif len(workers) > 1:
+            self._give_some(peers, len(wanted))
+
+    def _free(self, key: SessionKey) -> bool:
+        record = self.views.sessions[key]
+        if record.engine not in self._engines or self.views.tenants[key[0]].suspended:
+            return False
+        owner = self.views.owners.get(key)
+        if owner is None or owner.worker is None or owner.worker == self._me:
+            return True
+        return not self.liveness.alive(owner.worker)
+
+    # Taking.
+
+    async def _take(self, key: SessionKey) -> None:
+        self._moving.add(key)
+        try:
+            owner = self.views.owners.get(key) or await self.views.owner(key)
+            epoch = await self._compare_and_set(key, self._me, owner.sequence)
+            record = self.views.sessions.get(key)
+            if record is None or not self.liveness.held:
+                return
+            why = "free" if owner.worker is None else "dead owner"
+            self._deps.metrics.takeovers.labels(why).inc()
+            session = OwnedSession(
+                self._deps,
+                self._engines[record.engine],
+                key,
+                record,
+                tenant=self.views.tenants[key[0]],
+                epoch=epoch,
+                connect_slot=self._connect_slot,
+                lost=self._on_lost,
+                finished=self._finished,
+            )
+            self._owned[key] = session
+            await self._subscribe(key, session)
+            self._open_as_wanted(session)
+        except ApiError as error:
+            if error.code != WRONG_LAST_SEQUENCE:
+                raise
+            await self.views.owner(key)  # somebody else was first: see who
+        finally:
+            self._moving.discard(key)
+
+    def _open_as_wanted(self, session: OwnedSession) -> None:
+        if session.record.wanted == "running":
+            session.start()
+        else:
+            self._begin(session.key, self._carry_out(session, session.record.wanted))
+
+    async def _compare_and_set(self, key: SessionKey, worker: str | None, expected: int) -> int:
+        return await self._deps.bus.compare_and_set(
+            subjects.own_ingest(TenantId(key[0]), SessionId(key[1])),
+            registry.encode(registry.OwnRecord(worker=worker)),
+            expected,
+            {"Nats-Rollup": "sub"},
+        )
+
+    async def _subscribe(self, key: SessionKey, session: OwnedSession) -> None:
+        async def woken(message: Msg) -> None:
+            headers = message.headers or {}
+            sequence = int(headers.get("Nats-Sequence", 0))
+            stored = Stored(headers.get("Nats-Subject", ""), sequence, message.data, headers)
+            session.lane.wake(stored, int(headers.get("Nats-Last-Sequence", 0)))
+
+        self._wakes[key] = await self._deps.bus.client.subscribe(
+            subjects.wake(TenantId(key[0]), SessionId(key[1])), cb=woken, pending_msgs_limit=2048
+        )
+
+    def _wake_all(self) -> None:
+        for session in self._owned.values():
+            session.lane.wake()
+
+    async def _connect_slot(self) -> None:
+        """Spaces links out, so that a takeover of many is no storm of logins."""
+        rate = self._deps.settings.connects_per_second
+        if rate <= 0:
+            return
+        now = time.monotonic()
+        at = self._next_connect = max(self._next_connect + 1 / rate, now)
+        if at > now:
+            await asyncio.sleep((at - now) * random.uniform(0.9, 1.1))
+
+    # Doing what is wanted.
+
+    def _apply_wishes(self) -> None:
+        for key, session in list(self._owned.items()):
+            if key in self._moving:
+                continue
+            record = self.views.sessions.get(key)
+            if record is None or record == session.record:
+                continue
+            if record.wanted == "stopped":
+                self._begin(key, self._stop(session, SessionStatus.STOPPED))
+            elif record.wanted != "running":
+                session.record = record
+                self._begin(key, self._carry_out(session, record.wanted))
+            elif record.generation != session.record.generation:
+                self._begin(key, session.restart(record))
+            else:
+                session.record = record
+
+    def _begin(self, key: SessionKey, work: Awaitable[None]) -> None:
+        """Runs a change of one session, after which the wishes are looked at again."""
+        self._moving.add(key)
+
+        async def guarded() -> None:
+            try:
+                async with self._changes:
+                    await work
+            except (BrokerUnavailable, ApiError) as error:
+                log.warning("a session's change is tried again", error=type(error).__name__)
+            except Exception:
+                log.exception("a session's change failed")
+            finally:
+                self._moving.discard(key)
+                self._nudge.set()
+
+        task = asyncio.ensure_future(guarded())
+        self._work.add(task)
+        task.add_done_callback(self._work.discard)
+
+    async def _stop(self, session: OwnedSession, status: SessionStatus | None) -> None:
+        await session.close("stop", status)
+        await self._release(session)
+
+    async def _carry_out(self, session: OwnedSession, wanted: registry.Wanted) -> None:
+        await session.logout()
+        if wanted == "deleting":
+            await self._forget(session)
+            return
+        await self._finished(session, "stopped")
+
+    async def _forget(self, session: OwnedSession) -> None:
+        """Removes what the broker holds of a deleted session, the ownership record last."""
+        tenant, name = TenantId(session.key[0]), SessionId(session.key[1])
+        await self._drop(session.key)
+        await self._deps.bus.purge(streams.outbox_name(tenant), subjects.out(tenant, name))
+        await self._deps.bus.purge(streams.events_name(tenant), subjects.now(tenant, name))
+        await self.views.delete_session(session.key)
+        await self._deps.bus.purge(streams.events_name(tenant), subjects.own(tenant, name))
+        self.views.owners.pop(session.key, None)
+
+    async def _finished(self, session: OwnedSession, wanted: registry.Wanted | None) -> None:
+        """The session ended by itself (logged out, banned …): its record says so, and it needs no owner."""
+        while wanted is not None:
+            found = await self.views.session(session.key)
+            if found is None or found[0].generation != session.record.generation:
+                break  # deleted, or started again meanwhile
+            record = msgspec.structs.replace(found[0], wanted=wanted, updated_at=int(time.time() * 1000))
+            try:
+                await self.views.write_session(session.key, record, found[1])
+                self.views.sessions[session.key] = record
+                break
+            except ApiError as error:
+                if error.code != WRONG_LAST_SEQUENCE:
+                    raise
+        await self._release(session)
+
+    # Giving back.
+
+    async def _release(self, session: OwnedSession) -> None:
+        """Gives ownership back, so that others need not wait for anything."""
+        await self._drop(session.key)
+        with contextlib.suppress(ApiError, BrokerUnavailable):
+            await self._compare_and_set(session.key, None, session.epoch)
+
+    async def _drop(self, key: SessionKey) -> None:
+        self._owned.pop(key, None)
+        subscription = self._wakes.pop(key, None)
+        if subscription is not None:
+            with contextlib.suppress(Exception):
+                await subscription.unsubscribe()
+
+    async def _hand_over(self, session: OwnedSession) -> None:
+        await session.close("stop", None)
+        await self._release(session)
+
+    def _give_some(self, peers: dict[str, registry.WorkerRecord], wanted: int) -> None:
+        rate = self._deps.settings.rebalance_per_second
+        now = time.monotonic()
+        if rate <= 0 or now < self._next_give:
+            return
+        loads = {worker: record.sessions for worker, record in peers.items() if not record.draining}
+        loads[self._me] = len(self._owned)
+        settled = [key for key in self._owned if key not in self._moving]
+        for key in placement.to_give(settled, self._me, loads, wanted)[:1]:
+            self._next_give = now + random.uniform(0.7, 1.3) / rate
+            self._begin(key, self._hand_over(self._owned[key]))
+
+    def _on_lost(self, session: OwnedSession) -> None:
+        """The broker refused an event of ours: somebody else owns the session."""
+        if self._owned.get(session.key) is not session:
+            return
+        log.warning(
+            "another worker owns a session that was ours", tenant=session.key[0], session=session.key[1]
+        )
+        session.cut()
+        self._begin(session.key, self._drop_lost(session.key))
+
+    async def _drop_lost(self, key: SessionKey) -> None:
+        await self._drop(key)
+        await self.views.owner(key)
+
+    async def _on_fenced(self) -> None:
+        for key, session in list(self._owned.items()):
+            session.cut()
+            await self._drop(key)
+
+    async def drain(self) -> None:
+        """Hands every session over, many at once, and takes no more."""
+        self._draining = True
+        for task in list(self._work):
+            task.cancel()
+        await asyncio.gather(*self._work, return_exceptions=True)
+        gate = asyncio.Semaphore(64)
+
+        async def one(session: OwnedSession) -> None:
+            async with gate:
+                with contextlib.suppress(Exception):
+                    await self._hand_over(session)
+
+        await asyncio.gather(*(one(session) for session in list(self._owned.values())))

@@ -1,0 +1,129 @@
+"""Being alive, and knowing who else is: one key a worker in the bucket WA_WORKERS.
+
+The key lives 5 s and is renewed every 1.5 s. A worker that could not renew for 3.5 s fences itself: its engines cut
+their sockets (the lease they were given has lapsed by then, even if this process is frozen) and its sessions are
+dropped, before anybody can have seen the key gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from pywhatsweb.contracts.streams import WORKER_TTL_S, WORKERS_BUCKET
+from pywhatsweb_runtime import registry
+from pywhatsweb_runtime.bus import ApiError, BrokerUnavailable, Bus
+from pywhatsweb_runtime.kv import Bucket, Entry
+
+log = structlog.get_logger(__name__)
+
+RENEW_EVERY_S = 1.5
+FENCE_AFTER_S = 3.5
+_SEEN_DEAD_AFTER_S = WORKER_TTL_S + 0.4
+_CHECK_EVERY_S = 0.25
+
+
+class Liveness:
+    """This worker's key and the others'. Times are of the monotonic clock, which goes on while a process is frozen."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        worker: str,
+        describe: Callable[[], registry.WorkerRecord],
+        on_fenced: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._bucket = Bucket(bus, WORKERS_BUCKET)
+        self._worker = worker
+        self._describe = describe
+        self._on_fenced = on_fenced
+        self._renewed_at = -1e9
+        self._fenced = True
+        self._peers: dict[str, tuple[registry.WorkerRecord, float]] = {}
+
+    @property
+    def held(self) -> bool:
+        """Whether this worker may own sessions now."""
+        return not self._fenced and self.left_s() > 0
+
+    def left_s(self) -> float:
+        """Seconds for which ownership is still good."""
+        return self._renewed_at + FENCE_AFTER_S - time.monotonic()
+
+    def alive(self, worker: str) -> bool:
+        """Whether another worker's key was renewed lately."""
+        peer = self._peers.get(worker)
+        return peer is not None and time.monotonic() - peer[1] < _SEEN_DEAD_AFTER_S
+
+    def peers(self) -> dict[str, registry.WorkerRecord]:
+        """The others that are alive."""
+        return {worker: record for worker, (record, _) in self._peers.items() if self.alive(worker)}
+
+    @contextlib.asynccontextmanager
+    async def running(self):  # type: ignore[no-untyped-def]
+        """Renews and watches while the block lasts; at its end the key is deleted, so that others need not wait."""
+        async with self._bucket.changes(self._on_change):
+            await self._renew()
+            await self.refresh()
+            tasks = [asyncio.create_task(self._renew_for_ever()), asyncio.create_task(self._fence_in_time())]
+            try:
+                yield self
+            finally:
+                for task in tasks:
+                    task.cancel()
+                self._fenced = True
+                with contextlib.suppress(ApiError, BrokerUnavailable):
+                    await self._bucket.delete(self._worker)
+
+    async def refresh(self) -> None:
+        """Reads all keys: after a reconnect, when changes may have been missed."""
+        now = time.monotonic()
+        for entry in await self._bucket.all():
+            self._see(entry, now)
+
+    async def _on_change(self, entry: Entry) -> None:
+        self._see(entry, time.monotonic())
+
+    def _see(self, entry: Entry, now: float) -> None:
+        if entry.key == self._worker or entry.key.startswith("disp"):
+            return
+        if entry.value is None:
+            self._peers.pop(entry.key, None)
+            return
+        with contextlib.suppress(Exception):
+            self._peers[entry.key] = (registry.decode_worker(entry.value), now)
+
+    async def _renew(self) -> None:
+        """The lease counts from before the write, so it never outlives the key."""
+        before = time.monotonic()
+        await self._bucket.put(self._worker, registry.encode(self._describe()))
+        if time.monotonic() - before < FENCE_AFTER_S:
+            self._renewed_at = before
+            if self._fenced:
+                self._fenced = False
+                log.info("ownership may be held", worker=self._worker)
+
+    async def _renew_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(RENEW_EVERY_S)
+            try:
+                async with asyncio.timeout(FENCE_AFTER_S):
+                    await self._renew()
+            except (ApiError, BrokerUnavailable, TimeoutError) as error:
+                log.warning("could not renew", error=type(error).__name__)
+            for worker in [worker for worker in self._peers if not self.alive(worker)]:
+                del self._peers[worker]
+
+    async def _fence_in_time(self) -> None:
+        while True:
+            await asyncio.sleep(_CHECK_EVERY_S)
+            if not self._fenced and self.left_s() <= 0:
+                self._fenced = True
+                log.error(
+                    "ownership lapsed: sessions are dropped until it can be renewed", worker=self._worker
+                )
+                await self._on_fenced()

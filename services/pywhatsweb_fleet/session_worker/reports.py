@@ -1,0 +1,129 @@
+"""What the engine reported, as events in the stream: messages, receipts and the rest."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+import structlog
+
+from pywhatsweb.contracts import event_data as d
+from pywhatsweb.contracts.events import MessageStatus, timestamp
+from pywhatsweb_fleet.session_worker.deps import Deps
+from pywhatsweb_fleet.session_worker.engines.port import EventUnit
+from pywhatsweb_fleet.session_worker.fenced import FencedEvents
+from pywhatsweb_fleet.session_worker.inbound import tell
+from pywhatsweb_fleet.session_worker.outcomes import error_of
+from pywhatsweb_fleet.session_worker.sending import Sending
+from pywhatsweb_fleet.session_worker.sent import Sent, SentBook
+from pywhatsweb_fleet.storage import idempotency
+from pywhatsweb_fleet.storage.faults import StorageUnavailable
+from pywhatsweb_runtime.publisher import PubAck
+
+log = structlog.get_logger(__name__)
+
+Futures = list[asyncio.Future[PubAck]]
+
+
+class Reports:
+    """Of one session; `store` is given each event unit in turn."""
+
+    def __init__(self, deps: Deps, events: FencedEvents, book: SentBook, sending: Sending) -> None:
+        self._deps = deps
+        self._events = events
+        self._book = book
+        self._sending = sending
+
+    async def store(self, unit: EventUnit) -> Futures:
+        """Publishes what the unit tells; the futures say when it is durable.
+
+        What does not fit its kind is told as an alert, never dropped in silence and never held: WhatsApp would send
+        it for ever.
+        """
+        try:
+            if unit.kind == "status":
+                return await self._status(unit.data)
+            told = tell(self._events, unit.kind, unit.data)
+        except (msgspec.ValidationError, KeyError, TypeError, ValueError) as error:
+            # Not the error's words: they may quote a value.
+            log.warning("an engine's event does not fit", kind=unit.kind, error=type(error).__name__)
+            return [await self._misfit(unit)]
+        if told is None:
+            return []
+        if unit.kind == "message" and not unit.data.get("from_self"):
+            self._deps.metrics.messages_in.labels(str(unit.data.get("type"))).inc()
+        return [
+            await self._events.submit(
+                told.kind,
+                told.data,
+                chat=told.chat.key if told.chat else None,
+                event_id=self._events.stable_id(*told.parts) if told.parts else None,
+            )
+        ]
+
+    async def _misfit(self, unit: EventUnit) -> asyncio.Future[PubAck]:
+        data = d.Alert(kind="unreadable_event", error=error_of("E_INTERNAL"), details={"kind": unit.kind})
+        return await self._events.submit("alert", data)
+
+    async def _status(self, raw: Mapping[str, Any]) -> Futures:
+        status = MessageStatus(raw["status"])
+        message_ids: Sequence[str] = raw["message_ids"]
+        at = raw.get("at")
+        by = raw.get("by")
+        chat = self._events.chat(raw.get("chat"))
+        person = d.Person(pn=by.get("pn"), lid=by.get("lid"), name=by.get("name")) if by else None
+        in_group = chat is not None and chat.group is not None
+        await self._look_up([message_id for message_id in message_ids if self._book.get(message_id) is None])
+        futures: Futures = []
+        for message_id in message_ids:
+            await self._sending.confirm(message_id)
+            entry = self._book.get(message_id) or self._book.put(message_id, Sent(None))
+            # In a group each member has an own way from delivered to read.
+            if not entry.advance(status) and not in_group:
+                continue
+            data = d.Status(
+                command_id=entry.command_id,
+                message_id=message_id,
+                status=status,
+                error=error_of("E_WHATSAPP_REJECTED") if status is MessageStatus.FAILED else None,
+                chat=chat,
+                by=person if in_group else None,
+                at=timestamp(at) if at else None,
+            )
+            reader = str((by or {}).get("lid") or (by or {}).get("pn")) if in_group else ""
+            futures.append(
+                await self._events.submit(
+                    "status",
+                    data,
+                    chat=chat.key if chat else None,
+                    event_id=self._events.stable_id("receipt", message_id, status.value, reader),
+                    correlation_id=entry.correlation_id,
+                    causation_id=entry.command_id,
+                )
+            )
+        return futures
+
+    async def _look_up(self, message_ids: Sequence[str]) -> None:
+        """Messages of an earlier owner, or of long ago: the durable record knows their commands."""
+        if not message_ids:
+            return
+        try:
+            found = await self._deps.store.read(
+                idempotency.by_message, self._events.tenant, list(message_ids)
+            )
+        except StorageUnavailable:
+            return
+        for message_id, record in found.items():
+            if record.session == self._events.session:
+                self._book.put(message_id, Sent(record.command_id, None, _known(record.status)))
+
+
+def _known(status: str) -> MessageStatus | None:
+    """How far it came as the record has it; what was told since is told again under the same id, and dropped."""
+    try:
+        known = MessageStatus(status)
+    except ValueError:
+        return None
+    return known if known.rank >= MessageStatus.UNKNOWN.rank else None

@@ -1,0 +1,258 @@
+"""Doing one command: pace, send under its stable id, wait for WhatsApp's acknowledgement, tell the outcome."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import msgspec
+import structlog
+
+from pywhatsweb.contracts import event_data as d
+from pywhatsweb.contracts.codec import form_of
+from pywhatsweb.contracts.events import MessageStatus, Origin, timestamp
+from pywhatsweb.contracts.queued import Queued
+from pywhatsweb_fleet.session_worker.deps import Deps
+from pywhatsweb_fleet.session_worker.engines import port
+from pywhatsweb_fleet.session_worker.fenced import FencedEvents
+from pywhatsweb_fleet.session_worker.lane import Futures, Interrupted
+from pywhatsweb_fleet.session_worker.outcomes import error_of, recipient_of, submit_status
+from pywhatsweb_fleet.session_worker.pacing import Pacer
+from pywhatsweb_fleet.session_worker.sent import Sent, SentBook
+from pywhatsweb_runtime.bus import Stored
+
+log = structlog.get_logger(__name__)
+
+RETRY_PAUSE_S = 5.0
+TRIES = 3
+_RETRYABLE = frozenset(("E_WHATSAPP_STALE_SESSION", "E_STORAGE_UNAVAILABLE", "E_MEDIA_UPLOAD_FAILED"))
+_LINK_LOST = frozenset(("E_CONNECTION_LOST", "E_SIDECAR_CRASHED", "E_ENGINE_UNAVAILABLE"))
+_MOST_INTERRUPTIONS = 10
+
+_from_msgpack = msgspec.msgpack.Decoder().decode
+_from_json = msgspec.json.Decoder().decode
+
+
+class _InFlight:
+    """A send under way. ``told``: the futures of its outcome, when a receipt came before the acknowledgement."""
+
+    __slots__ = ("body", "queued", "told")
+
+    def __init__(self, queued: Queued, body: Mapping[str, Any]) -> None:
+        self.queued = queued
+        self.body = body
+        self.told: Futures = []
+
+
+class Sending:
+    """Of one session; `perform` is called by its lane, one command at a time."""
+
+    def __init__(
+        self,
+        deps: Deps,
+        events: FencedEvents,
+        book: SentBook,
+        pacer: Pacer,
+        *,
+        link: Callable[[], port.EngineSession | None],
+        flushed: Callable[[], Awaitable[None]],
+    ) -> None:
+        self.me: port.Person | None = None
+        self.pacer = pacer
+        self._deps = deps
+        self._events = events
+        self._book = book
+        self._link = link
+        self._flushed = flushed
+        self._in_flight: dict[str, _InFlight] = {}
+        self._interruptions: OrderedDict[str, int] = OrderedDict()
+
+    def link_opened(self) -> None:
+        self._in_flight.clear()
+
+    async def perform(self, queued: Queued, stored: Stored) -> Futures:
+        """The futures of the outcome's events. Raises Interrupted when the link is gone: the command stays queued."""
+        known = self._book.get(queued.message_id)
+        if known is not None and known.last is not None and known.last.rank >= MessageStatus.SENT.rank:
+            # Sent by this very owner, but its outcome did not reach the stream.
+            return [await submit_status(self._events, queued, "sent")]
+        body = _from_json(stored.data) if form_of(stored.data) == "json" else _from_msgpack(stored.data)
+        flight = _InFlight(queued, body)
+        self._book.put(queued.message_id, Sent(queued.command_id, queued.correlation_id or None))
+        self._in_flight[queued.message_id] = flight
+        try:
+            return await self._try(flight)
+        finally:
+            self._in_flight.pop(queued.message_id, None)
+
+    async def confirm(self, message_id: str) -> None:
+        """A receipt shows that WhatsApp has it, though its acknowledgement was not seen yet: tells `sent` first."""
+        flight = self._in_flight.get(message_id)
+        if flight is not None and not flight.told:
+            flight.told = await self._sent(flight, int(time.time() * 1000))
+
+    async def _try(self, flight: _InFlight) -> Futures:
+        queued = flight.queued
+        for attempt in range(1, TRIES + 1):
+            link = await self._paced()
+            started = time.monotonic()
+            act = asyncio.ensure_future(link.act(_action(queued, flight.body, self.pacer)))
+            try:
+                async with asyncio.timeout(self._deps.settings.ack_timeout_s):
+                    done = await asyncio.shield(act)
+                await self._flushed()
+            except TimeoutError:
+                act.add_done_callback(lambda late: self._settle_late(flight, late))
+                return await self._unknown(flight)
+            except asyncio.CancelledError:
+                act.cancel()
+                raise
+            except ConnectionError as error:
+                raise Interrupted("the link closed before its keys were stored") from error
+            except port.EngineError as error:
+                if error.uncertain or error.code in _LINK_LOST:
+                    return await self._interrupted(flight, error)
+                if error.code in _RETRYABLE and attempt < TRIES:
+                    await asyncio.sleep(RETRY_PAUSE_S)
+                    continue
+                return await self._failed(flight, error)
+            self._deps.metrics.send_latency.observe(time.monotonic() - started)
+            return flight.told or await self._sent(flight, done.at, done.message_id)
+        raise AssertionError("unreachable: the last try returns")
+
+    async def _paced(self) -> port.EngineSession:
+        wait = self.pacer.delay(time.monotonic())
+        if wait > 0:
+            await asyncio.sleep(wait)
+        link = self._link()
+        if link is None:
+            raise Interrupted("the link is closed")
+        return link
+
+    async def _sent(self, flight: _InFlight, at: int, message_id: str | None = None) -> Futures:
+        queued = flight.queued
+        self._interruptions.pop(queued.digest, None)
+        entry = self._book.get(queued.message_id)
+        if entry is not None:
+            entry.advance(MessageStatus.SENT)
+            if message_id and message_id != queued.message_id:
+                self._book.put(message_id, entry)
+        self._deps.metrics.messages_out.labels("sent").inc()
+        futures: Futures = []
+        when = timestamp(at)
+        if queued.verb == "send":
+            futures.append(await self._message(flight, when, message_id or queued.message_id))
+        futures.append(await submit_status(self._events, queued, "sent", at=when, message_id=message_id))
+        return futures
+
+    async def _message(self, flight: _InFlight, when: str, message_id: str) -> Any:
+        """The outbound `message` event: what the recipient sees, without the bytes of a file."""
+        queued, body = flight.queued, flight.body
+        kind = str(body["type"])
+        content = body.get(kind)
+        if isinstance(content, dict) and "data" in content:
+            content = {name: value for name, value in content.items() if name != "data"}
+        me = self.me
+        context = body.get("context")
+        fields: dict[str, Any] = {kind: content}
+        data = d.Message(
+            id=message_id,
+            chat=d.Chat(key=queued.chat, **recipient_of(queued)),
+            from_=d.Person(pn=me.pn, lid=me.lid, name=me.name) if me else d.Person(),
+            origin=Origin.OUTBOUND,
+            from_self=True,
+            type=kind,
+            context=d.MessageContext(message_id=context.get("message_id"))
+            if isinstance(context, dict)
+            else None,
+            sent_at=when,
+            command_id=queued.command_id,
+            **fields,
+        )
+        return await self._events.submit(
+            "message",
+            data,
+            chat=queued.chat,
+            event_id=self._events.stable_id("message", queued.chat, message_id, ""),
+            correlation_id=queued.correlation_id or None,
+            causation_id=queued.command_id,
+        )
+
+    async def _failed(self, flight: _InFlight, error: port.EngineError) -> Futures:
+        entry = self._book.get(flight.queued.message_id)
+        if entry is not None:
+            entry.advance(MessageStatus.FAILED)
+        self._deps.metrics.messages_out.labels("failed").inc()
+        self._deps.metrics.errors.labels(error.code).inc()
+        return [await submit_status(self._events, flight.queued, "failed", error.code, detail=error.detail)]
+
+    async def _unknown(self, flight: _InFlight, code: str = "E_ACK_TIMEOUT") -> Futures:
+        """WhatsApp may have it: never sent again blindly, never silently dropped."""
+        queued = flight.queued
+        entry = self._book.get(queued.message_id)
+        if entry is not None:
+            entry.advance(MessageStatus.UNKNOWN)
+        self._deps.metrics.messages_out.labels("unknown").inc()
+        self._deps.metrics.errors.labels(code).inc()
+        alert = d.Alert(
+            kind="ack_timeout",
+            error=error_of(code),
+            command_id=queued.command_id,
+            message_id=queued.message_id,
+        )
+        return [
+            await submit_status(self._events, queued, "unknown", code),
+            await self._events.submit(
+                "alert",
+                alert,
+                event_id=self._events.stable_id("alert", "ack_timeout", queued.command_id),
+                causation_id=queued.command_id,
+            ),
+        ]
+
+    async def _interrupted(self, flight: _InFlight, error: port.EngineError) -> Futures:
+        """The link went while it was under way: it stays queued and is sent again under the same id.
+
+        A message that every new link dies of must not hold the queue for ever: after ten times it is `unknown`.
+        """
+        digest = flight.queued.digest
+        count = self._interruptions[digest] = self._interruptions.get(digest, 0) + 1
+        if len(self._interruptions) > 1000:
+            self._interruptions.popitem(last=False)
+        if count >= _MOST_INTERRUPTIONS:
+            self._interruptions.pop(digest, None)
+            return await self._unknown(flight, "E_CONNECTION_LOST")
+        raise Interrupted(error.code)
+
+    def _settle_late(self, flight: _InFlight, act: asyncio.Future[port.Done]) -> None:
+        """The acknowledgement came after the time-out: `unknown` is settled."""
+        if act.cancelled() or act.exception() is not None:
+            return
+        done = act.result()
+        asyncio.ensure_future(self._sent(flight, done.at, done.message_id))  # noqa: RUF006 - told or not, it is known
+
+
+def _action(queued: Queued, body: Mapping[str, Any], pacer: Pacer) -> port.Action:
+    kind, _, value = queued.recipient.partition(":")
+    to = port.Recipient(**{kind: value}) if value else None
+    if queued.verb == "send":
+        name = str(body["type"])
+        content: Mapping[str, Any] = {"type": name, name: body.get(name)}
+        typing = int(body.get("typing") or 0)
+        if not typing and name == "text":
+            typing = pacer.typing_ms(len(str(body["text"].get("body", ""))))
+    else:
+        content = {key: value for key, value in body.items() if key not in ("id", "to")}
+        typing = 0
+    context = body.get("context")
+    return port.Action(
+        action=queued.verb,
+        id=queued.message_id,
+        to=to,
+        content=content,
+        context=context if isinstance(context, dict) else None,
+        typing_ms=typing,
+    )

@@ -1,0 +1,49 @@
+"""What became of the messages that a session sent lately: which command each was, and how far it has come.
+
+Receipts name WhatsApp's message id; statuses name the command. The book is bounded; what fell out of it, or was sent
+by an earlier owner, is looked up in the durable record.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import msgspec
+
+from pywhatsweb.contracts.events import MessageStatus, may_follow
+
+_MOST = 2000
+
+
+class Sent(msgspec.Struct):
+    """One message. ``last`` None: its command was accepted, nothing was told of the message yet."""
+
+    command_id: str | None
+    correlation_id: str | None = None
+    last: MessageStatus | None = None
+
+    def advance(self, status: MessageStatus) -> bool:
+        """Takes the step if it goes forward; whether it did."""
+        if not may_follow(self.last, status):
+            return False
+        self.last = status
+        return True
+
+
+class SentBook:
+    """By WhatsApp's message id, the newest last."""
+
+    __slots__ = ("_entries",)
+
+    def __init__(self) -> None:
+        self._entries: OrderedDict[str, Sent] = OrderedDict()
+
+    def get(self, message_id: str) -> Sent | None:
+        return self._entries.get(message_id)
+
+    def put(self, message_id: str, sent: Sent) -> Sent:
+        self._entries[message_id] = sent
+        self._entries.move_to_end(message_id)
+        if len(self._entries) > _MOST:
+            self._entries.popitem(last=False)
+        return sent

@@ -1,0 +1,41 @@
+"""Settings of the session worker; see `pywhatsweb_runtime.settings` for how they are read."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Literal
+
+import msgspec
+
+from pywhatsweb_runtime.bus import BrokerSettings
+from pywhatsweb_runtime.logs import LogFormat, LogLevel
+
+
+class Settings(BrokerSettings, frozen=True, kw_only=True):
+    database_url: str
+    encryption_key: str | None = None
+    """32 bytes in hex or base64 that seal the credentials' own keys."""
+    worker_id: str = msgspec.field(default_factory=lambda: "w-" + secrets.token_hex(5))
+    engines: str = "simulated,baileys"
+    """Kinds of engine that this worker can run, separated by commas."""
+    whatsapp_url: str | None = None
+    whatsapp_root_key: str | None = None
+    whatsapp_ca: str | None = None
+    """PEM text, or the path of a PEM file."""
+    simulated_state: str | None = None
+    """Path of the simulated WhatsApp's own journal, so that it outlives this process."""
+    sidecar_dir: str | None = None
+    node: str | None = None
+    pacing: Literal["human", "off", "auto"] = "auto"
+    """``auto``: human towards WhatsApp itself, off towards a sandbox and for the simulated engine."""
+    ack_timeout_s: float = 60.0
+    """How long a send may wait for WhatsApp's acknowledgement before its outcome is ``unknown``."""
+    max_sessions: int = 20_000
+    connects_per_second: float = 20.0
+    """How fast this worker opens links (a storm of logins looks like an attack to WhatsApp)."""
+    rebalance_per_second: float = 0.5
+    """How fast a worker gives sessions to others that have fewer."""
+    health_port: int | None = None
+    ready_file: str | None = None
+    log_format: LogFormat = "console"
+    log_level: LogLevel = "info"

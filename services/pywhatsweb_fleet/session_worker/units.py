@@ -1,0 +1,158 @@
+"""Making units durable, in their order: events into the stream, then the keys behind them into the database.
+
+The heart of "nothing is acknowledged to WhatsApp before we have it" (PROTOCOL, durable units): with the keys first, a
+crash in between would leave a message that can no longer be decrypted and was never told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+
+import structlog
+
+from pywhatsweb_fleet.session_worker.engines.port import EventUnit, KeysUnit
+from pywhatsweb_fleet.storage.faults import Fenced, StorageUnavailable
+from pywhatsweb_runtime.bus import QUEUE_FULL, WRONG_LAST_SEQUENCE, ApiError, BrokerUnavailable
+from pywhatsweb_runtime.publisher import PubAck
+
+log = structlog.get_logger(__name__)
+
+_FIRST_PAUSE_S = 0.2
+_LAST_PAUSE_S = 5.0
+
+StoreEvent = Callable[[EventUnit], Awaitable[Sequence[asyncio.Future[PubAck]]]]
+StoreKeys = Callable[[Sequence[KeysUnit]], Awaitable[None]]
+
+
+class Units:
+    """The units of one open link. A task runs only while there are some."""
+
+    __slots__ = (
+        "_committed",
+        "_done",
+        "_events",
+        "_failed",
+        "_keys",
+        "_queue",
+        "_task",
+        "_waiters",
+        "closed",
+        "last",
+    )
+
+    def __init__(
+        self,
+        events: StoreEvent,
+        keys: StoreKeys,
+        committed: Callable[[int], None],
+        failed: Callable[[Exception], None],
+    ) -> None:
+        self._events = events
+        self._keys = keys
+        self._committed = committed
+        self._failed = failed
+        self._queue: deque[EventUnit | KeysUnit] = deque()
+        self._task: asyncio.Task[None] | None = None
+        self._waiters: list[tuple[int, asyncio.Future[None]]] = []
+        self._done = 0
+        self.last = 0
+        self.closed = False
+
+    def put(self, unit: EventUnit | KeysUnit) -> None:
+        if self.closed:
+            return
+        self._queue.append(unit)
+        if unit.unit:
+            self.last = unit.unit
+        if self._task is None:
+            self._task = asyncio.create_task(self._drain())
+
+    async def flushed(self) -> None:
+        """Waits until every unit put so far is durable. Raises ConnectionError once closed."""
+        if self._done >= self.last:
+            return
+        if self.closed:
+            raise ConnectionError("the link is closed")
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters.append((self.last, waiter))
+        await waiter
+
+    def close(self) -> None:
+        """Drops what is not durable yet: WhatsApp will tell it again."""
+        self.closed = True
+        self._queue.clear()
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+        for _, waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_exception(ConnectionError("the link is closed"))
+                waiter.exception()  # its waiter may be gone
+        self._waiters.clear()
+
+    async def _drain(self) -> None:
+        try:
+            while self._queue:
+                await self._one_round()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the session must hear of it
+            self._failed(error)
+        finally:
+            self._task = None
+
+    async def _one_round(self) -> None:
+        """All events up to the next keys, together; then all keys up to the next event, in one write."""
+        events: list[EventUnit] = []
+        while self._queue and isinstance(self._queue[0], EventUnit):
+            events.append(self._queue.popleft())  # type: ignore[arg-type]
+        await self._store_events(events)
+        keys: list[KeysUnit] = []
+        while self._queue and isinstance(self._queue[0], KeysUnit):
+            keys.append(self._queue.popleft())  # type: ignore[arg-type]
+        if keys:
+            await self._insist(lambda: self._keys(keys))
+        last = max([unit.unit for unit in events] + [unit.unit for unit in keys], default=0)
+        if last > self._done:
+            self._done = last
+            self._committed(last)
+            while self._waiters and self._waiters[0][0] <= last:
+                waiter = self._waiters.pop(0)[1]
+                if not waiter.done():
+                    waiter.set_result(None)
+
+    async def _store_events(self, units: list[EventUnit]) -> None:
+        todo = units
+        while todo:
+            submitted = [(unit, await self._events(unit)) for unit in todo]
+            missing = []
+            for unit, futures in submitted:
+                results = await asyncio.gather(*futures, return_exceptions=True)
+                errors = [result for result in results if isinstance(result, BaseException)]
+                if errors:
+                    self._check(errors[0])
+                    missing.append(unit)
+            todo = missing
+            if todo:
+                log.warning("events wait for the broker", count=len(todo))
+                await asyncio.sleep(1.0)
+
+    async def _insist(self, write: Callable[[], Awaitable[None]]) -> None:
+        pause = _FIRST_PAUSE_S
+        while True:
+            try:
+                return await write()
+            except StorageUnavailable:
+                log.warning("credential writes wait for the database")
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, _LAST_PAUSE_S)
+
+    def _check(self, error: BaseException) -> None:
+        """Lets the caller try again for what passes; everything else ends these units (the session is told)."""
+        if isinstance(error, BrokerUnavailable):
+            return
+        if isinstance(error, ApiError) and error.code == QUEUE_FULL:
+            return
+        if isinstance(error, ApiError) and error.code == WRONG_LAST_SEQUENCE:
+            raise Fenced(0, 0) from error
+        raise error
