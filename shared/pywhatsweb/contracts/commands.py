@@ -336,6 +336,14 @@ def _check_unique(ids: list[str], path: str) -> None:
         raise ContractError(ErrorCode.E_INVALID_INTERACTIVE, {"path": path})
 
 
+def _check_template(template: i.Template, path: str) -> None:
+    for at, component in enumerate(template.components):
+        for n, parameter in enumerate(component.parameters):
+            if isinstance(parameter, i.ImageParameter | i.VideoParameter | i.DocumentParameter):
+                name = str(parameter.__struct_config__.tag)
+                _check_media(getattr(parameter, name), f"{path}.components[{at}].parameters[{n}].{name}")
+
+
 def _check_edit(edit: Edit) -> None:
     given = [name for name in ("text", "image", "video", "document") if getattr(edit, name) is not None]
     if edit.type not in given:
@@ -357,4 +365,5 @@ _CHECKS: dict[type, Any] = {
     SendPoll: _check_poll,
     SendEvent: _check_event,
     SendInteractive: _check_interactive,
+    SendTemplate: _check_template,
 }

@@ -89,6 +89,10 @@ REFUSED: list[tuple[str, str, Any, str, str | None]] = [
     ("ends before it starts", "send", {"to": "1", "type": "event", "event": {
         "name": "a", "start_at": "2026-12-01T09:00:00Z", "end_at": "2026-12-01T08:00:00Z"}},
      "E_INVALID_FIELD", "$.event.end_at"),
+    ("template without a source", "send", {"to": "1", "type": "template", "template": {
+        "name": "a", "language": {"code": "pt_BR"},
+        "components": [{"type": "header", "parameters": [{"type": "image", "image": {}}]}]}},
+     "E_MEDIA_SOURCE", "$.template.components[0].parameters[0].image"),
     ("edit without content", "edit", {"to": "1", "message_id": "m"}, "E_MISSING_FIELD", "$"),
     ("edit with two", "edit", {"to": "1", "message_id": "m", "text": {"body": "a"}, "image": {}},
      "E_INVALID_FIELD", "$"),
