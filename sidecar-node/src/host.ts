@@ -168,6 +168,7 @@ export class Host {
 
   /** Ends one session for an error of its engine; the others go on. */
   fail(session: HostedSession, error: unknown): void {
+    if (session.isClosed) return;
     const detail = errorText(error);
     this.log('error', 'engine_error', { error: detail }, session.session);
     try {

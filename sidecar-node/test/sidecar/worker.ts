@@ -23,8 +23,10 @@ export class Worker extends EventEmitter {
   #lease: NodeJS.Timeout | undefined;
   readonly exited: Promise<number | null>;
 
-  constructor() {
+  /** `owner`, a test's context, kills it at the end. */
+  constructor(owner?: { after(work: () => void): void }) {
     super();
+    owner?.after(() => this.kill());
     this.setMaxListeners(0);
     this.child = spawn(process.execPath, [MAIN], { stdio: ['ignore', 'pipe', 'pipe', 'pipe'] });
     this.#stream = this.child.stdio[3] as Duplex;

@@ -10,7 +10,7 @@ const NACK_CODES: Record<string, string> = {
   '421': 'E_WHATSAPP_ADDRESSING',
 };
 
-interface Waiter { resolve(at: number): void; reject(error: ActionError): void; timer: NodeJS.Timeout }
+interface Waiter { resolve(at: number): void; reject(error: ActionError): void; timer: NodeJS.Timeout; departed: boolean }
 
 export class Acks {
   #waiting = new Map<string, Waiter>();
@@ -21,7 +21,7 @@ export class Acks {
     const acked = new Promise<number>((resolve, reject) => {
       const timer = setTimeout(() => this.#end(id)?.reject(new ActionError('E_ACK_TIMEOUT', '', true)), ACK_MS);
       timer.unref();
-      this.#waiting.set(id, { resolve, reject, timer });
+      this.#waiting.set(id, { resolve, reject, timer, departed: false });
     });
     acked.catch(() => {});
     return acked;
@@ -37,14 +37,23 @@ export class Acks {
     return true;
   }
 
-  /** The send failed before its stanza left. */
-  cancel(id: string): void {
-    this.#end(id);
+  /** The stanza of this id really goes out now: from here on its fate is the server's word. */
+  departed(id: string): void {
+    const waiter = this.#waiting.get(id);
+    if (waiter) waiter.departed = true;
   }
 
-  /** The connection is gone: what was sent may have arrived. */
+  /** The send failed. True when its stanza may have left all the same. */
+  cancel(id: string): boolean {
+    return this.#end(id)?.departed ?? false;
+  }
+
+  /** The connection is gone: what departed may have arrived. */
   close(): void {
-    for (const id of [...this.#waiting.keys()]) this.#end(id)?.reject(new ActionError('E_CONNECTION_LOST', '', true));
+    for (const id of [...this.#waiting.keys()]) {
+      const waiter = this.#end(id);
+      waiter?.reject(new ActionError('E_CONNECTION_LOST', '', waiter.departed));
+    }
   }
 
   #end(id: string): Waiter | undefined {

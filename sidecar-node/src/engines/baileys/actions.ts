@@ -6,10 +6,13 @@ import type { Acks } from './acks.ts';
 import type { SentMessages } from './caches.ts';
 import { build, quoted, targetKey } from './content.ts';
 import { requireJid } from './identity.ts';
+import { fetchMedia } from './media.ts';
 
 /** Actions a session may have queued; the worker paces long before. */
 const MAX_QUEUED = 1024;
 const MAX_TYPING_MS = 30_000;
+/** Questions: nothing that is sent waits for them. */
+const UNORDERED = new Set(['media.get', 'check_numbers']);
 
 type Sent = Partial<Result> | Promise<Partial<Result>>;
 
@@ -37,15 +40,19 @@ export class Actions {
   /** Never rejects for reasons of the action itself: they become the result. */
   async run(frame: ActFrame): Promise<Result> {
     if (this.#queued >= MAX_QUEUED) return refused(new ActionError('E_QUEUE_FULL'));
-    this.#queued++;
-    const turn = this.#tail.then(() => this.#begin(frame));
-    this.#tail = turn.catch(() => {}).finally(() => { this.#queued--; });
     try {
-      const begun = await turn;
+      const begun = await (UNORDERED.has(frame.action) ? this.#begin(frame) : this.#inTurn(frame));
       return { ok: true, at: Date.now(), ...(await begun.done) };
     } catch (error) {
       return refused(error);
     }
+  }
+
+  #inTurn(frame: ActFrame): Promise<{ done: Sent }> {
+    this.#queued++;
+    const turn = this.#tail.then(() => this.#begin(frame));
+    this.#tail = turn.catch(() => {}).finally(() => { this.#queued--; });
+    return turn;
   }
 
   /** Resolves when the stanza has left, or is held by the gate; `done` is the rest of the result. */
@@ -59,6 +66,7 @@ export class Actions {
       case 'delete': return { done: await this.#delete(frame, content) };
       case 'read': return { done: await this.#read(frame, content) };
       case 'presence': return { done: await this.#presence(frame, content) };
+      case 'media.get': return { done: { data: await fetchMedia(content) } };
       case 'check_numbers': return { done: this.#checkNumbers(content) };
       default: throw new ActionError('E_UNSUPPORTED_TYPE', String(frame.action).slice(0, 40));
     }
@@ -109,8 +117,7 @@ export class Actions {
     try {
       await this.#socket.relayMessage(jid, full.message, { messageId: id, ...relayOptions(content, jid) });
     } catch (error) {
-      this.#acks.cancel(id);
-      throw error;
+      throw failed(error, this.#acks.cancel(id));
     }
     return acked.then((at) => ({ message_id: id, at }));
   }
@@ -159,9 +166,18 @@ function refused(error: unknown): Result {
   if (error instanceof ActionError) {
     return { ok: false, code: error.code, detail: error.message, uncertain: error.uncertain };
   }
+  const { code, message } = failed(error, false);
+  return { ok: false, code, detail: message, uncertain: false };
+}
+
+/** An error of Baileys as a refusal. `departed`: the stanza may have left before it. */
+function failed(error: unknown, departed: boolean): ActionError {
+  if (error instanceof ActionError) return error;
   const status = (error as { output?: { statusCode?: number } }).output?.statusCode;
+  const message = error instanceof Error ? error.message : '';
   const detail = errorText(error);
-  // Before the stanza left, a lost connection is certain: nothing went out under this id.
-  if (status === 428) return { ok: false, code: 'E_CONNECTION_LOST', detail, uncertain: true };
-  return { ok: false, code: 'E_ENGINE_ERROR', detail, uncertain: true };
+  if (status === 428) return new ActionError('E_CONNECTION_LOST', detail, departed);
+  if (message.startsWith('Media upload failed')) return new ActionError('E_MEDIA_UPLOAD_FAILED', detail, departed);
+  if (message.startsWith('ENOENT')) return new ActionError('E_MEDIA_NOT_FOUND', '', departed);
+  return new ActionError('E_ENGINE_ERROR', detail, departed);
 }

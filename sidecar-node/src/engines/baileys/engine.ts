@@ -3,7 +3,7 @@ import { createRequire } from 'node:module';
 import type { EngineFactory } from '../port.ts';
 import { hardenLibrary, patchSources } from './harden.ts';
 
-const ACTIONS = ['send', 'react', 'edit', 'delete', 'read', 'presence', 'check_numbers'];
+const ACTIONS = ['send', 'react', 'edit', 'delete', 'read', 'presence', 'check_numbers', 'media.get'];
 
 export const makeBaileysEngine: EngineFactory = async (config) => {
   patchSources();

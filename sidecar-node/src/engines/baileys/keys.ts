@@ -51,6 +51,9 @@ export function encodeCreds(creds: AuthenticationCreds): Uint8Array {
 
 export function decodeCreds(bytes: Uint8Array): AuthenticationCreds {
   const { account, ...rest } = restore(decoder.decode(bytes)) as Record<string, unknown>;
+  for (const name of ['noiseKey', 'signedIdentityKey', 'signedPreKey', 'registrationId']) {
+    if (rest[name] === undefined) throw new Error(`creds without ${name}`);
+  }
   const signed = account ? { account: proto.ADVSignedDeviceIdentity.decode(account as Uint8Array) } : {};
   return { ...rest, ...signed } as unknown as AuthenticationCreds;
 }

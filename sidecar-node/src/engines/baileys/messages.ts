@@ -25,6 +25,7 @@ export interface MediaSource {
   path: string | undefined;
   url: string | undefined;
   key: Uint8Array;
+  sha256: Uint8Array | undefined;
 }
 
 type Nullable<T> = { [K in keyof T]?: T[K] | null };
@@ -37,6 +38,7 @@ const encoder = new Encoder({ ignoreUndefined: true });
 function describeMedia(type: MediaSource['type'], message: MediaProto): MediaDescriptor {
   const source: MediaSource = {
     type, path: message.directPath ?? undefined, url: message.url ?? undefined, key: message.mediaKey ?? new Uint8Array(0),
+    sha256: message.fileSha256 ?? undefined,
   };
   return {
     mime_type: message.mimetype ?? undefined,

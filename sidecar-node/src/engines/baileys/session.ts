@@ -10,7 +10,7 @@ import { closedBy } from './closing.ts';
 import { OutputGate } from './gate.ts';
 import { Inbound } from './inbound.ts';
 import { decodeCreds, encodeCreds, KeyStore } from './keys.ts';
-import { makeSocket } from './socket.ts';
+import { makeSocket, rawSocket } from './socket.ts';
 
 /** How long a stop waits for units to be committed and held frames to leave, in milliseconds. */
 const DRAIN_MS = 500;
@@ -21,9 +21,6 @@ const FIRST_QR_MS = 60_000;
 const NEXT_QR_MS = 20_000;
 /** Six QR references pass before WhatsApp ends the pairing. */
 const CODE_MS = 160_000;
-
-/** The `ws` inside Baileys' client. */
-interface RawSocket { pause(): void; resume(): void; terminate(): void; readyState: number }
 
 export class BaileysSession implements EngineSession {
   #link: Link;
@@ -60,7 +57,7 @@ export class BaileysSession implements EngineSession {
       me: () => ({ id: this.#creds.me?.id, lid: this.#creds.me?.lid }),
     }, sent);
     this.#socket = makeSocket({
-      config, settings, link, sent, creds: this.#creds, keys: this.#keys, gate: this.#gate,
+      config, settings, link, sent, creds: this.#creds, keys: this.#keys, gate: this.#gate, acks: this.#acks,
       tap: (event, data) => this.#tap(event, data),
       handle: (node, run) => this.#handle(node, run),
     });
@@ -76,6 +73,8 @@ export class BaileysSession implements EngineSession {
       if (!this.#acks.received(attrs) && attrs.error && attrs.id) this.#inbound.status(attrs.from, [attrs.id], 'failed', Date.now());
     });
     ws.on('frame', () => { this.#lastFrameAt = Date.now(); });
+    // A socket that is still connecting ignores a pause.
+    ws.on('open', () => this.#applyPause());
   }
 
   #emitKeys(rows: Row[], creds: boolean): number {
@@ -159,17 +158,17 @@ export class BaileysSession implements EngineSession {
 
   #pause(by: 'gate' | 'worker', paused: boolean): void {
     this.#pausedBy[by] = paused;
-    const socket = this.#rawSocket();
+    this.#applyPause();
+  }
+
+  #applyPause(): void {
+    const socket = rawSocket(this.#socket);
     if (this.#pausedBy.gate || this.#pausedBy.worker) socket?.pause();
-    else socket?.resume();
+    else if (socket?.isPaused) socket.resume();
   }
 
   press(blocked: boolean): void {
     this.#pause('worker', blocked);
-  }
-
-  #rawSocket(): RawSocket | undefined {
-    return (this.#socket.ws as unknown as { socket?: RawSocket | null }).socket ?? undefined;
   }
 
   close(how: How): void {
@@ -215,7 +214,7 @@ export class BaileysSession implements EngineSession {
 
   #drop(): void {
     // `end` waits for the server's farewell; without this the descriptor would live for half a minute.
-    this.#rawSocket()?.terminate();
+    rawSocket(this.#socket)?.terminate();
     this.#socket.end(undefined).catch(() => {});
   }
 

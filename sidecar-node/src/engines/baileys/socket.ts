@@ -1,14 +1,17 @@
 /** Makes one Baileys socket with its injected parts, its gate and its taps in place. */
 import https from 'node:https';
+import type { WebSocket } from 'ws';
 import makeWASocket, { type AuthenticationCreds, type BaileysEventMap, type BinaryNode, type UserFacingSocketConfig, type WASocket } from 'baileys';
 import { baileysLogger } from '../../logs.ts';
 import type { Config, Settings } from '../../protocol.ts';
 import type { Link } from '../port.ts';
+import type { Acks } from './acks.ts';
 import { BoundedCache, type SentMessages } from './caches.ts';
 import type { OutputGate } from './gate.ts';
 import type { KeyStore } from './keys.ts';
 
 const MINUTE = 60_000;
+const FAREWELL_MS = 250;
 /** Stanzas that WhatsApp delivers again until they are acknowledged. */
 const ACKNOWLEDGED = ['message', 'receipt', 'notification', 'call'];
 
@@ -22,6 +25,7 @@ export interface Parts {
   keys: KeyStore;
   sent: SentMessages;
   gate: OutputGate;
+  acks: Acks;
   /** Every event of Baileys, in order and unfolded, at the moment it is made. */
   tap: Tap;
   /** A stanza from WhatsApp that must be acknowledged; `run` is Baileys' handling of it, to the end. */
@@ -36,7 +40,7 @@ function needsDurable(node: BinaryNode): 'pre-key' | 'creds' | undefined {
 }
 
 /** Decides when a stanza made by Baileys really leaves. Resolves at once for a held one: Baileys awaits its sends. */
-function outgoing({ gate, link }: Parts) {
+function outgoing({ gate, link, acks }: Parts) {
   return async (node: BinaryNode, transmit: (node: BinaryNode) => Promise<void>): Promise<void> => {
     if (!link.owned()) throw new Error('ownership lapsed');
     if (node.tag === 'iq') {
@@ -46,7 +50,10 @@ function outgoing({ gate, link }: Parts) {
     }
     let direct: Promise<void> | undefined;
     const send = (): void => {
-      direct = link.owned() ? transmit(node) : Promise.resolve();
+      if (!link.owned()) return;
+      if (node.tag === 'message') acks.departed(node.attrs.id ?? '');
+      direct = transmit(node);
+      direct.catch(() => {});
     };
     if (gate.pass(node, send)) return;
     return direct;
@@ -108,7 +115,7 @@ function wrapHandlers(socket: WASocket, handle: Parts['handle']): void {
       const { offline: queued, ...attrs } = node.attrs;
       const plain = queued === undefined ? node : { ...node, attrs };
       const run = async (): Promise<void> => {
-        for (const listener of listeners) await listener(plain);
+        for (const listener of listeners) if (socket.ws.isOpen) await listener(plain);
       };
       if (queued === undefined) void handle(node, run);
       else void handle(node, () => (offline = offline.then(run, run)));
@@ -116,9 +123,26 @@ function wrapHandlers(socket: WASocket, handle: Parts['handle']): void {
   }
 }
 
+/** Baileys awaits the server's farewell before it reports an end, for up to half a minute: it gets a moment. */
+function hastenClose(socket: WASocket): void {
+  const raw = rawSocket(socket);
+  if (!raw) return;
+  const close = raw.close.bind(raw);
+  raw.close = () => {
+    close();
+    setTimeout(() => raw.terminate(), FAREWELL_MS).unref();
+  };
+}
+
+/** The `ws` inside Baileys' client. */
+export function rawSocket(socket: WASocket): WebSocket | undefined {
+  return (socket.ws as unknown as { socket?: WebSocket | null }).socket ?? undefined;
+}
+
 export function makeSocket(parts: Parts): WASocket {
   const socket = makeWASocket(socketConfig(parts));
   tapEvents(socket, parts.tap);
   wrapHandlers(socket, parts.handle);
+  hastenClose(socket);
   return socket;
 }
