@@ -44,7 +44,7 @@ class Channel(asyncio.Protocol):
     def put(self, frame: Sent) -> None:
         """Writes it by the end of this turn of the loop; nothing when the connection is gone.
 
-        Raises FrameTooLarge and TypeError; then nothing was written.
+        Raises FrameTooLarge and Unsendable; then nothing was written.
         """
         if self._transport is None or self._loop is None:
             return

@@ -12,7 +12,12 @@ import structlog
 from pywhatsweb_fleet.session_worker.engines.port import EngineError, OpenSpec, SessionHost
 from pywhatsweb_fleet.session_worker.engines.sidecar.channel import Channel
 from pywhatsweb_fleet.session_worker.engines.sidecar.child import Launch
-from pywhatsweb_fleet.session_worker.engines.sidecar.frames import FrameTooLarge, UnknownFrame
+from pywhatsweb_fleet.session_worker.engines.sidecar.frames import (
+    FrameTooLarge,
+    UnknownFrame,
+    Unsendable,
+    check_sendable,
+)
 from pywhatsweb_fleet.session_worker.engines.sidecar.messages import (
     Config,
     HelloSidecar,
@@ -117,8 +122,9 @@ class SidecarEngine:
             settings=spec.settings,
         )
         try:
+            check_sendable(spec.settings)
             self._channel.put(frame)
-        except (FrameTooLarge, TypeError) as error:
+        except (FrameTooLarge, Unsendable) as error:
             del self._sessions[place]
             raise EngineError("E_INVALID_FIELD", f"the session cannot be opened: {error}") from error
         return session
@@ -129,8 +135,12 @@ class SidecarEngine:
         self._lease_until = loop.time() + valid_ms / 1000
         if self._channel is not None:
             self._channel.put(Lease(valid_ms=valid_ms))
-        if self._lease_timer is None:
-            self._lease_timer = loop.call_at(self._lease_until + LEASE_GRACE_S, self._check_lease)
+        check_at = self._lease_until + LEASE_GRACE_S
+        if self._lease_timer is not None:
+            if self._lease_timer.when() <= check_at:
+                return
+            self._lease_timer.cancel()
+        self._lease_timer = loop.call_at(check_at, self._check_lease)
 
     async def stop(self) -> None:
         """As the port says."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -23,6 +23,10 @@ class FrameError(Exception):
 
 class FrameTooLarge(Exception):
     """A frame of ours is over MAX_FRAME; nothing of it was written."""
+
+
+class Unsendable(Exception):
+    """MessagePack, or its reader in Node, cannot carry this value; nothing of it was written."""
 
 
 class UnknownFrame(msgspec.Struct, frozen=True):
@@ -45,15 +49,15 @@ class FrameEncoder:
         return len(self._buffer)
 
     def add(self, frame: Sent) -> None:
-        """Raises FrameTooLarge, or TypeError for content that MessagePack cannot carry."""
+        """Raises FrameTooLarge, or Unsendable for what MessagePack cannot carry."""
         buffer = self._buffer
         start = len(buffer)
         buffer += b"\0\0\0\0"
         try:
             self._encode_into(frame, buffer, start + HEADER)
-        except BaseException:
+        except (TypeError, ValueError, OverflowError, RecursionError) as error:
             del buffer[start:]
-            raise
+            raise Unsendable(f"{type(error).__name__}: {error}"[:200]) from error
         length = len(buffer) - start - HEADER
         if length > MAX_FRAME:
             del buffer[start:]
@@ -126,6 +130,25 @@ def _unknown(body: memoryview, why: str) -> UnknownFrame:
     if not isinstance(frame, dict):
         raise FrameError("a frame that is not a map")
     return UnknownFrame(str(frame.get("type"))[:40], why[:200])
+
+
+def check_sendable(value: Any, depth: int = 32) -> None:
+    """Raises Unsendable for maps that Node's reader refuses: one such frame would end the process of all sessions."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            if type(key) is not str or key == "__proto__":
+                raise Unsendable("a map key that is not a plain text")
+            if type(inner) is not str:
+                _check_inner(inner, depth)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            _check_inner(inner, depth)
+
+
+def _check_inner(value: Any, depth: int) -> None:
+    if depth == 0:
+        raise Unsendable("content nested too deeply")
+    check_sendable(value, depth - 1)
 
 
 def _plain(value: Any) -> Any:

@@ -20,7 +20,7 @@ from pywhatsweb_fleet.session_worker.engines.port import (
     StateChange,
 )
 from pywhatsweb_fleet.session_worker.engines.sidecar.channel import Channel
-from pywhatsweb_fleet.session_worker.engines.sidecar.frames import FrameTooLarge
+from pywhatsweb_fleet.session_worker.engines.sidecar.frames import FrameTooLarge, Unsendable, check_sendable
 from pywhatsweb_fleet.session_worker.engines.sidecar.messages import (
     Act,
     Close,
@@ -89,6 +89,8 @@ class SidecarSession:
         ref = self._engine.next_ref()
         future: asyncio.Future[Done] = asyncio.get_running_loop().create_future()
         try:
+            check_sendable(action.content)
+            check_sendable(action.context)
             self._channel.put(
                 Act(
                     session=self.session,
@@ -104,7 +106,7 @@ class SidecarSession:
             )
         except FrameTooLarge as error:
             raise EngineError("E_BODY_TOO_LARGE", f"for one frame to the sidecar: {error}") from error
-        except TypeError as error:
+        except Unsendable as error:
             raise EngineError("E_INVALID_FIELD", str(error)) from error
         self._acts[ref] = future
         try:

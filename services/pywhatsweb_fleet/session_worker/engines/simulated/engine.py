@@ -74,8 +74,12 @@ class SimulatedEngine:
     def lease(self, valid_ms: int) -> None:
         """As the port says. Before the first call nothing lapses."""
         self._lease_until = self._clock() + valid_ms / 1000
-        if self._lease_timer is None:
-            self._watch(valid_ms / 1000)
+        timer = self._lease_timer
+        if timer is not None:
+            if timer.when() <= asyncio.get_running_loop().time() + valid_ms / 1000:
+                return
+            timer.cancel()
+        self._watch(valid_ms / 1000)
 
     def lease_holds(self) -> bool:
         """False once it lapsed, and then every link is cut.
