@@ -39,8 +39,24 @@ def command(tenant: TenantId, session: SessionId, verb: str = "send") -> str:
     return f"wa.cmd.{tenant}.{session}.{verb}"
 
 
+def all_commands(tenant: TenantId) -> str:
+    return f"wa.cmd.{tenant}.>"
+
+
 def control(tenant: TenantId, noun: str, verb: str) -> str:
     return f"wa.ctl.{tenant}.{noun}.{verb}"
+
+
+ALL_CONTROL = "wa.ctl.*"
+"""Followed by ``.<noun>.<verb>``: what a service answers, for every tenant."""
+
+
+def parse_control(subject: str) -> tuple[str, str] | None:
+    """Tenant and ``noun.verb`` of a request's subject, or None when it has another form. Names are not checked."""
+    parts = subject.split(".", 3)
+    if len(parts) != 4 or parts[0] != "wa" or parts[1] != "ctl":
+        return None
+    return parts[2], parts[3]
 
 
 class CommandSubject(NamedTuple):
@@ -66,6 +82,10 @@ def schedule(tenant: TenantId, session: SessionId, digest: str) -> str:
 
 def due(tenant: TenantId, session: SessionId, verb: str) -> str:
     return f"wa.due.{tenant}.{session}.{verb}"
+
+
+def all_due(tenant: TenantId) -> str:
+    return f"wa.due.{tenant}.>"
 
 
 def parse_due(subject: str) -> CommandSubject | None:
@@ -123,6 +143,10 @@ def own_ingest(tenant: TenantId, session: SessionId) -> str:
 def now(tenant: TenantId, session: SessionId) -> str:
     """The session's present state, as its owner last told it (kept without an age)."""
     return f"wa.now.{tenant}.{session}"
+
+
+def all_now(tenant: TenantId) -> str:
+    return f"wa.now.{tenant}.*"
 
 
 def now_ingest(tenant: TenantId, session: SessionId) -> str:

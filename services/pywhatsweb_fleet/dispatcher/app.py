@@ -1,0 +1,56 @@
+"""What the dispatcher runs: a pair of intakes a tenant, the control plane, and what keeps them informed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+
+import structlog
+
+from pywhatsweb_fleet.dispatcher.claims import Claims
+from pywhatsweb_fleet.dispatcher.control import answering
+from pywhatsweb_fleet.dispatcher.directory import following
+from pywhatsweb_fleet.dispatcher.dispatching import Deps
+from pywhatsweb_fleet.dispatcher.settings import DispatcherSettings
+from pywhatsweb_fleet.dispatcher.stalls import StallWatch
+from pywhatsweb_fleet.dispatcher.tenants import Tenants
+from pywhatsweb_fleet.storage.store import open_store
+from pywhatsweb_runtime import bus as broker
+from pywhatsweb_runtime import lifecycle, provision
+from pywhatsweb_runtime.health import Health, serving
+from pywhatsweb_runtime.metrics import Metrics
+from pywhatsweb_runtime.publisher import publishing
+
+log = structlog.get_logger(__name__)
+
+DAY_MS = 86_400_000
+
+
+async def run(settings: DispatcherSettings, stopping: asyncio.Event) -> None:
+    """Until ``stopping``; then what was taken is finished and every tenant is handed over."""
+    metrics = Metrics()
+    health = Health("dispatcher", metrics)
+    store = open_store(settings.store_url)
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(store.close)
+        await store.migrate()
+        bus = await stack.enter_async_context(
+            broker.connect(settings, name=f"dispatcher@{socket.gethostname()}")
+        )
+        health.checks["broker"] = lambda: None if bus.client.is_connected else "not connected"
+        await provision.ensure_platform(bus, settings.replicas)
+        publisher = await stack.enter_async_context(publishing(bus, in_flight=1024))
+        directory = await stack.enter_async_context(following(bus))
+        claims = Claims(store, int(settings.idempotency_days * DAY_MS))
+        stalls = StallWatch()
+        deps = Deps(bus, publisher, directory, claims, metrics)
+        tenants = await stack.enter_async_context(Tenants(deps, stalls, settings))
+        await stack.enter_async_context(answering(deps, settings, health))
+        port = await stack.enter_async_context(
+            serving(health, host=settings.health_host, port=settings.health_port)
+        )
+        log.info("ready", tenants=len(directory.tenants), health_port=port)
+        await lifecycle.until(
+            stopping, directory.sweep_for_ever(), stalls.tick_for_ever(), tenants.follow_for_ever()
+        )

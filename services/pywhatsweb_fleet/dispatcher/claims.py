@@ -1,0 +1,83 @@
+"""The durable half of "accepted once": one transaction a batch."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from sqlalchemy import Connection
+
+from pywhatsweb.contracts.statuses import MessageStatus
+from pywhatsweb_fleet.dispatcher.reading import Job, Tenant
+from pywhatsweb_fleet.storage import idempotency
+from pywhatsweb_fleet.storage.idempotency import Claim, Claimed, Outcome, Record, Repeat
+from pywhatsweb_fleet.storage.store import Store
+
+Verdict = Claimed | Repeat
+
+
+class Claims:
+    """The idempotency records, as the dispatcher uses them. All methods raise StorageUnavailable."""
+
+    def __init__(self, store: Store, keep_ms: int) -> None:
+        self._store = store
+        self._keep_ms = keep_ms
+
+    async def claim(self, tenant: Tenant, jobs: Sequence[Job]) -> list[Verdict]:
+        """A verdict each, in their order; the refusals among them are on record as rejected or expired."""
+        if not jobs:
+            return []
+        now = time.time_ns() // 1_000_000
+        wishes = [
+            Claim(
+                tenant=tenant.id,
+                session=job.session,
+                command_id=job.command_id,
+                digest=job.fingerprint,
+                command_seq=job.raw.sequence,
+                at=now,
+                expires=max(now, job.send_at_ms) + self._keep_ms,
+                message_id=job.message_id,
+            )
+            for job in jobs
+        ]
+        refused = [
+            (place, _refusal(tenant, job, now)) for place, job in enumerate(jobs) if job.refusal is not None
+        ]
+        return await self._store.transact(_claim, wishes, refused)
+
+    async def refuse(self, tenant: Tenant, jobs: Sequence[Job]) -> None:
+        """Claimed jobs were refused after all (the queue was full)."""
+        now = time.time_ns() // 1_000_000
+        await self._store.transact(idempotency.outcome, [_refusal(tenant, job, now) for job in jobs])
+
+    async def end(
+        self, tenant: Tenant, session: str, command_id: str, status: MessageStatus, error: str | None
+    ) -> None:
+        now = time.time_ns() // 1_000_000
+        step = Outcome(tenant.id, session, command_id, status, now, error)
+        await self._store.transact(idempotency.outcome, [step])
+
+    async def lookup(self, tenant: str, command_id: str, session: str | None) -> Record | None:
+        return await self._store.read(idempotency.lookup, tenant, command_id, session)
+
+
+def _refusal(tenant: Tenant, job: Job, now: int) -> Outcome:
+    code = job.refusal
+    status = (
+        MessageStatus.EXPIRED if code is not None and code.wire == "E_EXPIRED" else MessageStatus.REJECTED
+    )
+    return Outcome(
+        tenant.id, job.session, job.command_id, status, now, code.wire if code is not None else None
+    )
+
+
+def _claim(
+    conn: Connection, wishes: Sequence[Claim], refused: Sequence[tuple[int, Outcome]]
+) -> list[Verdict]:
+    verdicts = idempotency.claim(conn, wishes)
+    # Refusals that depend on the moment (a quota, a stopped session) are on record with the claim: a redelivery after
+    # a crash then ends as the first try did, although the moment has passed.
+    news = [end for place, end in refused if isinstance(verdicts[place], Claimed)]
+    idempotency.outcome(conn, news)
+    return verdicts

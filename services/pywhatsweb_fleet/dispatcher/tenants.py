@@ -1,0 +1,94 @@
+"""An intake for the commands of each tenant, and one for those that have become due."""
+
+from __future__ import annotations
+
+import asyncio
+from types import TracebackType
+
+import structlog
+
+from pywhatsweb.contracts import streams, subjects
+from pywhatsweb.contracts.ids import TenantId
+from pywhatsweb_fleet.dispatcher.dispatching import Deps, Dispatching
+from pywhatsweb_fleet.dispatcher.intake import Intake
+from pywhatsweb_fleet.dispatcher.settings import DispatcherSettings
+from pywhatsweb_fleet.dispatcher.stalls import StallWatch
+from pywhatsweb_runtime import provision
+from pywhatsweb_runtime.bus import ApiError, BrokerUnavailable
+
+log = structlog.get_logger(__name__)
+
+_CHECK_EVERY_S = 0.5
+_STOP_BOUND_S = 15.0
+
+
+class _Served:
+    def __init__(self, intakes: list[Intake]) -> None:
+        self.intakes = intakes
+        self.tasks = [asyncio.create_task(intake.serve()) for intake in intakes]
+
+    async def stop(self) -> None:
+        for intake in self.intakes:
+            intake.stopping.set()
+        _done, late = await asyncio.wait(self.tasks, timeout=_STOP_BOUND_S)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+
+
+class Tenants:
+    """A context manager: at its end every tenant is finished and handed over."""
+
+    def __init__(self, deps: Deps, stalls: StallWatch, settings: DispatcherSettings) -> None:
+        self._deps = deps
+        self._stalls = stalls
+        self._settings = settings
+        self._served: dict[TenantId, _Served] = {}
+        self._limits: dict[TenantId, streams.TenantLimits] = {}
+
+    async def __aenter__(self) -> Tenants:
+        await self._follow()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await asyncio.gather(*(served.stop() for served in self._served.values()))
+
+    async def follow_for_ever(self) -> None:
+        """Serves tenants that come and drops those that go."""
+        while True:
+            await asyncio.sleep(_CHECK_EVERY_S)
+            await self._follow()
+
+    async def _follow(self) -> None:
+        present = self._deps.directory.tenants
+        for tenant in [tenant for tenant in self._served if tenant not in present]:
+            await self._served.pop(tenant).stop()
+            self._limits.pop(tenant, None)
+            log.info("tenant gone", tenant=tenant)
+        for tenant, view in present.items():
+            if self._limits.get(tenant) == view.record.limits:
+                continue
+            try:
+                await provision.ensure_tenant(
+                    self._deps.bus, tenant, view.record.limits, self._settings.replicas
+                )
+            except (ApiError, BrokerUnavailable):
+                log.exception("a tenant's streams cannot be made; trying again", tenant=tenant)
+                continue
+            self._limits[tenant] = view.record.limits
+            if tenant not in self._served:
+                self._served[tenant] = self._serve(tenant)
+
+    def _serve(self, tenant: TenantId) -> _Served:
+        dispatching = Dispatching(tenant, self._deps)
+        commands = Intake(
+            self._deps.bus,
+            streams.commands_name(tenant),
+            subjects.all_commands(tenant),
+            handle=dispatching.handle,
+            stalls=self._stalls,
+            stale_after_s=self._settings.stale_after_s,
+        )
+        return _Served([commands])
