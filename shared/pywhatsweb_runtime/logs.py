@@ -19,20 +19,10 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 
 _SECRET_FIELDS = frozenset(
     (
-        "password",
-        "secret",
-        "token",
-        "api_key",
-        "key",
-        "creds",
-        "credentials",
-        "code",
-        "qr",
-        "authorization",
-        "cookie",
+        *("password", "secret", "token", "api_key", "key", "creds", "credentials", "authorization", "cookie"),
+        *("qr", "pairing_code", "text", "body", "caption", "payload", "data", "content"),
+        *("number", "phone", "phone_number", "to", "pn", "lid"),
     )
-    + ("text", "body", "caption", "payload", "data", "content")
-    + ("number", "phone", "phone_number", "to", "pn", "lid")
 )
 _DIGITS = re.compile(r"(?<![\w.])\+?\d{8,}(?!\w)")
 _BLOB = re.compile(r"(?<![\w/.-])(?=[A-Za-z0-9+/_-]*\d)[A-Za-z0-9+/_-]{40,}={0,2}")

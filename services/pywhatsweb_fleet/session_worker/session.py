@@ -83,6 +83,8 @@ class OwnedSession:
         self._closing = False
         self._job: asyncio.Task[None] | None = None
         self._announced: asyncio.Task[None] | None = None
+        self._arrived = asyncio.Event()
+        """Set while the session is WORKING or at an end."""
         self._log = log.bind(tenant=key[0], session=key[1], epoch=epoch)
 
     # Opening and closing, by the worker.
@@ -148,8 +150,7 @@ class OwnedSession:
             self._do(self._open(0.0))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(20):
-                while self.status is not SessionStatus.WORKING and not self.status.final:
-                    await asyncio.sleep(0.1)
+                await self._arrived.wait()
 
     # The engine's calls (SessionHost).
 
@@ -309,6 +310,10 @@ class OwnedSession:
         self, status: SessionStatus, *, reason: str | None = None, error: str | None = None
     ) -> None:
         previous, self.status = self.status, status
+        if status is SessionStatus.WORKING or status.final:
+            self._arrived.set()
+        else:
+            self._arrived.clear()
         if previous is status and status in (SessionStatus.RECONNECTING, SessionStatus.WORKING):
             return
         me = self.me
@@ -400,7 +405,7 @@ class OwnedSession:
             await work
         except Fenced:
             self._on_lost()
-        except Exception:
+        except Exception:  # noqa: BLE001 - one session's failure is nobody else's
             self._log.exception("a session's work failed")
             await asyncio.sleep(5)
             if not self._closing:

@@ -20,27 +20,25 @@ def key() -> str:
 
 async def test_a_session_pairs_and_sends(nats_server: NatsServer, tmp_path: Path, key: str) -> None:
     """From the wish to run a session through QR and WORKING to a read message, all told as events."""
-    async with platform(nats_server.url, "acme") as (bus, (acme,)):
-        async with worker(worker_settings(nats_server.url, tmp_path, key)):
-            await acme.wish("s1")
-            await acme.working("s1")
-            assert [e["data"]["status"] for e in acme.of("session")][:3] == [
-                "STARTING",
-                "SCAN_QR_CODE",
-                "WORKING",
-            ]
-            assert acme.of("qr")[0]["data"]["image"].startswith("data:image/png;base64,")
-            for number in range(5):
-                await acme.enqueue("s1", f"c{number}", f"text {number}")
-            await wait_until(lambda: all("read" in acme.statuses(f"c{n}") for n in range(5)), 10)
-            for number in range(5):
-                assert acme.statuses(f"c{number}") == ["sent", "delivered", "read"]
-            outbound = [e["data"] for e in acme.of("message") if e["data"]["origin"] == "outbound"]
-            assert [m["text"]["body"] for m in outbound] == [f"text {n}" for n in range(5)]
-            queue = await bus.first_from(
-                streams.outbox_name(acme.name), subjects.out(acme.name, SessionId("s1"))
-            )
-            assert queue is None
+    settings = worker_settings(nats_server.url, tmp_path, key)
+    async with platform(nats_server.url, "acme") as (bus, (acme,)), worker(settings):
+        await acme.wish("s1")
+        await acme.working("s1")
+        assert [e["data"]["status"] for e in acme.of("session")][:3] == [
+            "STARTING",
+            "SCAN_QR_CODE",
+            "WORKING",
+        ]
+        assert acme.of("qr")[0]["data"]["image"].startswith("data:image/png;base64,")
+        for number in range(5):
+            await acme.enqueue("s1", f"c{number}", f"text {number}")
+        await wait_until(lambda: all("read" in acme.statuses(f"c{n}") for n in range(5)), 10)
+        for number in range(5):
+            assert acme.statuses(f"c{number}") == ["sent", "delivered", "read"]
+        outbound = [e["data"] for e in acme.of("message") if e["data"]["origin"] == "outbound"]
+        assert [m["text"]["body"] for m in outbound] == [f"text {n}" for n in range(5)]
+        queue = await bus.first_from(streams.outbox_name(acme.name), subjects.out(acme.name, SessionId("s1")))
+        assert queue is None
 
 
 async def test_a_restart_resumes_without_a_qr(nats_server: NatsServer, tmp_path: Path, key: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import cast
 from collections import deque
 from collections.abc import Callable
 
@@ -106,12 +107,11 @@ class Channel(asyncio.Protocol):
             self._transport.pause_reading()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if not isinstance(transport, asyncio.Transport):
-            raise TypeError("a stream transport is needed")
-        self._transport = transport
+        # Not checked: uvloop's transports are streams without being asyncio.Transport.
+        self._transport = stream = cast("asyncio.Transport", transport)
         self._loop = asyncio.get_running_loop()
         self.last_frame_at = self._loop.time()
-        transport.set_write_buffer_limits(high=HIGH_WATER)
+        stream.set_write_buffer_limits(high=HIGH_WATER)
 
     def data_received(self, data: bytes) -> None:
         if self._loop is not None:
