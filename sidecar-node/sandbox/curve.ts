@@ -1,5 +1,5 @@
 import {
-  createHash, createPrivateKey, createPublicKey, diffieHellman, generateKeyPairSync, hkdfSync, type KeyObject,
+  createHash, createPrivateKey, createPublicKey, createSecretKey, diffieHellman, generateKeyPairSync, hkdfSync, type KeyObject,
   sign as signEd25519, verify as verifyEd25519,
 } from 'node:crypto';
 
@@ -39,7 +39,8 @@ export function agree(privateKey: Uint8Array, publicKey: Uint8Array): Buffer {
 }
 
 export function hkdf(secret: Uint8Array, length: number, info: string, salt: Uint8Array = new Uint8Array(0)): Buffer {
-  return Buffer.from(hkdfSync('sha256', secret, salt, info, length));
+  // A KeyObject, for the reason given in secret_keys.ts.
+  return Buffer.from(hkdfSync('sha256', createSecretKey(secret), salt, info, length));
 }
 
 /** The form Signal signs and sends inside messages: type byte and key. */

@@ -9,7 +9,7 @@ import { Gateway, SandboxProcess, until } from './harness.ts';
 const [companions = '4', each = '500', ...flags] = process.argv.slice(2);
 const [count, perCompanion] = [Number(companions), Number(each)];
 const IN_FLIGHT = 100;
-const CONTACTS = 20;
+const CONTACTS = Number(process.env['BENCH_CONTACTS'] ?? 20);
 
 const sandbox = await new SandboxProcess(flags).start();
 const cpuMs = (): number => {
