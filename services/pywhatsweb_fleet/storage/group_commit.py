@@ -41,6 +41,7 @@ class GroupCommit:
         self._queue: deque[_Write] = deque()
         self._arrived = asyncio.Event()
         self._loop = asyncio.get_running_loop()
+        self._closed = False
 
     async def submit(
         self, fn: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs
@@ -66,6 +67,8 @@ class GroupCommit:
     ) -> Any:
         await self._room.acquire()
         try:
+            if self._closed:
+                raise StorageUnavailable("the store is closing")
             future = self._loop.create_future()
             self._queue.append(_Write(many, fn, args, kwargs, future))
             self._arrived.set()
@@ -85,6 +88,7 @@ class GroupCommit:
                 if batch:
                     await self._commit(batch)
         finally:
+            self._closed = True
             _refuse(self._queue, StorageUnavailable("the store is closing"))
 
     async def _commit(self, batch: list[_Write]) -> None:

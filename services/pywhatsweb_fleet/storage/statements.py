@@ -8,7 +8,7 @@ statement, prepared once, whatever the number of rows. Both may then return what
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -77,8 +77,54 @@ def _insert_values(table: Table, columns: tuple[str, ...], conflict: str) -> str
     return f"INSERT INTO {table.name} ({', '.join(columns)}) VALUES ({marks}) ON CONFLICT {conflict}"
 
 
-def fetch_rows(conn: Connection, sql: str, postgres_sql: str, parameters: Iterable[Any]) -> list[Any]:
-    """The rows of a statement written for each database."""
-    return list(
-        conn.exec_driver_sql(postgres_sql if is_postgres(conn) else sql, tuple(parameters)).fetchall()
+def insert_once(
+    conn: Connection,
+    table: Table,
+    columns: tuple[str, ...],
+    rows: Sequence[Sequence[Any]],
+    identity: tuple[str, ...],
+) -> int:
+    """Inserts the rows whose ``identity`` columns the table has not yet; how many.
+
+    For tables whose key has to end with the column that they are partitioned by: the same event told again at another
+    time has another key. ``rows`` themselves hold each identity once.
+    """
+    if not rows:
+        return 0
+    if is_postgres(conn):
+        return conn.exec_driver_sql(
+            _once_from_batch(table, columns, identity), rows_parameters(True, rows)
+        ).rowcount
+    return conn.exec_driver_sql(_once_from_values(table, columns, identity), list(map(tuple, rows))).rowcount
+
+
+@lru_cache(maxsize=64)
+def _once_from_batch(table: Table, columns: tuple[str, ...], identity: tuple[str, ...]) -> str:
+    names = ", ".join(columns)
+    same = " AND ".join(f"known.{column} = batch.{column}" for column in identity)
+    return (
+        f"INSERT INTO {table.name} ({names}) SELECT {names} FROM {rows_source(True, table, columns)} "
+        f"WHERE NOT EXISTS (SELECT 1 FROM {table.name} known WHERE {same}) ON CONFLICT DO NOTHING"
     )
+
+
+@lru_cache(maxsize=64)
+def _once_from_values(table: Table, columns: tuple[str, ...], identity: tuple[str, ...]) -> str:
+    marks = ", ".join(f"?{at + 1}" for at in range(len(columns)))
+    same = " AND ".join(f"{column} = ?{columns.index(column) + 1}" for column in identity)
+    return (
+        f"INSERT INTO {table.name} ({', '.join(columns)}) SELECT {marks} "
+        f"WHERE NOT EXISTS (SELECT 1 FROM {table.name} WHERE {same}) ON CONFLICT DO NOTHING"
+    )
+
+
+def greatest(conn: Connection) -> str:
+    """The function that gives the greatest of its arguments (none of them null)."""
+    return "greatest" if is_postgres(conn) else "max"
+
+
+def query(conn: Connection, sql: str, *parameters: Any) -> list[Any]:
+    """The rows of a statement whose parameters are written as ``?``."""
+    if is_postgres(conn):
+        sql = sql.replace("?", "%s")
+    return list(conn.exec_driver_sql(sql, parameters).fetchall())

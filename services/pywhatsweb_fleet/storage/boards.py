@@ -1,0 +1,168 @@
+"""Chats: who they are with, when something last happened in them, and their card on the Kanban board."""
+
+# ruff: noqa: S608 - statements are composed of our own names; values are always parameters
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from sqlalchemy import Connection
+
+from pywhatsweb_fleet.storage.statements import greatest, insert_rows, query
+from pywhatsweb_fleet.storage.tables import chats
+
+
+class Activity(NamedTuple):
+    """Something was said in a chat. Times in milliseconds since 1970; 0: never."""
+
+    tenant: str
+    session: str
+    chat: str
+    pn: str | None
+    lid: str | None
+    group_id: str | None
+    inbound_at: int
+    outbound_at: int
+
+
+class Card(NamedTuple):
+    """A chat's card was moved: ``status`` is a `KanbanStatus`."""
+
+    tenant: str
+    session: str
+    chat: str
+    pn: str | None
+    lid: str | None
+    group_id: str | None
+    status: str
+    owner_id: str | None
+    by: str | None
+    at: int
+
+
+class ChatRow(NamedTuple):
+    """A chat as it is kept."""
+
+    session: str
+    chat: str
+    pn: str | None
+    lid: str | None
+    group_id: str | None
+    last_at: int
+    last_inbound_at: int
+    last_outbound_at: int
+    status: str | None
+    owner_id: str | None
+    assigned_at: int
+    assigned_by: str | None
+    completed_at: int
+    completed_by: str | None
+
+
+class Position(NamedTuple):
+    """Where a page of chats ended."""
+
+    last_at: int
+    chat: str
+    session: str
+
+
+_WHO = ("tenant", "session", "chat", "pn", "lid", "group_id")
+_KEEP_WHO = (
+    "pn = coalesce(excluded.pn, chats.pn), lid = coalesce(excluded.lid, chats.lid), "
+    "group_id = coalesce(excluded.group_id, chats.group_id)"
+)
+
+
+def record_activity(conn: Connection, activities: Iterable[Activity]) -> None:
+    """Notes the latest times; in any order, the same result."""
+    merged: dict[tuple[str, str, str], Activity] = {}
+    for one in activities:
+        old = merged.get(one[:3])
+        merged[one[:3]] = one if old is None else _later(old, one)
+    most = greatest(conn)
+    insert_rows(
+        conn, chats,
+        (*_WHO, "last_at", "last_inbound_at", "last_outbound_at", "status_at", "assigned_at", "completed_at"),
+        [
+            (*one[:6], max(one.inbound_at, one.outbound_at), one.inbound_at, one.outbound_at, 0, 0, 0)
+            for _, one in sorted(merged.items())
+        ],
+        f"(tenant, session, chat) DO UPDATE SET {_KEEP_WHO}, last_at = {most}(chats.last_at, excluded.last_at), "
+        f"last_inbound_at = {most}(chats.last_inbound_at, excluded.last_inbound_at), "
+        f"last_outbound_at = {most}(chats.last_outbound_at, excluded.last_outbound_at)",
+    )  # fmt: skip
+
+
+def _later(old: Activity, new: Activity) -> Activity:
+    return Activity(
+        *old[:3], new.pn or old.pn, new.lid or old.lid, new.group_id or old.group_id,
+        max(old.inbound_at, new.inbound_at), max(old.outbound_at, new.outbound_at),
+    )  # fmt: skip
+
+
+def record_cards(conn: Connection, cards: Iterable[Card]) -> None:
+    """Notes moves of cards; an older move than the one on record changes nothing."""
+    for card in sorted(cards, key=lambda card: (card[:3], card.at)):
+        assigned = (card.at, card.by) if card.status == "active" else (0, None)
+        completed = (card.at, card.by) if card.status == "done" else (0, None)
+        insert_rows(
+            conn, chats,
+            (*_WHO, "status", "owner_id", "status_at", "assigned_at", "assigned_by", "completed_at", "completed_by",
+             "last_at", "last_inbound_at", "last_outbound_at"),
+            [(*card[:6], card.status, card.owner_id, card.at, *assigned, *completed, 0, 0, 0)],
+            f"(tenant, session, chat) DO UPDATE SET {_KEEP_WHO}, status = excluded.status, "
+            "owner_id = excluded.owner_id, status_at = excluded.status_at, "
+            "assigned_at = CASE WHEN excluded.assigned_at > 0 THEN excluded.assigned_at ELSE chats.assigned_at END, "
+            "assigned_by = coalesce(excluded.assigned_by, chats.assigned_by), "
+            "completed_at = excluded.completed_at, completed_by = excluded.completed_by "
+            "WHERE excluded.status_at >= chats.status_at",
+        )  # fmt: skip
+
+
+_COLUMNS = ", ".join(ChatRow._fields)
+
+
+def page(
+    conn: Connection,
+    tenant: str,
+    *,
+    status: str | None = None,
+    owner_id: str | None = None,
+    session: str | None = None,
+    after: Position | None = None,
+    limit: int = 50,
+) -> list[ChatRow]:
+    """Chats, the latest first. A chat without a card counts as ``new``."""
+    where, parameters = "tenant = ?", [tenant]
+    for condition, value in (
+        ("coalesce(status, 'new') = ?", status),
+        ("owner_id = ?", owner_id),
+        ("session = ?", session),
+    ):
+        if value is not None:
+            where += " AND " + condition
+            parameters.append(value)
+    if after is not None:
+        where += " AND (last_at, chat, session) < (?, ?, ?)"
+        parameters += [after.last_at, after.chat, after.session]  # type: ignore[list-item]
+    sql = f"SELECT {_COLUMNS} FROM chats WHERE {where} ORDER BY last_at DESC, chat DESC, session DESC LIMIT ?"
+    return [ChatRow(*row) for row in query(conn, sql, *parameters, limit)]
+
+
+def by_key(conn: Connection, tenant: str, chat: str) -> list[ChatRow]:
+    """The chat of a key, in each session that has it."""
+    sql = f"SELECT {_COLUMNS} FROM chats WHERE tenant = ? AND chat = ? ORDER BY last_at DESC"
+    return [ChatRow(*row) for row in query(conn, sql, tenant, chat)]
+
+
+_MOST_UNREAD = 100
+
+
+def unread(conn: Connection, tenant: str, chat: str, session: str, since: int) -> int:
+    """Messages from the other side after ``since``, counted up to 100."""
+    sql = (
+        "SELECT count(*) FROM (SELECT 1 FROM messages WHERE tenant = ? AND chat = ? AND sent_at > ? AND session = ? "
+        "AND kind = 'message' AND origin = 'inbound' LIMIT ?) AS waiting"
+    )
+    return int(query(conn, sql, tenant, chat, since, session, _MOST_UNREAD)[0][0])
