@@ -43,7 +43,7 @@ export class Sandbox {
 
   /** What a sidecar needs to trust this WhatsApp. */
   get config(): Record<string, unknown> {
-    return { whatsapp_url: this.ready.ws_url, whatsapp_root_key: this.ready.root_key, whatsapp_ca: this.ready.media_ca };
+    return { whatsapp_url: this.ready.ws_url, whatsapp_root_key: this.ready.root_key, whatsapp_ca: readFileSync(this.ready.media_ca, 'utf8') };
   }
 
   async post(path: string, body: unknown): Promise<Record<string, unknown>> {

@@ -2,6 +2,7 @@
  * What must be true of Baileys and libsignal before the first socket. Imports neither: `patchSources` has to run
  * before Baileys is loaded. The versions are pinned; a source that no longer matches ends the process (exit 66).
  */
+import { X509Certificate } from 'node:crypto';
 import { createRequire, registerHooks } from 'node:module';
 import tls from 'node:tls';
 import type { Config } from '../../protocol.ts';
@@ -73,6 +74,8 @@ export function hardenLibrary(library: Library, config: Config): void {
     (library.WA_CERT_DETAILS as { PUBLIC_KEY: Buffer }).PUBLIC_KEY = root;
   }
   if (config.whatsapp_ca) {
+    // Node would take anything here and fail at the first upload.
+    new X509Certificate(config.whatsapp_ca);
     tls.setDefaultCACertificates([...tls.getCACertificates('default'), config.whatsapp_ca]);
   }
 }
