@@ -21,6 +21,7 @@ from pywhatsweb_runtime import lifecycle, provision
 from pywhatsweb_runtime.health import Health, serving
 from pywhatsweb_runtime.metrics import Metrics
 from pywhatsweb_runtime.publisher import publishing
+from pywhatsweb_runtime.ready import announce
 
 log = structlog.get_logger(__name__)
 
@@ -50,6 +51,7 @@ async def run(settings: DispatcherSettings, stopping: asyncio.Event) -> None:
         port = await stack.enter_async_context(
             serving(health, host=settings.health_host, port=settings.health_port)
         )
+        announce(settings.ready_file)
         log.info("ready", tenants=len(directory.tenants), health_port=port)
         await lifecycle.until(
             stopping, directory.sweep_for_ever(), stalls.tick_for_ever(), tenants.follow_for_ever()

@@ -24,6 +24,7 @@ class DispatcherSettings(BrokerSettings, frozen=True, kw_only=True):
     """A batch that was taken longer ago is given up rather than published: another replica may have it by now."""
     health_host: str = "127.0.0.1"
     health_port: int | None = None
+    ready_file: str | None = None
     log_format: LogFormat = "console"
     log_level: LogLevel = "info"
 
