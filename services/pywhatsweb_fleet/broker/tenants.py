@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Callable, Iterable
 
 import nats
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 
 from pywhatsweb.contracts.ids import TenantId, new_tenant_key
 from pywhatsweb.contracts.streams import TENANTS_BUCKET
@@ -52,24 +54,53 @@ async def _record(bus: Bus, tenant: str) -> registry.TenantRecord:
     return registry.decode_tenant(entry.value)
 
 
-async def wait_until_admitted(url: str, tenant: TenantSecrets, *, bound_s: float = 5.0) -> None:
-    """Returns when the broker lets the tenant's user in: a reload has been carried out. Raises BrokerRefused."""
-    loop = asyncio.get_running_loop()
-    until = loop.time() + bound_s
-    while loop.time() < until:
+async def admit(
+    bus: Bus, url: str, tenant: TenantSecrets, reload: Callable[[], None], *, bound_s: float = 10.0
+) -> None:
+    """Makes a running broker take a new tenant's account, which its configuration names; others stay connected.
+
+    nats-server 2.15.1 adds the account at the first reload but connects its service imports (commands, control,
+    pulls) only at the next one, so ``reload`` is called until a request gets across. Raises BrokerRefused.
+    """
+    subject = f"wa.ctl.{tenant.user}.tenant.probe"
+    inbound = await bus.client.subscribe(subject, cb=_echo)
+    try:
+        async with asyncio.timeout(bound_s):
+            while True:
+                reload()
+                if await _gets_across(url, tenant, subject):
+                    return
+    except TimeoutError:
+        raise BrokerRefused(f"the broker did not take the tenant's account within {bound_s:g} s") from None
+    finally:
+        with contextlib.suppress(nats.errors.Error):
+            await inbound.unsubscribe()
+
+
+async def _gets_across(url: str, tenant: TenantSecrets, subject: str) -> bool:
+    """Whether the tenant's user comes in, and its request is answered by the platform, within half a second."""
+    for _ in range(20):
         client = Client()
         try:
             await client.connect(
                 url, user=tenant.user, password=tenant.password, allow_reconnect=False, connect_timeout=1,
-                error_cb=_quiet,
+                error_cb=_expected,
             )  # fmt: skip
+            await client.request(subject, timeout=0.5)
+        except (nats.errors.NoRespondersError, nats.errors.TimeoutError):
+            return False
         except (nats.errors.Error, OSError, TimeoutError):
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.025)  # the reload is still under way
         else:
+            return True
+        finally:
             await client.close()
-            return
-    raise BrokerRefused(f"the broker did not take the account of tenant {tenant.user} within {bound_s:g} s")
+    return False
 
 
-async def _quiet(error: Exception) -> None:
+async def _echo(message: Msg) -> None:
+    await message.respond(b"")
+
+
+async def _expected(error: Exception) -> None:
     """A refusal is what is waited out here."""
