@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from pywhatsweb.contracts import content as c
-from pywhatsweb.contracts import decoding
+from pywhatsweb.contracts import decoding, limits
 from pywhatsweb.contracts import interactive as i
 from pywhatsweb.contracts.content import AwareTime, MessageRef
 from pywhatsweb.errors import ContractError, ErrorCode
@@ -251,9 +251,7 @@ def check(command: AnyCommand) -> None:
     check_id(command.id, "$.id")
     check_id(command.correlation_id, "$.correlation_id")
     if isinstance(command, SendCommand):
-        rule = _CHECKS.get(type(command))
-        if rule is not None:
-            rule(content_of(command), f"$.{send_type(command)}")
+        _check_content(command)
     elif isinstance(command, Edit):
         _check_edit(command)
     elif isinstance(command, Presence) and command.to is None and command.state not in _ACCOUNT_STATES:
@@ -281,6 +279,18 @@ def fingerprint(command: AnyCommand) -> str:
 
 
 _to_msgpack = msgspec.msgpack.Encoder(order="deterministic").encode
+
+
+def _check_content(command: SendCommand) -> None:
+    kind = _KIND[type(command)]
+    content, path = getattr(command, kind), f"$.{kind}"
+    for at, each in enumerate(content) if isinstance(content, list) else ():
+        limits.check(each, f"{path}[{at}]")
+    if not isinstance(content, list):
+        limits.check(content, path)
+    rule = _CHECKS.get(type(command))
+    if rule is not None:
+        rule(content, path)
 
 
 def _check_text(text: c.Text, path: str) -> None:
@@ -350,6 +360,7 @@ def _check_edit(edit: Edit) -> None:
         raise ContractError(ErrorCode.E_MISSING_FIELD, {"path": "$", "field": edit.type})
     if len(given) > 1:
         raise ContractError(ErrorCode.E_INVALID_FIELD, {"path": "$"})
+    limits.check(getattr(edit, edit.type), f"$.{edit.type}")
     if edit.text is not None:
         _check_text(edit.text, "$.text")
 

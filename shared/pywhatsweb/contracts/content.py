@@ -1,5 +1,7 @@
 """What a message says: the content Structs that send commands and message events share.
 
+Limits hold for sending only (`limits.py`): what comes in is taken as it is.
+
 Shapes are those of Meta's Cloud API
 (https://developers.facebook.com/docs/whatsapp/cloud-api/reference/messages), so that a user can move to the
 official API; `voice`, `poll` and `event` are additions. Lengths are in characters, as WhatsApp counts them.
@@ -12,6 +14,8 @@ from datetime import datetime
 from typing import Annotated
 
 from msgspec import Meta, Struct
+
+from pywhatsweb.contracts import limits
 
 MAX_TEXT = 65_536
 """WhatsApp Web's own limit for a text; the Cloud API stops at 4096."""
@@ -29,11 +33,11 @@ MAX_EMOJI = 40
 
 AwareTime = Annotated[datetime, Meta(tz=True, description="ISO-8601 with a zone, or a MessagePack timestamp")]
 MessageRef = Annotated[str, Meta(min_length=1, max_length=128, description="A WhatsApp message id")]
-ShortText = Annotated[str, Meta(max_length=1000)]
-Link = Annotated[str, Meta(pattern=r"^https://", max_length=MAX_LINK)]
-Caption = Annotated[str, Meta(max_length=MAX_CAPTION)]
-Latitude = Annotated[float, Meta(ge=-90, le=90)]
-Longitude = Annotated[float, Meta(ge=-180, le=180)]
+ShortText = Annotated[str, limits.text(high=1000)]
+Link = Annotated[str, limits.text(1, MAX_LINK, r"^https://")]
+Caption = Annotated[str, limits.text(high=MAX_CAPTION)]
+Latitude = Annotated[float, limits.number(-90, 90)]
+Longitude = Annotated[float, limits.number(-180, 180)]
 
 
 class Content(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -43,7 +47,7 @@ class Content(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Text(Content, frozen=True, kw_only=True):
     """1 to 65536 characters, not only white space. `preview_url` asks for a preview of the first link."""
 
-    body: Annotated[str, Meta(min_length=1, max_length=MAX_TEXT)]
+    body: Annotated[str, limits.text(1, MAX_TEXT)]
     preview_url: bool = False
 
 
@@ -53,10 +57,10 @@ class Media(Content, frozen=True, kw_only=True):
     In events all three are absent: the event's own `media` tells the stored file.
     """
 
-    id: Annotated[str, Meta(min_length=1, max_length=128)] | None = None
+    id: Annotated[str, limits.text(1, 128)] | None = None
     link: Link | None = None
-    data: Annotated[bytes, Meta(max_length=MAX_INLINE_BYTES)] | None = None
-    mime_type: Annotated[str, Meta(max_length=128)] | None = None
+    data: Annotated[bytes, limits.binary(MAX_INLINE_BYTES)] | None = None
+    mime_type: Annotated[str, limits.text(high=128)] | None = None
 
 
 class Image(Media, frozen=True, kw_only=True):
@@ -83,7 +87,7 @@ class Voice(Media, frozen=True, kw_only=True):
 
 class Document(Media, frozen=True, kw_only=True):
     caption: Caption | None = None
-    filename: Annotated[str, Meta(min_length=1, max_length=MAX_FILENAME)] | None = None
+    filename: Annotated[str, limits.text(1, MAX_FILENAME)] | None = None
 
 
 class Sticker(Media, frozen=True, kw_only=True):
@@ -115,7 +119,7 @@ class LiveLocation(Content, frozen=True, kw_only=True):
 
 
 class ContactName(Content, frozen=True, kw_only=True):
-    formatted_name: Annotated[str, Meta(min_length=1, max_length=1000)]
+    formatted_name: Annotated[str, limits.text(1, 1000)]
     first_name: ShortText | None = None
     last_name: ShortText | None = None
     middle_name: ShortText | None = None
@@ -166,35 +170,35 @@ class ContactCard(Content, frozen=True, kw_only=True):
     addresses: list[ContactAddress] = []
     org: ContactOrg | None = None
     urls: list[ContactUrl] = []
-    birthday: Annotated[str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}$")] | None = None
+    birthday: Annotated[str, limits.text(pattern=r"^\d{4}-\d{2}-\d{2}$")] | None = None
     """YYYY-MM-DD."""
 
 
 class Poll(Content, frozen=True, kw_only=True):
     """2 to 12 different options; `selectable` is how many one may choose, 0 for any number."""
 
-    name: Annotated[str, Meta(min_length=1, max_length=MAX_POLL_NAME)]
+    name: Annotated[str, limits.text(1, MAX_POLL_NAME)]
     options: Annotated[
-        list[Annotated[str, Meta(min_length=1, max_length=MAX_POLL_OPTION)]],
-        Meta(min_length=MIN_POLL_OPTIONS, max_length=MAX_POLL_OPTIONS),
+        list[Annotated[str, limits.text(1, MAX_POLL_OPTION)]],
+        limits.items(MIN_POLL_OPTIONS, MAX_POLL_OPTIONS),
     ]
-    selectable: Annotated[int, Meta(ge=0, le=MAX_POLL_OPTIONS)] = 1
+    selectable: Annotated[int, limits.number(0, MAX_POLL_OPTIONS)] = 1
 
 
 class Reaction(Content, frozen=True, kw_only=True):
     """An emoji on the message `message_id`; an empty one takes it away."""
 
-    message_id: MessageRef
-    emoji: Annotated[str, Meta(max_length=MAX_EMOJI)]
+    message_id: Annotated[str, limits.text(1, 128)]
+    emoji: Annotated[str, limits.text(high=MAX_EMOJI)]
 
 
 class EventInvite(Content, frozen=True, kw_only=True):
     """An event that one can answer to, in chats and groups."""
 
-    name: Annotated[str, Meta(min_length=1, max_length=100)]
+    name: Annotated[str, limits.text(1, 100)]
     start_at: AwareTime
     end_at: AwareTime | None = None
-    description: Annotated[str, Meta(max_length=2048)] | None = None
+    description: Annotated[str, limits.text(high=2048)] | None = None
     location: Location | None = None
     link: Link | None = None
     """Of a call to join."""

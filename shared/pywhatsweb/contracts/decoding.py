@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from pywhatsweb.contracts import codec
+from pywhatsweb.contracts import codec, limits
 from pywhatsweb.errors import ContractError, ErrorCode
 
 T = TypeVar("T")
@@ -22,13 +22,6 @@ _LENGTH = re.compile(r"^Expected `(\w+)` of length (<=|>=|<|>) (\d+)")
 _RANGE = re.compile(r"^Expected `(\w+)` (<=|>=|<|>) (-?[\d.]+)")
 _TYPES = re.compile(r"^Expected `([\w |]+)`, got `([\w |]+)`")
 _TIME = re.compile(r"^(Invalid RFC3339|Expected `datetime` with|Invalid MessagePack timestamp)")
-
-_TOO_LONG = {
-    "body": ErrorCode.E_TEXT_TOO_LONG,
-    "caption": ErrorCode.E_CAPTION_TOO_LONG,
-    "data": ErrorCode.E_MEDIA_TOO_LARGE,
-    "id": ErrorCode.E_INVALID_COMMAND_ID,
-}
 
 
 def decode(raw: bytes, kind: Any, max_bytes: int | None = None) -> Any:
@@ -60,7 +53,7 @@ def refusal(message: str) -> ContractError:
     if message.startswith("Invalid value") and field in ("type", "event"):
         return ContractError(ErrorCode.E_UNSUPPORTED_TYPE, details)
     if length := _LENGTH.match(message):
-        return _length(length, path, field)
+        return limits.refused(path, int(length[3]), too_little=length[2] == ">=")
     if ranged := _RANGE.match(message):
         return ContractError(ErrorCode.E_INVALID_FIELD, {**details, "limit": ranged[2] + ranged[3]})
     if types := _TYPES.match(message):
@@ -70,16 +63,3 @@ def refusal(message: str) -> ContractError:
     if _TIME.match(message):
         return ContractError(ErrorCode.E_INVALID_TIMESTAMP, details)
     return ContractError(ErrorCode.E_INVALID_FIELD, details)
-
-
-def _length(length: re.Match[str], path: str, field: str) -> ContractError:
-    """The error for a value that is too short or too long."""
-    details = {"path": path, "limit": int(length[3])}
-    if path.startswith("$.poll.options"):
-        return ContractError(ErrorCode.E_INVALID_POLL, details)
-    if length[2] == ">=":
-        code = ErrorCode.E_EMPTY_TEXT if path.endswith("text.body") else ErrorCode.E_INVALID_FIELD
-        return ContractError(ErrorCode.E_INVALID_COMMAND_ID if path == "$.id" else code, details)
-    if field == "id" and path != "$.id":
-        return ContractError(ErrorCode.E_INVALID_FIELD, details)
-    return ContractError(_TOO_LONG.get(field, ErrorCode.E_INVALID_FIELD), details)

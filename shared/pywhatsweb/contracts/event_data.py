@@ -6,7 +6,8 @@ of a message (`UNSET`) are left out where they do not apply. Times are ISO-8601 
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -96,6 +97,24 @@ class Contents(Struct, frozen=True, kw_only=True):
     def content(self) -> Any:
         """The field that `type` names, or None."""
         return getattr(self, self.type, UNSET) or None
+
+
+_CONTENTS = frozenset(Contents.__struct_fields__)
+C = TypeVar("C", bound=Contents)
+
+
+def from_engine(kind: type[C], fields: Mapping[str, Any]) -> C:
+    """`fields` as `kind` (`Message`, `Edited`); a content that has not its type's shape becomes `unsupported`.
+
+    What strangers send must not stop a session, so only the fields around the content can make it raise
+    msgspec.ValidationError: an engine's mistake.
+    """
+    try:
+        return msgspec.convert(fields, kind)
+    except msgspec.ValidationError:
+        bare = {name: value for name, value in fields.items() if name not in _CONTENTS}
+        told = {"type": "unsupported", "unsupported": {"kind": str(fields.get("type"))}}
+        return msgspec.convert(bare | told, kind)
 
 
 class Message(Contents, frozen=True, kw_only=True):

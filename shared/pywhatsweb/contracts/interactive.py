@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from msgspec import Meta, field
+from msgspec import field
 
+from pywhatsweb.contracts import limits
 from pywhatsweb.contracts.content import Content, Document, Image, Location, Video
 
 MAX_BODY = 4096
@@ -18,13 +19,13 @@ MAX_SECTIONS = 10
 MAX_ROWS = 10
 """Over all sections of a list."""
 
-Id = Annotated[str, Meta(min_length=1, max_length=256)]
-ButtonTitle = Annotated[str, Meta(min_length=1, max_length=20)]
-SectionTitle = Annotated[str, Meta(max_length=24)]
+Id = Annotated[str, limits.text(1, 256)]
+ButtonTitle = Annotated[str, limits.text(1, 20)]
+SectionTitle = Annotated[str, limits.text(high=24)]
 
 
 class TextHeader(Content, tag_field="type", tag="text", frozen=True, kw_only=True):
-    text: Annotated[str, Meta(min_length=1, max_length=MAX_HEADER)]
+    text: Annotated[str, limits.text(1, MAX_HEADER)]
 
 
 class ImageHeader(Content, tag_field="type", tag="image", frozen=True, kw_only=True):
@@ -43,11 +44,11 @@ Header = TextHeader | ImageHeader | VideoHeader | DocumentHeader
 
 
 class Body(Content, frozen=True, kw_only=True):
-    text: Annotated[str, Meta(min_length=1, max_length=MAX_BODY)]
+    text: Annotated[str, limits.text(1, MAX_BODY)]
 
 
 class Footer(Content, frozen=True, kw_only=True):
-    text: Annotated[str, Meta(min_length=1, max_length=MAX_FOOTER)]
+    text: Annotated[str, limits.text(1, MAX_FOOTER)]
 
 
 class ReplyTitle(Content, frozen=True, kw_only=True):
@@ -61,17 +62,17 @@ class ReplyButton(Content, frozen=True, kw_only=True):
 
 
 class ButtonsAction(Content, frozen=True, kw_only=True):
-    buttons: Annotated[list[ReplyButton], Meta(min_length=1, max_length=MAX_BUTTONS)]
+    buttons: Annotated[list[ReplyButton], limits.items(1, MAX_BUTTONS)]
 
 
 class Row(Content, frozen=True, kw_only=True):
-    id: Annotated[str, Meta(min_length=1, max_length=200)]
-    title: Annotated[str, Meta(min_length=1, max_length=24)]
-    description: Annotated[str, Meta(max_length=72)] | None = None
+    id: Annotated[str, limits.text(1, 200)]
+    title: Annotated[str, limits.text(1, 24)]
+    description: Annotated[str, limits.text(high=72)] | None = None
 
 
 class Section(Content, frozen=True, kw_only=True):
-    rows: Annotated[list[Row], Meta(min_length=1, max_length=MAX_ROWS)]
+    rows: Annotated[list[Row], limits.items(1, MAX_ROWS)]
     title: SectionTitle | None = None
     """Required when there is more than one section."""
 
@@ -79,12 +80,12 @@ class Section(Content, frozen=True, kw_only=True):
 class ListAction(Content, frozen=True, kw_only=True):
     button: ButtonTitle
     """What opens the list."""
-    sections: Annotated[list[Section], Meta(min_length=1, max_length=MAX_SECTIONS)]
+    sections: Annotated[list[Section], limits.items(1, MAX_SECTIONS)]
 
 
 class UrlParameters(Content, frozen=True, kw_only=True):
     display_text: ButtonTitle
-    url: Annotated[str, Meta(pattern=r"^https?://", max_length=2048)]
+    url: Annotated[str, limits.text(1, 2048, r"^https?://")]
 
 
 class UrlAction(Content, frozen=True, kw_only=True):
@@ -103,7 +104,7 @@ class FlowPayload(Content, frozen=True, kw_only=True):
 
 class FlowParameters(Content, frozen=True, kw_only=True):
     flow_message_version: str
-    flow_cta: Annotated[str, Meta(min_length=1, max_length=30)]
+    flow_cta: Annotated[str, limits.text(1, 30)]
     flow_id: str | None = None
     flow_name: str | None = None
     flow_token: str | None = None
@@ -128,12 +129,12 @@ class ProductItem(Content, frozen=True, kw_only=True):
 
 class ProductSection(Content, frozen=True, kw_only=True):
     title: SectionTitle
-    product_items: Annotated[list[ProductItem], Meta(min_length=1, max_length=30)]
+    product_items: Annotated[list[ProductItem], limits.items(1, 30)]
 
 
 class ProductListAction(Content, frozen=True, kw_only=True):
     catalog_id: str
-    sections: Annotated[list[ProductSection], Meta(min_length=1, max_length=MAX_SECTIONS)]
+    sections: Annotated[list[ProductSection], limits.items(1, MAX_SECTIONS)]
 
 
 class Frame(Content, tag_field="type", frozen=True, kw_only=True):
@@ -218,14 +219,14 @@ InteractiveReply = ButtonReply | ListReply | FlowReply
 
 
 class Language(Content, frozen=True, kw_only=True):
-    code: Annotated[str, Meta(min_length=2, max_length=16)]
+    code: Annotated[str, limits.text(2, 16)]
     """Such as ``pt_BR``."""
     policy: Literal["deterministic"] | None = None
 
 
 class Currency(Content, frozen=True, kw_only=True):
     fallback_value: str
-    code: Annotated[str, Meta(min_length=3, max_length=3)]
+    code: Annotated[str, limits.text(3, 3)]
     amount_1000: int
     """The amount times 1000."""
 
@@ -235,7 +236,7 @@ class DateTimeText(Content, frozen=True, kw_only=True):
 
 
 class TextParameter(Content, tag_field="type", tag="text", frozen=True, kw_only=True):
-    text: Annotated[str, Meta(max_length=32_768)]
+    text: Annotated[str, limits.text(high=32_768)]
     parameter_name: str | None = None
 
 
@@ -295,7 +296,7 @@ class TemplateComponent(Content, frozen=True, kw_only=True):
 class Template(Content, frozen=True, kw_only=True):
     """A message by the name of a stored template and the values of its variables."""
 
-    name: Annotated[str, Meta(min_length=1, max_length=512)]
+    name: Annotated[str, limits.text(1, 512)]
     language: Language
     components: list[TemplateComponent] = field(default_factory=list)
     namespace: str | None = None

@@ -86,6 +86,7 @@ def json_schema() -> dict[str, Any]:
         "$schema": _DIALECT,
         "$id": f"urn:pywhatsweb:contracts:{__version__}",
         "title": f"PyWhatsWeb {__version__}: commands and events",
+        "description": "Limits of contents hold for sending; what comes in may exceed them.",
         "anyOf": [{"$ref": "#/$defs/Send"}, {"$ref": "#/$defs/Event"}, *({"$ref": ref} for ref in others)],
         "$defs": {**_components(template), **bodies},
     }

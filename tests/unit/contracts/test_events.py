@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from itertools import product
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -82,6 +83,26 @@ def test_content_of_a_type_that_is_not_known_yet():
         {"id": "m", "type": "hologram", "chat": {"key": "k"}, "from": {}, "origin": "inbound", "sent_at": "x"}
     )
     assert codec.decode(raw, event_data.Message).content is None
+
+
+ENGINES: dict[str, Any] = {"id": "m", "chat": {"key": "k"}, "from": {}, "origin": "inbound", "sent_at": "x"}
+
+
+def test_limits_are_for_sending():
+    """A stranger's caption, longer than we send, comes in and is read by others."""
+    image = {"caption": "a" * 5000}
+    message = event_data.from_engine(event_data.Message, {**ENGINES, "type": "image", "image": image})
+    assert codec.decode(codec.encode(message), event_data.Message) == message
+    assert message.content.caption == "a" * 5000
+
+
+def test_content_of_another_shape():
+    """It becomes unsupported instead of stopping the session; an engine's own mistake is raised."""
+    odd = {**ENGINES, "type": "location", "location": {"latitude": "north"}}
+    message = event_data.from_engine(event_data.Message, odd)
+    assert (message.type, message.content.kind) == ("unsupported", "location")
+    with pytest.raises(msgspec.ValidationError):
+        event_data.from_engine(event_data.Message, {**odd, "chat": 5})
 
 
 @given(st.integers(0, 4_102_444_800_000))
