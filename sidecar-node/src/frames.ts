@@ -95,7 +95,7 @@ export class FrameWriter {
     this.#batch.push(header, body);
     if (this.#scheduled) return;
     this.#scheduled = true;
-    process.nextTick(() => this.flush());
+    setImmediate(() => this.flush());
   }
 
   flush(): void {

@@ -101,6 +101,8 @@ function stray(error: unknown): void {
 }
 
 silenceConsole();
+// Baileys makes an error with its stack for every timeout it arms, several a message; nobody reads them.
+Error.stackTraceLimit = 0;
 process.on('uncaughtException', stray);
 process.on('unhandledRejection', stray);
 socket.on('data', (chunk: Buffer) => {

@@ -1,5 +1,6 @@
 /** Makes one Baileys socket with its injected parts, its gate and its taps in place. */
 import https from 'node:https';
+import type { Socket } from 'node:net';
 import type { WebSocket } from 'ws';
 import makeWASocket, { type AuthenticationCreds, type BaileysEventMap, type BinaryNode, type UserFacingSocketConfig, type WASocket } from 'baileys';
 import { baileysLogger } from '../../logs.ts';
@@ -39,19 +40,36 @@ function needsDurable(node: BinaryNode): 'pre-key' | 'creds' | undefined {
   return node.attrs.xmlns === 'encrypt' && node.attrs.type === 'set' ? 'pre-key' : undefined;
 }
 
+/** Writes of one turn of the loop (the acks of a batch, mostly) leave together. */
+function makeCork(raw: () => WebSocket | undefined): () => void {
+  let corked = false;
+  return () => {
+    const stream = (raw() as unknown as { _socket?: Socket } | undefined)?._socket;
+    if (corked || !stream) return;
+    corked = true;
+    stream.cork();
+    setImmediate(() => {
+      corked = false;
+      stream.uncork();
+    });
+  };
+}
+
 /** Decides when a stanza made by Baileys really leaves. Resolves at once for a held one: Baileys awaits its sends. */
-function outgoing({ gate, link, acks }: Parts) {
+function outgoing({ gate, link, acks }: Parts, cork: () => void) {
   return async (node: BinaryNode, transmit: (node: BinaryNode) => Promise<void>): Promise<void> => {
     if (!link.owned()) throw new Error('ownership lapsed');
     if (node.tag === 'iq') {
       const kind = needsDurable(node);
       if (kind) await gate.durable(kind);
+      cork();
       return transmit(node);
     }
     let direct: Promise<void> | undefined;
     const send = (): void => {
       if (!link.owned()) return;
       if (node.tag === 'message') acks.departed(node.attrs.id ?? '');
+      cork();
       direct = transmit(node);
       direct.catch(() => {});
     };
@@ -64,7 +82,7 @@ function proxyAgent(proxy: string): https.Agent {
   return new https.Agent({ keepAlive: false, proxyEnv: { HTTPS_PROXY: proxy, HTTP_PROXY: proxy } } as https.AgentOptions);
 }
 
-function socketConfig(parts: Parts): UserFacingSocketConfig {
+function socketConfig(parts: Parts, raw: () => WebSocket | undefined): UserFacingSocketConfig {
   const { config, settings, creds, keys, sent, link } = parts;
   const wanted = {
     ...(config.whatsapp_url ? { waWebSocketUrl: config.whatsapp_url } : {}),
@@ -83,7 +101,7 @@ function socketConfig(parts: Parts): UserFacingSocketConfig {
     userDevicesCache: new BoundedCache(512, 5 * MINUTE),
     callOfferCache: new BoundedCache(32, 5 * MINUTE),
     placeholderResendCache: new BoundedCache(128, 60 * MINUTE),
-    outgoing: outgoing(parts),
+    outgoing: outgoing(parts, makeCork(raw)),
   };
   return wanted as unknown as UserFacingSocketConfig;
 }
@@ -140,7 +158,7 @@ export function rawSocket(socket: WASocket): WebSocket | undefined {
 }
 
 export function makeSocket(parts: Parts): WASocket {
-  const socket = makeWASocket(socketConfig(parts));
+  const socket: WASocket = makeWASocket(socketConfig(parts, () => rawSocket(socket)));
   tapEvents(socket, parts.tap);
   wrapHandlers(socket, parts.handle);
   hastenClose(socket);
