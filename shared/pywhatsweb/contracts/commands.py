@@ -8,6 +8,7 @@ MessagePack.
 from __future__ import annotations
 
 import hashlib
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -23,6 +24,8 @@ MAX_ID = 128
 MAX_METADATA = 32
 MAX_TYPING_MS = 60_000
 MAX_READ = 1000
+MIN_YEAR, MAX_YEAR = 1970, 9998
+_ACCOUNT_STATES = ("available", "unavailable")
 
 Priority = Literal["low", "normal", "high"]
 Scalar = str | int | float | bool | None
@@ -43,10 +46,10 @@ class Context(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Command(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What every command has. `id` is the idempotency key; absent, the ``Nats-Msg-Id`` header is, else it is
-    made.
+    """What every command has.
 
-    Statuses carry `id` as ``command_id`` and bring `correlation_id` back as it came.
+    `id` is the idempotency key; absent, the ``Nats-Msg-Id`` header is it, else one is made. Statuses carry
+    it as ``command_id``, and bring `correlation_id` back as it came.
     """
 
     id: CommandIdText | None = None
@@ -61,8 +64,10 @@ class Addressed(Command, frozen=True, kw_only=True):
 
 
 class SendCommand(Addressed, tag_field="type", frozen=True, kw_only=True):
-    """What every send has. Ends as sent (then delivered, read, played), failed, rejected, expired or
-    cancelled."""
+    """What every send has.
+
+    It ends as sent (then delivered, read, played), failed, rejected, expired, cancelled or unknown.
+    """
 
     context: Context | None = None
     send_at: AwareTime | None = None
@@ -240,9 +245,6 @@ def parse(verb: str, raw: bytes, max_bytes: int | None = None) -> AnyCommand:
     return command
 
 
-_ACCOUNT_STATES = ("available", "unavailable")
-
-
 def check(command: AnyCommand) -> None:
     """What the types cannot say. Raises ContractError.
 
@@ -250,7 +252,9 @@ def check(command: AnyCommand) -> None:
     """
     check_id(command.id, "$.id")
     check_id(command.correlation_id, "$.correlation_id")
+    _check_time(command.expires_at, "$.expires_at")
     if isinstance(command, SendCommand):
+        _check_time(command.send_at, "$.send_at")
         _check_content(command)
     elif isinstance(command, Edit):
         _check_edit(command)
@@ -268,8 +272,7 @@ def check_id(value: str | None, path: str = "$.id") -> None:
 
 
 def fingerprint(command: AnyCommand) -> str:
-    """Tells whether two commands of one id are the same (else E_DUPLICATE_ID): 32 hex digits,
-    form-independent.
+    """32 hex digits that tell whether two commands of one id are the same (else E_DUPLICATE_ID), in any form.
 
     `id` and `correlation_id` do not count: a publisher that tries again may make a new correlation id. Not
     for logs or subjects: it is not keyed.
@@ -281,13 +284,16 @@ def fingerprint(command: AnyCommand) -> str:
 _to_msgpack = msgspec.msgpack.Encoder(order="deterministic").encode
 
 
+def _check_time(value: datetime | None, path: str) -> None:
+    # At the ends of the calendar a conversion to UTC overflows.
+    if value is not None and not MIN_YEAR <= value.year <= MAX_YEAR:
+        raise ContractError(ErrorCode.E_INVALID_TIMESTAMP, {"path": path, "limit": [MIN_YEAR, MAX_YEAR]})
+
+
 def _check_content(command: SendCommand) -> None:
     kind = _KIND[type(command)]
     content, path = getattr(command, kind), f"$.{kind}"
-    for at, each in enumerate(content) if isinstance(content, list) else ():
-        limits.check(each, f"{path}[{at}]")
-    if not isinstance(content, list):
-        limits.check(content, path)
+    limits.check(content, path)
     rule = _CHECKS.get(type(command))
     if rule is not None:
         rule(content, path)
@@ -309,6 +315,8 @@ def _check_poll(poll: c.Poll, path: str) -> None:
 
 
 def _check_event(event: c.EventInvite, path: str) -> None:
+    _check_time(event.start_at, f"{path}.start_at")
+    _check_time(event.end_at, f"{path}.end_at")
     if event.end_at is not None and event.end_at < event.start_at:
         raise ContractError(ErrorCode.E_INVALID_FIELD, {"path": f"{path}.end_at"})
 

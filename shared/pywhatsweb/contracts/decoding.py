@@ -7,14 +7,12 @@ and names of types only (a body holds phone numbers and texts, an error is logge
 from __future__ import annotations
 
 import re
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
 from pywhatsweb.contracts import codec, limits
 from pywhatsweb.errors import ContractError, ErrorCode
-
-T = TypeVar("T")
 
 _PATH = re.compile(r" - at `([^`]*)`$| - at `(key)` in `([^`]*)`$")
 _MISSING = re.compile(r"^Object missing required field `([A-Za-z_]+)`")
@@ -42,8 +40,7 @@ def decode(raw: bytes, kind: Any, max_bytes: int | None = None) -> Any:
 
 
 def refusal(message: str) -> ContractError:
-    """The error for msgspec's `message`: E_MISSING_FIELD, E_UNSUPPORTED_TYPE, E_EMPTY_TEXT, E_TEXT_TOO_LONG,
-    …"""
+    """The error for msgspec's `message`: E_MISSING_FIELD, E_UNSUPPORTED_TYPE, E_INVALID_FIELD, …"""
     at = _PATH.search(message)
     path = "$" if at is None else (at[1] or f"{at[3]}[key]")
     details: dict[str, Any] = {"path": path}

@@ -69,8 +69,12 @@ _TOO_MUCH = {
 }
 
 
-def check(value: msgspec.Struct, path: str) -> None:
+def check(value: msgspec.Struct | list[Any], path: str) -> None:
     """Raises ContractError for the first field of `value`, at any depth, that is beyond its limit."""
+    if isinstance(value, list):
+        for at, each in enumerate(value):
+            check(each, f"{path}[{at}]")
+        return
     checker = _struct(type(value))
     if checker is not None:
         checker(value, path)
