@@ -41,6 +41,7 @@ const ROUTES: [method: string, path: RegExp, handler: Handler][] = [
   ['PATCH', /^\/api\/contacts\/([^/]+)$/, ({ sandbox, number, body }) => changeContact(sandbox, number, body)],
   ['GET', /^\/api\/contacts\/([^/]+)$/, ({ sandbox, number }) => contactView(sandbox, known(sandbox, number))],
   ['POST', /^\/api\/contacts\/([^/]+)\/send$/, ({ sandbox, number, body }) => sendAsContact(sandbox, sandbox.people.ensure(number), body)],
+  ['POST', /^\/api\/groups$/, addGroup],
   ['POST', /^\/api\/faults$/, addFault],
   ['DELETE', /^\/api\/faults$/, clearFaults],
 ];
@@ -209,6 +210,13 @@ function changeContact(sandbox: Sandbox, number: string, body: Body): unknown {
   return contactView(sandbox, person);
 }
 
+function addGroup({ sandbox, body }: Call): unknown {
+  const participants = body['participants'];
+  if (!Array.isArray(participants)) throw new Refusal('"participants" must be a list of phone numbers.');
+  const numbers = participants.map((each: unknown) => parseNumber(each, 'participants'));
+  return sandbox.groups.create(parseNumber(body['owner'] ?? numbers[0], 'owner'), required(body, 'subject'), numbers);
+}
+
 function addFault({ sandbox, body }: Call): unknown {
   const fault = sandbox.faults.parse(body, parseNumber);
   sandbox.journal.append({ kind: 'fault', type: fault.kind, account: fault.account ?? '', contact: fault.contact ?? '' });
@@ -221,7 +229,7 @@ function addFault({ sandbox, body }: Call): unknown {
 
 /** Strikes the connections that are open now. */
 function strike(sandbox: Sandbox, fault: Fault): number {
-  const connections = sandbox.connectionsOf(fault.account).slice(0, Number.isFinite(fault.left) && fault.account === undefined ? undefined : undefined);
+  const connections = sandbox.connectionsOf(fault.account);
   for (const connection of connections) {
     const { companion } = connection;
     if (fault.kind === 'stream_error') connection.streamError(String(fault.code));

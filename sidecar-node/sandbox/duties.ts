@@ -10,6 +10,7 @@ export interface Duty {
   /** The contact as the sender addressed it. */
   readonly chat: string;
   readonly id: string;
+  readonly group?: string;
   readonly text?: string;
 }
 

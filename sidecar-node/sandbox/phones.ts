@@ -2,6 +2,7 @@ import { proto } from 'baileys/WAProto/index.js';
 import type { Companion } from './companions.ts';
 import { describe, pad, phoneMessageId, stanzaType, unpad, type Described } from './content.ts';
 import { Duties, type Duty } from './duties.ts';
+import type { Group } from './groups.ts';
 import { logError } from './log.ts';
 import { addressesOf, type Person } from './people.ts';
 import { ciphertextOf, retryKeys } from './relay.ts';
@@ -14,6 +15,18 @@ export interface Arrival {
   readonly stanza: Node;
   readonly ciphertext: Node;
   readonly position: number;
+  readonly group?: Group | undefined;
+}
+
+/** How a message is posted when it is not simply a new one for one chat. */
+interface Posting {
+  /** The attempt, when a device asked for the message again. */
+  readonly retry?: number;
+  readonly keys?: NonNullable<ReturnType<typeof retryKeys>>;
+  readonly group?: Group;
+  /** The ciphertext that is the same for all members of the group. */
+  readonly shared?: Node;
+  readonly type?: string;
 }
 
 /** Attempts remembered per message, so that a second retry receipt carries keys, as a phone's does. */
@@ -40,10 +53,10 @@ export class Phones {
   }
 
   /** A message arrives at a contact's phone. */
-  async receive(phone: Person, from: Companion, { stanza, ciphertext, position }: Arrival): Promise<void> {
+  async receive(phone: Person, from: Companion, { stanza, ciphertext, position, group }: Arrival): Promise<void> {
     const { journal, people } = this.#sandbox;
     const id = stanza.attrs['id'] ?? '';
-    const about = { account: from.number, contact: phone.number, device: from.device, id, position };
+    const about = { account: from.number, contact: phone.number, device: from.device, id, position, ...(group ? { detail: { group: group.id } } : {}) };
     const behaviour = people.behaviourOf(phone);
     if (behaviour.retry_first && !this.#retries.has(`${phone.number}/first`)) {
       this.#retries.set(`${phone.number}/first`, 1);
@@ -52,21 +65,30 @@ export class Phones {
     let plaintext: Buffer;
     let message: proto.Message;
     try {
-      plaintext = unpad(await this.#sandbox.signal.decrypt(phone, from, ciphertextOf(ciphertext)));
+      plaintext = unpad(await this.#decrypt(phone, from, ciphertext, group));
       message = proto.Message.decode(plaintext);
+      const key = message.senderKeyDistributionMessage?.axolotlSenderKeyDistributionMessage;
+      if (group && key) await this.#sandbox.senderKeys.learn(phone, group.id, from, key);
     } catch (error) {
       journal.append({ kind: 'decrypt_failed', ...about, text: error instanceof Error ? error.message : '' });
       return this.#askAgain(phone, from, stanza, about);
     }
     const described = describe(message);
+    if (group && described.type === 'empty') return;
     const shown = !journal.wasShown(from.number, phone.number, id);
     const disorder = shown && described.type === 'text' && journal.outOfOrder(from.number, phone.number, described.text);
     const seq = journal.append({
       kind: shown ? 'message' : 'repeat', ...about, type: described.type, text: described.text, content: plaintext,
-      ...(disorder ? { detail: { out_of_order: 1 } } : {}),
+      ...(disorder ? { detail: { ...about.detail, out_of_order: 1 } } : {}),
     });
     if (described.media && shown) this.#openMedia(seq, described);
-    this.#plan(phone, from, stanza, described, shown);
+    this.#plan(phone, from, stanza, described, shown, group);
+  }
+
+  #decrypt(phone: Person, from: Companion, ciphertext: Node, group: Group | undefined): Promise<Buffer> {
+    return group && ciphertext.attrs['type'] === 'skmsg'
+      ? this.#sandbox.senderKeys.decrypt(phone, group.id, from, ciphertextOf(ciphertext).body)
+      : this.#sandbox.signal.decrypt(phone, from, ciphertextOf(ciphertext));
   }
 
   /** The copy of a sent message that goes to the account's own phone. */
@@ -89,6 +111,22 @@ export class Phones {
     return id;
   }
 
+  /** A contact writes to a group: once for every linked device of every other member, under one sender key. */
+  async sendToGroup(phone: Person, group: Group, message: proto.IMessage, id = phoneMessageId()): Promise<string> {
+    const { senderKeys, journal, companions } = this.#sandbox;
+    const content = proto.Message.encode(message).finish();
+    const { type, text } = describe(message);
+    const { ciphertext, distribution } = await senderKeys.encrypt(phone, group.id, pad(content));
+    const key = { senderKeyDistributionMessage: { groupId: group.id, axolotlSenderKeyDistributionMessage: distribution } };
+    const shared = node('enc', { v: '2', type: 'skmsg', mediatype: stanzaType(message).mediaType }, ciphertext);
+    for (const { number } of group.members) {
+      if (number === phone.number || companions.of(number).length === 0) continue;
+      journal.append({ kind: 'inbound', account: number, contact: phone.number, id, type, text, content, detail: { group: group.id } });
+      for (const companion of companions.of(number)) await this.#post(phone, companion, key, id, { group, shared, type: stanzaType(message).type });
+    }
+    return id;
+  }
+
   /** A linked device could not decrypt: the same message again, in a fresh session. */
   async sendAgain(phone: Person, to: Companion, id: string, receipt: Node): Promise<void> {
     const count = Number(child(receipt, 'retry')?.attrs['count'] ?? 1);
@@ -96,7 +134,8 @@ export class Phones {
     if (!content || count > MAX_RETRIES) return;
     this.#sandbox.queue.removeMessage(to, id);
     const keys = retryKeys(receipt);
-    await this.#post(phone, to, proto.Message.decode(content), id, { retry: count, ...(keys ? { keys } : {}) });
+    const group = this.#sandbox.groups.find(receipt.attrs['to'] ?? '');
+    await this.#post(phone, to, proto.Message.decode(content), id, { retry: count, ...(keys ? { keys } : {}), ...(group ? { group } : {}) });
   }
 
   /** A contact's behaviour changed: what it held back may go now. */
@@ -106,7 +145,7 @@ export class Phones {
 
   async #post(
     phone: Person, companion: Companion, message: proto.IMessage, id: string,
-    { retry, keys }: { retry?: number; keys?: NonNullable<ReturnType<typeof retryKeys>> },
+    { retry, keys, group, shared, type = stanzaType(message).type }: Posting,
   ): Promise<void> {
     const { signal, queue, faults, people } = this.#sandbox;
     const plaintext = pad(proto.Message.encode(message).finish());
@@ -122,22 +161,22 @@ export class Phones {
       encrypted = spoil(encrypted);
     }
     const { addressing } = people.behaviourOf(phone);
-    const { jid, other } = addressesOf(phone, addressing);
-    const { type, mediaType } = stanzaType(message);
+    const { jid, other } = addressesOf(phone, group ? 'lid' : addressing);
+    const { mediaType } = stanzaType(message);
     const enc = node('enc', { v: '2', type: encrypted.type, mediatype: mediaType, count: retry?.toString() }, encrypted.body);
-    const attrs = {
-      from: jid, id, type, t: seconds(), notify: phone.name, addressing_mode: addressing,
-      ...(addressing === 'lid' ? { sender_pn: other } : { sender_lid: other }),
-    };
-    queue.add(companion, 'message', id, node('message', attrs, [enc]));
+    const sender = group
+      ? { from: group.id, participant: jid, participant_pn: other, addressing_mode: 'lid' }
+      : { from: jid, addressing_mode: addressing, ...(addressing === 'lid' ? { sender_pn: other } : { sender_lid: other }) };
+    const attrs = { ...sender, id, type, t: seconds(), notify: phone.name };
+    queue.add(companion, 'message', id, node('message', attrs, shared ? [enc, shared] : [enc]));
     this.#sandbox.wake(companion);
   }
 
   /** Receipts and reply for a message that arrived, at once or later. A repeat is delivered again, not answered again. */
-  #plan(phone: Person, from: Companion, stanza: Node, described: Described, shown: boolean): void {
+  #plan(phone: Person, from: Companion, stanza: Node, described: Described, shown: boolean, group: Group | undefined): void {
     const behaviour = this.#sandbox.people.behaviourOf(phone);
     const chat = pnOrLid(stanza.attrs['to'] ?? '', phone);
-    const base = { contact: phone.number, account: from.number, device: from.device, chat, id: stanza.attrs['id'] ?? '' };
+    const base = { contact: phone.number, account: from.number, device: from.device, chat, id: stanza.attrs['id'] ?? '', ...(group ? { group: group.id } : {}) };
     const late = this.#sandbox.faults.peek('late_receipts', from.number, phone.number)?.delayMs ?? 0;
     const delivered = behaviour.deliver ? behaviour.deliver_delay_ms + late : null;
     const after = (delay: number): number | null => (delivered === null ? null : delivered + delay);
@@ -146,7 +185,7 @@ export class Phones {
     if (!behaviour.read) return;
     this.#duties.plan({ ...base, kind: 'read' }, after(behaviour.read_delay_ms));
     if (behaviour.play && (described.type === 'voice' || described.type === 'audio')) this.#duties.plan({ ...base, kind: 'played' }, after(behaviour.read_delay_ms));
-    if (behaviour.reply === null || !shown || described.type === 'reaction') return;
+    if (behaviour.reply === null || !shown || group || described.type === 'reaction') return;
     const text = behaviour.reply === 'echo' ? described.text : behaviour.reply;
     this.#duties.plan({ ...base, kind: 'reply', text }, after(behaviour.read_delay_ms + behaviour.reply_delay_ms));
   }
@@ -160,7 +199,7 @@ export class Phones {
     const companion = this.#sandbox.companions.find(duty.account, duty.device);
     if (!companion) return;
     const type = duty.kind === 'delivered' ? undefined : duty.kind;
-    this.#sandbox.queue.add(companion, 'receipt', duty.id, node('receipt', { from: duty.chat, id: duty.id, type, t: seconds() }));
+    this.#sandbox.queue.add(companion, 'receipt', duty.id, node('receipt', { from: duty.group ?? duty.chat, participant: duty.group && lidJid(phone.lid), id: duty.id, type, t: seconds() }));
     this.#sandbox.journal.append({
       kind: 'receipt', account: duty.account, contact: duty.contact, device: duty.device, id: duty.id, type: duty.kind,
     });
@@ -182,7 +221,9 @@ export class Phones {
       const [, type, identity, key, skey] = this.#sandbox.phoneBundle(phone);
       content.push(node('keys', {}, [type, identity, key, skey].filter((part) => part !== undefined)));
     }
-    const attrs = { from: pnOrLid(stanza.attrs['to'] ?? '', phone), id: about.id, type: 'retry', t: seconds() };
+    const group = this.#sandbox.groups.find(stanza.attrs['to'] ?? '');
+    const sender = group ? { from: group.id, participant: lidJid(phone.lid) } : { from: pnOrLid(stanza.attrs['to'] ?? '', phone) };
+    const attrs = { ...sender, id: about.id, type: 'retry', t: seconds() };
     this.#sandbox.queue.add(from, 'receipt', about.id, node('receipt', attrs, content));
     this.#sandbox.journal.append({ kind: 'retry_request', ...about, type: String(count) });
     this.#sandbox.wake(from);

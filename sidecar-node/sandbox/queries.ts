@@ -54,7 +54,7 @@ const QUERIES: Record<string, (query: Query) => Answer> = {
   'w:profile:picture': ({ stanza }) => (stanza.attrs['type'] === 'set' ? [] : new QueryError('item-not-found', 404)),
   status: () => [],
   'md/remove-companion-device': removeCompanion,
-  'w:g2': () => [],
+  'w:g2': ({ sandbox, companion, stanza }) => sandbox.groups.answer(companion, stanza) ?? new QueryError('item-not-found', 404),
   'w:stats': () => [],
   'w:mex': mex,
   'w:biz': () => [],

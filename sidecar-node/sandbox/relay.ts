@@ -1,5 +1,6 @@
 import { companionJid, companionLid, type Companion } from './companions.ts';
 import type { Connection } from './connection.ts';
+import { skmsgOf, type Group } from './groups.ts';
 import { logError } from './log.ts';
 import type { Person } from './people.ts';
 import type { Sandbox } from './sandbox.ts';
@@ -19,9 +20,10 @@ export class Relay {
     const { faults, people, journal, store } = this.#sandbox;
     const { to = '', id = '' } = stanza.attrs;
     const account = from.number;
+    const group = this.#sandbox.groups.find(to);
     const recipient = people.ofJid(to);
     const nack = faults.take('nack', account, recipient?.number);
-    const refused = nack ? nack.code : recipient && people.behaviourOf(recipient).registered ? 0 : 404;
+    const refused = nack ? nack.code : group || (recipient && people.behaviourOf(recipient).registered) ? 0 : 404;
     if (refused) {
       journal.append({ kind: 'nack', account, contact: recipient?.number ?? '', device: from.device, id, type: String(refused), position });
       await store.committed();
@@ -31,11 +33,12 @@ export class Relay {
     for (const { jid, ciphertext } of encryptions(stanza)) {
       const person = people.ofJid(jid);
       const device = parseJid(jid)?.device ?? 0;
-      if (!person) continue;
+      if (!person || (group && !this.#sandbox.groups.isMember(group, person))) continue;
       if (device > 0) this.#forward(from, person, device, stanza, jid, ciphertext);
       else if (person.number === account) await this.#sandbox.phones.ownCopy(person, from, id, ciphertext);
-      else await this.#sandbox.phones.receive(person, from, { stanza, ciphertext, position });
+      else await this.#sandbox.phones.receive(person, from, { stanza, ciphertext, position, group });
     }
+    if (group) await this.#toMembers(from, group, stanza, position);
     // Not awaited: the next stanza need not wait for this commit, and acks keep their order.
     void store.committed().then(() => {
       this.#acknowledge(connection, account, stanza);
@@ -47,7 +50,8 @@ export class Relay {
   async receipt(connection: Connection, from: Companion, stanza: Node): Promise<void> {
     const { journal, store, people, phones } = this.#sandbox;
     const { id = '', type = '', to = '', recipient } = stanza.attrs;
-    const contact = people.ofJid(recipient ?? to)?.number ?? '';
+    const group = this.#sandbox.groups.find(to);
+    const contact = people.ofJid((group && stanza.attrs['participant']) ?? recipient ?? to)?.number ?? '';
     const ids = [id, ...children(child(stanza, 'list')).map(({ attrs }) => attrs['id'] ?? '')];
     const address = parseJid(to);
     const sendingDevice = address?.device ? this.#sandbox.companions.find(contact, address.device) : undefined;
@@ -104,6 +108,22 @@ export class Relay {
     else connection.send(ackOf(stanza));
   }
 
+  /** The part of a group message that all members decrypt alike. */
+  async #toMembers(from: Companion, group: Group, stanza: Node, position: number): Promise<void> {
+    const ciphertext = skmsgOf(stanza);
+    if (!ciphertext) return;
+    for (const { number } of group.members) {
+      const phone = this.#sandbox.people.ensure(number);
+      if (number !== from.number) await this.#sandbox.phones.receive(phone, from, { stanza, ciphertext, position, group });
+      const keys = new Set(encryptions(stanza).map(({ jid }) => jid));
+      for (const companion of this.#sandbox.companions.of(number)) {
+        // A device that was sent the sender's key gets both in one stanza, from #forward.
+        if (companion === from || keys.has(companionJid(companion)) || keys.has(companionLid(companion))) continue;
+        this.#forward(from, phone, companion.device, stanza, companionLid(companion), ciphertext);
+      }
+    }
+  }
+
   /** Hands a receipt on to a linked device of whoever sent the message. */
   #passOn(from: Companion, to: Companion, stanza: Node): void {
     if (to.number === from.number) return;
@@ -121,20 +141,24 @@ export class Relay {
     if (!companion) return;
     const byLid = target.endsWith('@lid');
     const own = person.number === from.number;
+    const group = this.#sandbox.groups.find(stanza.attrs['to'] ?? '');
     const chat = this.#sandbox.people.ofJid(stanza.attrs['to'] ?? '');
+    const sender = byLid ? companionLid(from) : companionJid(from);
     const attrs: Record<string, string | undefined> = {
-      from: byLid ? companionLid(from) : companionJid(from), id: stanza.attrs['id'], t: seconds(), type: stanza.attrs['type'],
+      from: group?.id ?? sender, participant: group && sender, id: stanza.attrs['id'], t: seconds(), type: stanza.attrs['type'],
       edit: stanza.attrs['edit'], notify: this.#sandbox.people.find(from.number)?.name, addressing_mode: byLid ? 'lid' : 'pn',
-      ...(byLid ? { sender_pn: pnJid(from.number) } : { sender_lid: lidJid(from.lid) }),
+      ...(byLid ? { [group ? 'participant_pn' : 'sender_pn']: pnJid(from.number) } : { [group ? 'participant_lid' : 'sender_lid']: lidJid(from.lid) }),
       ...(own && chat ? { recipient: stanza.attrs['to'], ...(byLid ? { recipient_pn: pnJid(chat.number) } : { recipient_lid: lidJid(chat.lid) }) } : {}),
     };
     const identity = child(stanza, 'device-identity');
+    const shared = group && ciphertext.attrs['type'] !== 'skmsg' ? skmsgOf(stanza) : undefined;
+    const content = [ciphertext, shared, identity].filter((part) => part !== undefined);
     // Only its devices can read it, so the journal tells no more than that it passed.
     this.#sandbox.journal.append({
       kind: 'inbound', account: person.number, contact: own ? (chat?.number ?? '') : from.number, device, id: stanza.attrs['id'] ?? '',
       type: own ? 'device_sent' : 'forwarded',
     });
-    this.#sandbox.queue.add(companion, 'message', stanza.attrs['id'] ?? '', node('message', attrs, [ciphertext, ...(identity ? [identity] : [])]));
+    this.#sandbox.queue.add(companion, 'message', stanza.attrs['id'] ?? '', node('message', attrs, content));
     this.#sandbox.wake(companion);
   }
 }
@@ -154,7 +178,8 @@ function encryptions(stanza: Node): { jid: string; ciphertext: Node }[] {
     });
   }
   const ciphertext = child(stanza, 'enc');
-  return ciphertext ? [{ jid: stanza.attrs['to'] ?? '', ciphertext }] : [];
+  if (!ciphertext || ciphertext.attrs['type'] === 'skmsg') return [];
+  return [{ jid: stanza.attrs['participant'] ?? stanza.attrs['to'] ?? '', ciphertext }];
 }
 
 export function ciphertextOf(enc: Node): Ciphertext {

@@ -18,6 +18,13 @@ const DEFAULT_MIME: Record<string, string> = {
 
 /** `POST /api/contacts/<number>/send`: builds what the contact sends and queues it. */
 export async function sendAsContact(sandbox: Sandbox, contact: Person, body: Body): Promise<{ ids: string[] }> {
+  const group = typeof body['to'] === 'string' ? sandbox.groups.find(body['to']) : undefined;
+  if (group) {
+    if (!sandbox.groups.isMember(group, contact)) throw new Refusal('This contact is not a member of the group.', 403);
+    const id = await sandbox.phones.sendToGroup(contact, group, await build(sandbox, contact, contact.number, body), text(body, 'id', false));
+    await sandbox.store.committed();
+    return { ids: [id] };
+  }
   const account = parseNumber(body['to'], 'to');
   if (sandbox.companions.of(account).length === 0) throw new Refusal('"to" has no linked device that a message could reach.', 404);
   const count = body['count'] ?? 1;

@@ -13,6 +13,7 @@ export function stateView(sandbox: Sandbox): Record<string, unknown> {
   return {
     phones: phones.map((person) => phoneView(sandbox, person)),
     contacts: contacts.slice(-CONTACTS_SHOWN).map((person) => contactView(sandbox, person)),
+    groups: sandbox.groups.all(),
     pending: pairing.pending(),
     unhandled: Object.fromEntries(sandbox.unhandled),
     counts: {
