@@ -28,8 +28,7 @@ MIN_YEAR, MAX_YEAR = 1970, 9998
 _ACCOUNT_STATES = ("available", "unavailable")
 
 Priority = Literal["low", "normal", "high"]
-Scalar = str | int | float | bool | None
-Metadata = Annotated[dict[str, Scalar], Meta(max_length=MAX_METADATA)]
+Metadata = Annotated[dict[str, c.Scalar], Meta(max_length=MAX_METADATA)]
 CommandIdText = Annotated[str, Meta(min_length=1, max_length=MAX_ID)]
 To = Annotated[
     str,

@@ -32,6 +32,9 @@ MAX_EMOJI = 40
 """A joined emoji (a family, a flag of a region) is many code points."""
 
 AwareTime = Annotated[datetime, Meta(tz=True, description="ISO-8601 with a zone, or a MessagePack timestamp")]
+Integer = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+"""JSON knows larger ones, MessagePack does not: such a command could be read but not passed on."""
+Scalar = str | Integer | float | bool | None
 MessageRef = Annotated[str, Meta(min_length=1, max_length=128, description="A WhatsApp message id")]
 ShortText = Annotated[str, limits.text(high=1000)]
 Link = Annotated[str, limits.text(1, MAX_LINK, r"^https://")]

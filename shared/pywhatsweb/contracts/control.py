@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Generic, NamedTuple, TypeVar
 
-import msgspec
 from msgspec import Struct
 
 from pywhatsweb.contracts import codec, decoding
@@ -116,8 +115,3 @@ def read_reply(raw: bytes, result: type[T] | Any) -> T:
         error = reply.error or ErrorBody(code=ErrorCode.E_INTERNAL.wire)
         raise RequestError(ErrorCode.from_wire(error.code), error.details)
     return reply.data
-
-
-def to_builtins(data: Any) -> Any:
-    """A result as plain dicts and lists, for the REST gateway and the CLI."""
-    return msgspec.to_builtins(data)

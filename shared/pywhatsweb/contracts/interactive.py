@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from msgspec import field
 
 from pywhatsweb.contracts import limits
-from pywhatsweb.contracts.content import Content, Document, Image, Location, Video
+from pywhatsweb.contracts.content import Content, Document, Image, Integer, Location, Scalar, Video
 
 MAX_BODY = 4096
 """Of a list; with buttons WhatsApp shows 1024, which `commands.check` keeps."""
@@ -99,7 +99,7 @@ class LocationAction(Content, frozen=True, kw_only=True):
 
 class FlowPayload(Content, frozen=True, kw_only=True):
     screen: str | None = None
-    data: dict[str, str | int | float | bool | None] = field(default_factory=dict)
+    data: dict[str, Scalar] = field(default_factory=dict)
 
 
 class FlowParameters(Content, frozen=True, kw_only=True):
@@ -227,7 +227,7 @@ class Language(Content, frozen=True, kw_only=True):
 class Currency(Content, frozen=True, kw_only=True):
     fallback_value: str
     code: Annotated[str, limits.text(3, 3)]
-    amount_1000: int
+    amount_1000: Integer
     """The amount times 1000."""
 
 
@@ -290,7 +290,7 @@ class TemplateComponent(Content, frozen=True, kw_only=True):
     parameters: list[TemplateParameter] = field(default_factory=list)
     sub_type: Literal["quick_reply", "url", "copy_code", "catalog", "flow"] | None = None
     """Of a button; `index` is its place from 0, a number or digits."""
-    index: int | str | None = None
+    index: Integer | str | None = None
 
 
 class Template(Content, frozen=True, kw_only=True):

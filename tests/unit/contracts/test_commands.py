@@ -65,6 +65,7 @@ REFUSED: list[tuple[str, str, Any, str, str | None]] = [
     ("long caption", "send", _image(id="m", caption="a" * 1025), "E_CAPTION_TOO_LONG", "$.image.caption"),
     ("naive time", "send", {**TEXT, "send_at": "2026-12-01T09:00:00"}, "E_INVALID_TIMESTAMP", "$.send_at"),
     ("no time", "send", {**TEXT, "expires_at": "soon"}, "E_INVALID_TIMESTAMP", "$.expires_at"),
+    ("huge number", "send", {**TEXT, "metadata": {"a": 2**64}}, "E_INVALID_FIELD", "$.metadata[...]"),
     ("first year", "send", {**TEXT, "send_at": "0001-01-01T00:00:00+14:00"}, "E_INVALID_TIMESTAMP", "$.send_at"),
     ("last year", "cancel", {"command_id": "a", "expires_at": "9999-12-31T23:59:59-12:00"},
      "E_INVALID_TIMESTAMP", "$.expires_at"),
@@ -185,7 +186,9 @@ def test_arbitrary_fields(body: dict[str, Any], kind: str, verb: str):
     """Nor does any field of any shape make it raise anything else."""
     raw = json.dumps({"to": "1", "type": kind, kind: {}, **body}).encode()
     with suppress(ContractError):
-        parse(verb, raw)
+        command = parse(verb, raw)
+        assert commands.fingerprint(command)
+        assert codec.encode(command, "json")
 
 
 SECRET = "s3cr3t+5511999"
