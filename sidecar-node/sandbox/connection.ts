@@ -147,6 +147,7 @@ export class Connection {
     if (companion.isNew) {
       companion.isNew = false;
       this.#sandbox.companions.save(companion);
+      if (this.#sandbox.options.history) await this.#sandbox.phones.sendHistory(companion);
     }
   }
 

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { call, showPresence } from './calls.ts';
 import { log, logError } from './log.ts';
 import { IMMEDIATE, type Fault } from './faults.ts';
 import { followEvents } from './events.ts';
@@ -41,6 +42,9 @@ const ROUTES: [method: string, path: RegExp, handler: Handler][] = [
   ['PATCH', /^\/api\/contacts\/([^/]+)$/, ({ sandbox, number, body }) => changeContact(sandbox, number, body)],
   ['GET', /^\/api\/contacts\/([^/]+)$/, ({ sandbox, number }) => contactView(sandbox, known(sandbox, number))],
   ['POST', /^\/api\/contacts\/([^/]+)\/send$/, ({ sandbox, number, body }) => sendAsContact(sandbox, sandbox.people.ensure(number), body)],
+  ['POST', /^\/api\/contacts\/([^/]+)\/presence$/, ({ sandbox, number, body }) => showPresence(sandbox, sandbox.people.ensure(number), parseNumber(body['to'], 'to'), body['state'])],
+  ['POST', /^\/api\/contacts\/([^/]+)\/call$/, ({ sandbox, number, body }) => call(sandbox, sandbox.people.ensure(number), parseNumber(body['to'], 'to'), body)],
+  ['POST', /^\/api\/contacts\/([^/]+)\/reinstall$/, reinstall],
   ['POST', /^\/api\/groups$/, addGroup],
   ['POST', /^\/api\/faults$/, addFault],
   ['DELETE', /^\/api\/faults$/, clearFaults],
@@ -207,6 +211,13 @@ function changeContact(sandbox: Sandbox, number: string, body: Body): unknown {
   sandbox.people.save(person);
   sandbox.phones.behaviourChanged(person);
   sandbox.events.emit('change');
+  return contactView(sandbox, person);
+}
+
+function reinstall({ sandbox, number }: Call): unknown {
+  const person = known(sandbox, number);
+  sandbox.people.renewKeys(person);
+  sandbox.signal.forgetOwn(person);
   return contactView(sandbox, person);
 }
 

@@ -16,6 +16,7 @@ const { values } = parseArgs({
     'exit-with-stdin': { type: 'boolean', default: false },
     'qr-first-ms': { type: 'string', default: '60000' },
     'qr-next-ms': { type: 'string', default: '20000' },
+    history: { type: 'boolean', default: false },
     'skip-own-copies': { type: 'boolean', default: false },
   },
 });
@@ -38,6 +39,7 @@ const server = await startServer({
   qrFirstMs: Number(values['qr-first-ms']),
   qrNextMs: Number(values['qr-next-ms']),
   openOwnCopies: !values['skip-own-copies'],
+  history: values.history,
 }).catch((error: unknown) => {
   logError('start', error);
   process.exit(1);

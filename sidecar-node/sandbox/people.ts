@@ -54,7 +54,7 @@ class PhoneKeys {
 export interface Person {
   readonly number: string;
   readonly lid: string;
-  readonly seed: Buffer;
+  seed: Buffer;
   name: string;
   isPhone: boolean;
   nextPreKey: number;
@@ -145,10 +145,17 @@ export class People {
     return keys;
   }
 
+  /** New keys, as when WhatsApp is installed again on the phone. */
+  renewKeys(person: Person): void {
+    person.seed = randomBytes(32);
+    this.#keys.delete(person.number);
+    this.save(person);
+  }
+
   save(person: Person): void {
     this.#store.run(
       `INSERT INTO person VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (number) DO UPDATE SET name = excluded.name,
-       is_phone = excluded.is_phone, next_prekey = excluded.next_prekey, next_device = excluded.next_device,
+       is_phone = excluded.is_phone, seed = excluded.seed, next_prekey = excluded.next_prekey, next_device = excluded.next_device,
        behaviour = excluded.behaviour`,
       person.number, person.lid, person.name, person.seed, person.isPhone ? 1 : 0, person.nextPreKey, person.nextDevice,
       JSON.stringify(person.behaviour),

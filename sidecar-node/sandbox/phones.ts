@@ -2,6 +2,7 @@ import { proto } from 'baileys/WAProto/index.js';
 import type { Companion } from './companions.ts';
 import { describe, pad, phoneMessageId, stanzaType, unpad, type Described } from './content.ts';
 import { Duties, type Duty } from './duties.ts';
+import { historyFor } from './history.ts';
 import type { Group } from './groups.ts';
 import { logError } from './log.ts';
 import { addressesOf, type Person } from './people.ts';
@@ -27,6 +28,8 @@ interface Posting {
   /** The ciphertext that is the same for all members of the group. */
   readonly shared?: Node;
   readonly type?: string;
+  /** From the account's own phone, for its device alone. */
+  readonly peer?: boolean;
 }
 
 /** Attempts remembered per message, so that a second retry receipt carries keys, as a phone's does. */
@@ -127,6 +130,12 @@ export class Phones {
     return id;
   }
 
+  /** The account's own phone sends its chats to a device that was just linked. */
+  async sendHistory(companion: Companion): Promise<void> {
+    const { id, message } = historyFor(this.#sandbox, companion);
+    await this.#post(this.#sandbox.people.ensure(companion.number), companion, message, id, { peer: true });
+  }
+
   /** A linked device could not decrypt: the same message again, in a fresh session. */
   async sendAgain(phone: Person, to: Companion, id: string, receipt: Node): Promise<void> {
     const count = Number(child(receipt, 'retry')?.attrs['count'] ?? 1);
@@ -145,7 +154,7 @@ export class Phones {
 
   async #post(
     phone: Person, companion: Companion, message: proto.IMessage, id: string,
-    { retry, keys, group, shared, type = stanzaType(message).type }: Posting,
+    { retry, keys, group, shared, peer, type = stanzaType(message).type }: Posting,
   ): Promise<void> {
     const { signal, queue, faults, people } = this.#sandbox;
     const plaintext = pad(proto.Message.encode(message).finish());
@@ -167,7 +176,7 @@ export class Phones {
     const sender = group
       ? { from: group.id, participant: jid, participant_pn: other, addressing_mode: 'lid' }
       : { from: jid, addressing_mode: addressing, ...(addressing === 'lid' ? { sender_pn: other } : { sender_lid: other }) };
-    const attrs = { ...sender, id, type, t: seconds(), notify: phone.name };
+    const attrs = { ...sender, ...(peer ? { category: 'peer' } : {}), id, type, t: seconds(), notify: phone.name };
     queue.add(companion, 'message', id, node('message', attrs, shared ? [enc, shared] : [enc]));
     this.#sandbox.wake(companion);
   }

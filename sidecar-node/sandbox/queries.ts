@@ -37,7 +37,7 @@ const QUERIES: Record<string, (query: Query) => Answer> = {
     if (first?.tag === 'active') setImmediate(() => connection.startDelivery());
     return [];
   },
-  usync: ({ sandbox, first }) => answerUsync(sandbox, first),
+  usync: ({ sandbox, companion, first }) => answerUsync(sandbox, companion.number, first),
   abt: () => [node('props', { protocol: '1', ab_key: 'sandbox', hash: 'sandbox', refresh: DIRTY_PROPS_TTL, refresh_id: '0' }, [])],
   blocklist: () => [node('list', { dhash: 'sandbox' }, [])],
   'privacy/privacy': () => [node('privacy', {}, Object.entries(PRIVACY).map(([name, value]) => node('category', { name, value })))],

@@ -28,6 +28,8 @@ export interface SandboxOptions {
   readonly qrNextMs: number;
   /** false: copies for the account's own phone are counted but not decrypted, which saves a fifth of the work. */
   readonly openOwnCopies: boolean;
+  /** The phone sends its chats to a device that was just linked. */
+  readonly history: boolean;
 }
 
 /** Baileys uploads more one-time prekeys when told that fewer than this many are left. */
@@ -54,7 +56,9 @@ export class Sandbox {
   readonly events = new EventEmitter();
   readonly connections = new Set<Connection>();
   readonly unhandled = new Map<string, number>();
-  readonly #online = new Map<string, Connection>();
+  /** By account, then by device. */
+  readonly #online = new Map<string, Map<number, Connection>>();
+  readonly #watchers = new Map<string, Set<string>>();
   readonly #woken = new Set<Companion>();
 
   constructor(options: SandboxOptions) {
@@ -78,23 +82,25 @@ export class Sandbox {
   }
 
   connectionOf(companion: Companion): Connection | undefined {
-    return this.#online.get(sessionAddress(companion));
+    return this.#online.get(companion.number)?.get(companion.device);
   }
 
   connectionsOf(account: string | undefined): Connection[] {
-    return [...this.#online.values()].filter(({ companion }) => account === undefined || companion?.number === account);
+    const accounts = account === undefined ? [...this.#online.values()] : [this.#online.get(account) ?? new Map<number, Connection>()];
+    return accounts.flatMap((devices) => [...devices.values()]);
   }
 
   /** Makes this the companion's connection and returns the one it replaces. */
   goOnline(companion: Companion, connection: Connection): Connection | undefined {
     const previous = this.connectionOf(companion);
-    this.#online.set(sessionAddress(companion), connection);
+    const devices = this.#online.get(companion.number) ?? new Map<number, Connection>();
+    this.#online.set(companion.number, devices.set(companion.device, connection));
     this.events.emit('change');
     return previous;
   }
 
   goOffline(companion: Companion, connection: Connection): void {
-    if (this.connectionOf(companion) === connection) this.#online.delete(sessionAddress(companion));
+    if (this.connectionOf(companion) === connection) this.#online.get(companion.number)?.delete(companion.device);
     this.events.emit('change');
   }
 
@@ -149,9 +155,17 @@ export class Sandbox {
     this.events.emit('change');
   }
 
-  /** Tells the account's other devices and everybody linked here that a device list changed. */
+  /** Remembers that an account asked for somebody's devices, and so keeps a list of them. */
+  watchDevices(number: string, account: string): void {
+    const watchers = this.#watchers.get(number);
+    if (watchers) watchers.add(account);
+    else this.#watchers.set(number, new Set([account]));
+  }
+
+  /** Tells the account's other devices, and who keeps a list of them, that a device was linked or unlinked. */
   deviceListChanged(number: string, change: 'add' | 'remove', device: number): void {
-    for (const connection of this.connectionsOf(undefined)) {
+    const accounts = new Set([number, ...(this.#watchers.get(number) ?? [])]);
+    for (const connection of [...accounts].flatMap((account) => this.connectionsOf(account))) {
       if (connection.companion?.number === number && connection.companion.device === device) continue;
       const jid = `${number}:${device}@${SERVER}`;
       connection.notify('devices', { from: `${number}@${SERVER}` }, [node(change, {}, [node('device', { jid })])]);

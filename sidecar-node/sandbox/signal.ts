@@ -70,6 +70,16 @@ export class Signal {
     return { type: type === 3 ? 'pkmsg' : 'msg', body: body as unknown as Buffer };
   }
 
+  /** Forgets all sessions of a phone. */
+  forgetOwn(phone: Person): void {
+    for (const key of this.#sessions.keys()) {
+      if (!key.startsWith(`${phone.number}/`)) continue;
+      this.#sessions.delete(key);
+      this.#changed.delete(key);
+    }
+    this.#store.run('DELETE FROM session WHERE owner = ?', phone.number);
+  }
+
   /** Forgets every phone's session with a device that was removed. */
   forget(address: string): void {
     for (const key of this.#sessions.keys()) {

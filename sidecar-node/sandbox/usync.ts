@@ -3,9 +3,9 @@ import type { Sandbox } from './sandbox.ts';
 import { child, children, lidJid, node, pnJid, seconds, type Node } from './wire.ts';
 
 /** Answers `usync`: for each user asked about, what each protocol in the query wants to know. */
-export function answerUsync(sandbox: Sandbox, usync: Node | undefined): Node[] {
+export function answerUsync(sandbox: Sandbox, account: string, usync: Node | undefined): Node[] {
   const protocols = children(child(usync, 'query')).map(({ tag }) => tag);
-  const users = children(child(usync, 'list')).map((user) => answerUser(sandbox, protocols, user));
+  const users = children(child(usync, 'list')).map((user) => answerUser(sandbox, account, protocols, user));
   const done = protocols.map((protocol) => node(protocol));
   return [
     node('usync', { context: usync?.attrs['context'], mode: usync?.attrs['mode'], sid: usync?.attrs['sid'], last: 'true', index: '0' }, [
@@ -15,13 +15,15 @@ export function answerUsync(sandbox: Sandbox, usync: Node | undefined): Node[] {
   ];
 }
 
-function answerUser(sandbox: Sandbox, protocols: string[], user: Node): Node {
+function answerUser(sandbox: Sandbox, account: string, protocols: string[], user: Node): Node {
   const { people } = sandbox;
   const asked = user.attrs['jid'];
   const contact = child(user, 'contact')?.content;
   const phone = contact === undefined ? '' : Buffer.from(contact as Uint8Array | string).toString().replace(/\D/g, '');
   const person = asked ? people.ofJid(asked) : people.ofJid(pnJid(phone));
   const jid = asked ?? pnJid(phone);
+  // Only accounts can gain devices; remembering every contact asked about would grow without end.
+  if (person?.isPhone && protocols.includes('devices')) sandbox.watchDevices(person.number, account);
   const registered = person !== undefined && people.behaviourOf(person).registered;
   const answers = protocols.flatMap((protocol) => answerProtocol(sandbox, protocol, registered ? person : undefined, phone));
   return node('user', { jid }, answers);

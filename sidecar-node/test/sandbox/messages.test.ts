@@ -183,3 +183,24 @@ test('The summary counts what each account sent and received.', async () => {
 test('No query of Baileys went unhandled.', async () => {
   assert.deepEqual((await sandbox.call('GET', '/api/state'))['unhandled'], {});
 });
+
+test('A contact whose phone was installed again gets the next message after asking for it.', async () => {
+  const to = '5511911111127';
+  await sandbox.entry({ id: await one.send(to, { text: 'old phone' }), kind: 'message' });
+  await sandbox.call('POST', `/api/contacts/${to}/reinstall`, {});
+  const id = await one.send(to, { text: 'new phone' });
+  assert.equal((await sandbox.entry({ id, kind: 'message' }))['text'], 'new phone');
+  assert.equal((await sandbox.entries({ id, kind: 'decrypt_failed' })).length, 1);
+});
+
+test('Typing and calls of a contact are seen by the gateway.', async () => {
+  const contact = '5511911111128';
+  const events: string[] = [];
+  one.socket.ev.on('presence.update', ({ presences }) => events.push(...Object.values(presences).map((each) => each.lastKnownPresence)));
+  one.socket.ev.on('call', (calls) => events.push(...calls.map(({ status }) => status)));
+  await sandbox.call('POST', `/api/contacts/${contact}/presence`, { to: ACCOUNT, state: 'composing' });
+  const { id } = await sandbox.call('POST', `/api/contacts/${contact}/call`, { to: ACCOUNT });
+  await sandbox.call('POST', `/api/contacts/${contact}/call`, { to: ACCOUNT, id, end: true });
+  await until('all were seen', () => events.length === 3);
+  assert.deepEqual(events, ['composing', 'offer', 'terminate']);
+});
