@@ -46,7 +46,7 @@ class World(Protocol):
         """The phone scans the QR, or types the code."""
         ...
 
-    async def receive(self, session: str, number: str, body: str) -> None: ...
+    async def receive(self, session: str, number: str, body: str, *, sender: str = FRIEND) -> None: ...
     async def fault(self, session: str, number: str, kind: str, **more: Any) -> None: ...
     async def cut(self, session: str, number: str) -> None: ...
     async def arrived(self, session: str, number: str) -> list[str]:
@@ -82,8 +82,8 @@ class SimulatedWorld:
     async def confirm(self, session: str, number: str, shown: StateChange) -> None:
         assert self.whatsapp.scan(session)
 
-    async def receive(self, session: str, number: str, body: str) -> None:
-        self.whatsapp.receive(session, FRIEND, body)
+    async def receive(self, session: str, number: str, body: str, *, sender: str = FRIEND) -> None:
+        self.whatsapp.receive(session, sender, body)
 
     async def fault(self, session: str, number: str, kind: str, **more: Any) -> None:
         if kind == "nack":
@@ -121,8 +121,8 @@ class SandboxWorld:
         else:
             await self._post(f"/api/phones/{number}/link-code", code=shown.code)
 
-    async def receive(self, session: str, number: str, body: str) -> None:
-        await self._post(f"/api/contacts/{FRIEND}/send", to=number, type="text", text=body)
+    async def receive(self, session: str, number: str, body: str, *, sender: str = FRIEND) -> None:
+        await self._post(f"/api/contacts/{sender}/send", to=number, type="text", text=body)
 
     async def fault(self, session: str, number: str, kind: str, **more: Any) -> None:
         await self._post("/api/faults", kind=kind, account=number, **more)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import cast
 from collections import deque
 from collections.abc import Callable
+from typing import cast
 
 from pywhatsweb_fleet.session_worker.engines.sidecar.frames import (
     FrameDecoder,

@@ -158,6 +158,9 @@ class Child:
         if self._process is None:
             return self._last_words
         code = await self._process.wait()
+        # What it started (a browser) is of its group, and must not outlive it.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
         self.channel.close()
         await asyncio.gather(*self._relays, return_exceptions=True)
         how = f"signal {-code}" if code < 0 else f"exit code {code}"

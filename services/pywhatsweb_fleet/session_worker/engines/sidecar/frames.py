@@ -14,6 +14,7 @@ MAX_FRAME = 16 * 1024 * 1024
 """Bytes of a frame's body."""
 HEADER = 4
 
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _LENGTH = struct.Struct(">I")
 
 
@@ -118,14 +119,14 @@ class FrameDecoder:
             return self._decode(body)
         except msgspec.ValidationError as error:
             return _unknown(body, str(error))
-        except msgspec.DecodeError as error:
+        except _UNREADABLE as error:
             raise FrameError("a frame that is not MessagePack") from error
 
 
 def _unknown(body: memoryview, why: str) -> UnknownFrame:
     try:
         frame = msgspec.msgpack.decode(body)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except _UNREADABLE as error:
         raise FrameError("a frame that is not MessagePack") from error
     if not isinstance(frame, dict):
         raise FrameError("a frame that is not a map")

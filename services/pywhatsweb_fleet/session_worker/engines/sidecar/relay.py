@@ -25,8 +25,7 @@ def masked(text: str) -> str:
 
 def _mask_blob(match: re.Match[str]) -> str:
     found = match[0]
-    mixed = any(c.isupper() for c in found) and any(c.islower() for c in found)
-    return "#" if mixed or any(c.isdigit() for c in found) else found
+    return "#" if any(c.isdigit() or c.isupper() for c in found) else found
 
 
 def masked_value(value: Any, depth: int = 3) -> Any:
@@ -71,7 +70,7 @@ def _log_line(line: bytes, log: structlog.stdlib.BoundLogger, name: str) -> None
         return
     try:
         record = msgspec.json.decode(line)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         record = None
     if isinstance(record, dict) and isinstance(record.get("event"), str):
         level, event = str(record.pop("level", "info")), str(record.pop("event"))

@@ -102,7 +102,7 @@ class StateFile:
             for line in block[:end].splitlines():
                 try:
                     record = self._decode(line)
-                except msgspec.DecodeError:
+                except (msgspec.DecodeError, UnicodeDecodeError):
                     continue
                 if record.writer != self._writer:
                     yield record

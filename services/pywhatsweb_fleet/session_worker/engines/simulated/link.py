@@ -80,7 +80,7 @@ def read_credentials(creds: bytes) -> Credentials:
     """Raises EngineError("E_WHATSAPP_BAD_SESSION")."""
     try:
         return msgspec.msgpack.decode(creds, type=Credentials)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise EngineError(
             "E_WHATSAPP_BAD_SESSION", "these are not a simulated session's credentials"
         ) from error
