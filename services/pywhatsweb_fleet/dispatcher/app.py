@@ -11,9 +11,9 @@ import structlog
 from pywhatsweb_fleet.dispatcher.claims import Claims
 from pywhatsweb_fleet.dispatcher.control import answering
 from pywhatsweb_fleet.dispatcher.directory import following
-from pywhatsweb_fleet.dispatcher.dispatching import Deps
 from pywhatsweb_fleet.dispatcher.settings import DispatcherSettings
 from pywhatsweb_fleet.dispatcher.stalls import StallWatch
+from pywhatsweb_fleet.dispatcher.telling import Deps
 from pywhatsweb_fleet.dispatcher.tenants import Tenants
 from pywhatsweb_fleet.storage.store import open_store
 from pywhatsweb_runtime import bus as broker

@@ -51,11 +51,9 @@ class Claims:
         now = time.time_ns() // 1_000_000
         await self._store.transact(idempotency.outcome, [_refusal(tenant, job, now) for job in jobs])
 
-    async def end(
-        self, tenant: Tenant, session: str, command_id: str, status: MessageStatus, error: str | None
-    ) -> None:
-        now = time.time_ns() // 1_000_000
-        step = Outcome(tenant.id, session, command_id, status, now, error)
+    async def end(self, tenant: Tenant, session: str, command_id: str, status: MessageStatus) -> None:
+        """Another command's end, brought about by a job."""
+        step = Outcome(tenant.id, session, command_id, status, time.time_ns() // 1_000_000)
         await self._store.transact(idempotency.outcome, [step])
 
     async def lookup(self, tenant: str, command_id: str, session: str | None) -> Record | None:

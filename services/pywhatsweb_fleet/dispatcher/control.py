@@ -19,10 +19,10 @@ from pywhatsweb.contracts.event_data import Status
 from pywhatsweb.contracts.ids import TenantId
 from pywhatsweb.contracts.statuses import MessageStatus
 from pywhatsweb.errors import ErrorCode, PyWhatsWebError, SessionError, error_struct
-from pywhatsweb_fleet.dispatcher.dispatching import Deps
 from pywhatsweb_fleet.dispatcher.reading import Tenant
 from pywhatsweb_fleet.dispatcher.sessions import Sessions
 from pywhatsweb_fleet.dispatcher.settings import DispatcherSettings
+from pywhatsweb_fleet.dispatcher.telling import Deps
 from pywhatsweb_fleet.storage.faults import StorageUnavailable
 from pywhatsweb_runtime.bus import ApiError, BrokerUnavailable
 from pywhatsweb_runtime.health import Health

@@ -9,48 +9,21 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import NamedTuple
 
 import structlog
 
-from pywhatsweb.contracts import queued as queue
-from pywhatsweb.contracts import subjects
-from pywhatsweb.contracts.ids import TenantId
+from pywhatsweb.contracts.ids import CommandId, TenantId
 from pywhatsweb.contracts.statuses import MessageStatus
 from pywhatsweb.errors import ErrorCode
 from pywhatsweb_fleet.dispatcher import handlers, outcomes, reading
-from pywhatsweb_fleet.dispatcher.claims import Claims
-from pywhatsweb_fleet.dispatcher.directory import Directory
 from pywhatsweb_fleet.dispatcher.intake import Fresh, Settled, Stale
 from pywhatsweb_fleet.dispatcher.outcomes import Outcome
 from pywhatsweb_fleet.dispatcher.quotas import Quotas
 from pywhatsweb_fleet.dispatcher.reading import Job, Raw, Tenant
-from pywhatsweb_runtime.bus import QUEUE_FULL, ApiError, Bus
-from pywhatsweb_runtime.metrics import Metrics
-from pywhatsweb_runtime.publisher import PubAck, Publisher
+from pywhatsweb_fleet.dispatcher.schedules import Schedules
+from pywhatsweb_fleet.dispatcher.telling import Deps, Step, enqueue, tell
 
 log = structlog.get_logger(__name__)
-
-MESSAGE_TOO_LARGE = 10054
-"""JetStream's answer to a message above the stream's or the server's limit."""
-
-
-class Deps(NamedTuple):
-    """What dispatching needs of the process."""
-
-    bus: Bus
-    publisher: Publisher
-    directory: Directory
-    claims: Claims
-    metrics: Metrics
-
-
-class _Step(NamedTuple):
-    """A job, and its outcome or the acknowledgement that it waits for."""
-
-    job: Job
-    outcome: Outcome | None
-    stored: asyncio.Future[PubAck] | None
 
 
 class Dispatching:
@@ -60,6 +33,7 @@ class Dispatching:
         self._id = tenant
         self._deps = deps
         self._quotas = Quotas()
+        self._schedules = Schedules(deps.bus, deps.publisher)
 
     async def handle(self, raws: list[Raw], fresh: Fresh) -> Settled:
         tenant = self._deps.directory.tenants.get(self._id)
@@ -71,17 +45,15 @@ class Dispatching:
         verdicts = await self._deps.claims.claim(tenant, readable)
         if not await fresh():
             raise Stale
-        refused = {
-            job.raw.sequence: job.refusal
-            for job, verdict in zip(readable, verdicts, strict=True)
-            if job.refusal is not None
-        }
+        refused = {job.raw.sequence: job.refusal for job in readable if job.refusal is not None}
         said = {
             job.raw.sequence: handlers.conclude(verdict, job, refused)
             for job, verdict in zip(readable, verdicts, strict=True)
         }
-        steps = [await self._route(tenant, job, said.get(job.raw.sequence)) for job in jobs]
-        return await self._tell(tenant, steps)
+        steps: list[Step] = []
+        for job in jobs:
+            steps.append(await self._route(tenant, job, said.get(job.raw.sequence), steps))
+        return await tell(self._deps, tenant, steps, MessageStatus.ACCEPTED)
 
     def _read(self, tenant: Tenant, raw: Raw) -> Job:
         try:
@@ -99,63 +71,40 @@ class Dispatching:
             session = directory.session(tenant.id, job.session)
             handlers.admit(tenant, session, job, self._quotas, now_ms=now_ms, clock=clock)
 
-    async def _route(self, tenant: Tenant, job: Job, said: Outcome | None) -> _Step:
+    async def _route(self, tenant: Tenant, job: Job, said: Outcome | None, before: list[Step]) -> Step:
         if said is not None:
-            return _Step(job, said, None)
+            return Step(job, said)
         if job.refusal is not None:
-            return _Step(job, outcomes.refusal(job), None)
-        headers = queue.to_headers(handlers.queued(job, time.time_ns() // 1_000_000))
-        stored = await self._deps.publisher.submit(subjects.out(tenant.id, job.session), job.body, headers)
-        return _Step(job, None, stored)
+            return Step(job, outcomes.refusal(job))
+        if job.target:
+            return await self._cancel(tenant, job, before)
+        if job.send_at_ms > time.time_ns() // 1_000_000:
+            if await self._schedules.is_full(tenant):
+                return await self._refuse(tenant, job, ErrorCode.E_QUEUE_FULL)
+            return Step(job, None, await self._schedules.submit(tenant, job))
+        return await enqueue(self._deps, tenant, job)
 
-    async def _tell(self, tenant: Tenant, steps: list[_Step]) -> Settled:
-        """Publishes the outcomes, each once its command is in its queue; gives when all of them are stored."""
-        telling: list[asyncio.Future[PubAck]] = []
-        full: list[Job] = []
-        for job, outcome, stored in steps:
-            ended = outcome
-            if stored is not None:
-                ended = await self._stored(job, stored)
-                if ended is None:
-                    full.append(job)
-                    continue
-            if ended is not None:
-                await self._say(tenant, job, ended, telling)
-        if full:
-            await self._deps.claims.refuse(tenant, full)
-            for job in full:
-                await self._say(tenant, job, outcomes.refusal(job), telling)
-        return _all_stored(telling)
+    async def _refuse(self, tenant: Tenant, job: Job, code: ErrorCode) -> Step:
+        """A job that is claimed already."""
+        job.refuse(code)
+        await self._deps.claims.refuse(tenant, [job])
+        return Step(job, outcomes.refusal(job))
 
-    async def _stored(self, job: Job, stored: asyncio.Future[PubAck]) -> Outcome | None:
-        """Accepted; None: refused by the queue, and so is the job now."""
-        try:
-            await stored
-        except ApiError as error:
-            if error.code == QUEUE_FULL:
-                job.refuse(ErrorCode.E_QUEUE_FULL)
-            elif error.code == MESSAGE_TOO_LARGE:
-                job.refuse(ErrorCode.E_BODY_TOO_LARGE)
-            else:
-                raise
-            return None
-        self._deps.metrics.command_wait.observe(max(0.0, time.time() - job.raw.stored_ms / 1000))
-        return Outcome(MessageStatus.ACCEPTED, message_id=job.message_id)
-
-    async def _say(
-        self, tenant: Tenant, job: Job, outcome: Outcome, telling: list[asyncio.Future[PubAck]]
-    ) -> None:
-        letters = [outcomes.of_job(tenant, job, outcome)]
-        if job.refusal in (ErrorCode.E_MALFORMED_BODY, ErrorCode.E_INTERNAL):
-            letters.append(outcomes.dead_letter(tenant, job))
-        telling.extend([await self._deps.publisher.submit(*letter) for letter in letters])
-        self._deps.metrics.commands.labels(_label(outcome), outcome.error.code if outcome.error else "").inc()
-
-
-def _label(outcome: Outcome) -> str:
-    return "duplicate" if outcome.duplicate else str(outcome.status)
-
-
-async def _all_stored(telling: list[asyncio.Future[PubAck]]) -> None:
-    for told in telling:
-        await told
+    async def _cancel(self, tenant: Tenant, job: Job, before: list[Step]) -> Step:
+        """Takes a scheduled command back, or asks the session's worker to, who alone knows what it has begun."""
+        # What is to be cancelled may stand in this very batch.
+        await asyncio.gather(
+            *(step.stored for step in before if step.stored is not None), return_exceptions=True
+        )
+        cancelled = await self._schedules.cancel(tenant, job.session, job.target)
+        if cancelled is not None:
+            target = cancelled.queued
+            await self._deps.claims.end(tenant, job.session, target.command_id, MessageStatus.CANCELLED)
+            letter = outcomes.of_queued(tenant, job.session, target, Outcome(MessageStatus.CANCELLED))
+            return Step(job, Outcome(MessageStatus.ACCEPTED), beside=(letter,))
+        known = await self._deps.claims.lookup(tenant.id, CommandId(job.target_id), job.session)
+        if known is None:
+            return await self._refuse(tenant, job, ErrorCode.E_COMMAND_NOT_FOUND)
+        if MessageStatus(known.status).settled:
+            return await self._refuse(tenant, job, ErrorCode.E_CANCEL_TOO_LATE)
+        return await enqueue(self._deps, tenant, job)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from pywhatsweb.contracts import codec, events, ids, subjects
 from pywhatsweb.contracts.event_data import Chat, Status
 from pywhatsweb.contracts.ids import ChatKey, CommandId, SessionId
+from pywhatsweb.contracts.queued import Queued
 from pywhatsweb.contracts.statuses import MessageStatus
 from pywhatsweb.errors import ErrorBody, ErrorCode, error_struct
 from pywhatsweb_fleet.dispatcher.reading import Job, Tenant
@@ -35,12 +36,33 @@ def of_job(tenant: Tenant, job: Job, outcome: Outcome) -> Letter:
         job.session,
         job.command_id,
         outcome,
-        sequence=job.raw.sequence,
+        cause=f"{job.origin}{job.raw.sequence}",
         chat=job.chat,
         chat_key=job.chat_key,
         correlation_id=job.correlation_id,
         metadata=job.metadata,
     )
+
+
+def of_queued(tenant: Tenant, session: SessionId, queued: Queued, outcome: Outcome) -> Letter:
+    """Of a command that is known by what the dispatcher wrote beside it."""
+    return status(
+        tenant,
+        session,
+        queued.command_id,
+        outcome,
+        cause="queued",
+        chat=chat_of(queued),
+        chat_key=queued.chat,
+        correlation_id=queued.correlation_id or None,
+    )
+
+
+def chat_of(queued: Queued) -> Chat | None:
+    kind, _, value = queued.recipient.partition(":")
+    if kind not in ("pn", "lid", "group"):
+        return None
+    return Chat(key=queued.chat, **{kind: value})
 
 
 def refusal(job: Job) -> Outcome:
@@ -56,15 +78,15 @@ def status(
     command_id: CommandId,
     outcome: Outcome,
     *,
-    sequence: int,
+    cause: str,
     chat: Chat | None = None,
     chat_key: ChatKey = subjects.NO_CHAT,
     correlation_id: str | None = None,
     metadata: dict[str, Any] | None = None,
 ) -> Letter:
-    """A status event. Its id is the same each time the same message of the commands stream is dealt with."""
+    """A status event; ``cause`` tells what it came of, so that its id is the same each time that is dealt with."""
     event = events.StatusEvent(
-        id=ids.stable_event_id(tenant.key, "status", session, command_id, outcome.status, str(sequence)),
+        id=ids.stable_event_id(tenant.key, "status", session, command_id, outcome.status, cause),
         tenant_id=tenant.id,
         session_id=session,
         timestamp=events.timestamp(),

@@ -14,7 +14,7 @@ _BORDER = 4
 """Quiet zone of ISO/IEC 18004, in modules."""
 
 
-def _code(text: str, border: int) -> "qrcode.QRCode[Any]":
+def _code(text: str, border: int) -> qrcode.QRCode[Any]:
     code = qrcode.QRCode(error_correction=ERROR_CORRECT_L, box_size=_BOX_PIXELS, border=border)
     code.add_data(text)
     code.make(fit=True)

@@ -23,7 +23,7 @@ class TokenBucket:
         """Seconds until a token is there; 0 when one is."""
         self._left = min(max(1.0, self.rate * BURST_S), self._left + (now - self._at) * self.rate)
         self._at = now
-        return 0.0 if self._left >= 1 else (1 - self._left) / self.rate
+        return 0.0 if self._left > 1 - 1e-9 else (1 - self._left) / self.rate
 
     def take(self) -> None:
         self._left -= 1

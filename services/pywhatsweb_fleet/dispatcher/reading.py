@@ -55,12 +55,15 @@ class Job:
     """A command on its way through the dispatcher."""
 
     __slots__ = (
-        "body", "chat", "chat_key", "command_id", "correlation_id", "details", "digest", "expires_ms", "fingerprint",
-        "message_id", "metadata", "raw", "readable", "recipient", "refusal", "send_at_ms", "session", "target", "verb",
+        "body", "chat", "chat_key", "command_id", "correlation_id", "details", "digest",
+        "expires_ms", "fingerprint", "message_id", "metadata", "origin", "raw", "readable",
+        "recipient", "refusal", "send_at_ms", "session", "target", "target_id", "verb",
     )  # fmt: skip
 
-    def __init__(self, raw: Raw, session: SessionId, verb: str) -> None:
+    def __init__(self, raw: Raw, session: SessionId, verb: str, *, origin: str = "") -> None:
         self.raw = raw
+        self.origin = origin
+        """Keeps event ids apart that are made from sequences of different streams."""
         self.session = session
         """`subjects.NO_SESSION` when the subject names none that could be."""
         self.verb = verb
@@ -79,7 +82,8 @@ class Job:
         self.expires_ms = 0
         """0: never."""
         self.target = ""
-        """Of a cancel: the digest of what it cancels."""
+        """Of a cancel: the digest of what it cancels, and its id."""
+        self.target_id = ""
         self.readable = False
         """Whether it is a command at all, so that its id can be claimed."""
         self.refusal: ErrorCode | None = None
@@ -193,6 +197,7 @@ def _address(job: Job, tenant: Tenant, command: commands.AnyCommand) -> None:
     if isinstance(command, commands.Forward) and command.from_ is not None:
         phone.parse_recipient(command.from_, tenant.record.region)
     if isinstance(command, commands.Cancel):
+        job.target_id = command.command_id
         job.target = ids.command_digest(tenant.key, job.session, CommandId(command.command_id))
     if isinstance(command, commands.SendCommand) and command.send_at is not None:
         _schedule(job, _ms(command.send_at))

@@ -9,10 +9,12 @@ import structlog
 
 from pywhatsweb.contracts import streams, subjects
 from pywhatsweb.contracts.ids import TenantId
-from pywhatsweb_fleet.dispatcher.dispatching import Deps, Dispatching
-from pywhatsweb_fleet.dispatcher.intake import Intake
+from pywhatsweb_fleet.dispatcher.dispatching import Dispatching
+from pywhatsweb_fleet.dispatcher.due import Due
+from pywhatsweb_fleet.dispatcher.intake import Handle, Intake
 from pywhatsweb_fleet.dispatcher.settings import DispatcherSettings
 from pywhatsweb_fleet.dispatcher.stalls import StallWatch
+from pywhatsweb_fleet.dispatcher.telling import Deps
 from pywhatsweb_runtime import provision
 from pywhatsweb_runtime.bus import ApiError, BrokerUnavailable
 
@@ -82,13 +84,22 @@ class Tenants:
                 self._served[tenant] = self._serve(tenant)
 
     def _serve(self, tenant: TenantId) -> _Served:
-        dispatching = Dispatching(tenant, self._deps)
-        commands = Intake(
-            self._deps.bus,
+        commands = self._intake(
             streams.commands_name(tenant),
             subjects.all_commands(tenant),
-            handle=dispatching.handle,
+            Dispatching(tenant, self._deps).handle,
+        )
+        due = self._intake(
+            streams.schedules_name(tenant), subjects.all_due(tenant), Due(tenant, self._deps).handle
+        )
+        return _Served([commands, due])
+
+    def _intake(self, stream: str, subject: str, handle: Handle) -> Intake:
+        return Intake(
+            self._deps.bus,
+            stream,
+            subject,
+            handle=handle,
             stalls=self._stalls,
             stale_after_s=self._settings.stale_after_s,
         )
-        return _Served([commands])

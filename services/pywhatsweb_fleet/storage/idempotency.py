@@ -93,7 +93,8 @@ class Outcome(msgspec.Struct, frozen=True):
 def claim(conn: Connection, claims: Sequence[Claim]) -> list[Claimed | Repeat]:
     """The verdict on each claim, in their order. Of several with one key, the first counts.
 
-    New ones are inserted by one statement; an expired record counts as none.
+    New ones are inserted by one statement; an expired record counts as none. So does that of an earlier command which
+    was rejected: nothing was sent, and its publisher may try again under the same id (after E_QUEUE_FULL, say).
     """
     first: dict[tuple[str, str, str], Claim] = {}
     for wish in claims:
@@ -139,7 +140,8 @@ def _insert(conn: Connection, claims: Sequence[Claim]) -> set[tuple[str, str, st
     sql = (
         f"INSERT INTO idempotency ({names}) SELECT {names} FROM {rows_source(postgres, idempotency, _COLUMNS)} "
         f"WHERE true ON CONFLICT (tenant, session, command_id) DO UPDATE SET {replaced} "
-        "WHERE idempotency.expires_at <= excluded.claimed_at RETURNING tenant, session, command_id"
+        "WHERE idempotency.expires_at <= excluded.claimed_at OR (idempotency.status = 'rejected' "
+        "AND idempotency.command_seq < excluded.command_seq) RETURNING tenant, session, command_id"
     )
     status, rank = MessageStatus.ACCEPTED.value, MessageStatus.ACCEPTED.rank
     rows = [

@@ -134,3 +134,13 @@ async def test_expiry_is_bounded(store: Store) -> None:
         lambda conn: conn.execute(text("SELECT command_id FROM idempotency")).scalars().all()
     )
     assert left == ["young"]
+
+
+async def test_the_id_of_a_rejected_command_may_be_used_again(store: Store) -> None:
+    """A later command takes the place of a rejected one; a redelivery of the rejected one stays rejected."""
+    await store.transact(idempotency.claim, [a_claim("c1", 7)])
+    await store.transact(idempotency.outcome, [step("c1", MessageStatus.REJECTED, error="E_QUEUE_FULL")])
+    redelivered = await store.transact(idempotency.claim, [a_claim("c1", 7)])
+    assert redelivered == [Claimed(True, "rejected", "E_QUEUE_FULL")]
+    assert await store.transact(idempotency.claim, [a_claim("c1", 9, digest="other")]) == [Claimed()]
+    assert await store.transact(idempotency.claim, [a_claim("c1", 9)]) == [Claimed(True)]

@@ -1,0 +1,111 @@
+"""The second half of a batch: each command's outcome, told once its command is where it belongs."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from pywhatsweb.contracts import queued as queue
+from pywhatsweb.contracts import subjects
+from pywhatsweb.contracts.statuses import MessageStatus
+from pywhatsweb.errors import ErrorCode
+from pywhatsweb_fleet.dispatcher import handlers, outcomes
+from pywhatsweb_fleet.dispatcher.claims import Claims
+from pywhatsweb_fleet.dispatcher.directory import Directory
+from pywhatsweb_fleet.dispatcher.intake import Settled
+from pywhatsweb_fleet.dispatcher.outcomes import Letter, Outcome
+from pywhatsweb_fleet.dispatcher.reading import Job, Tenant
+from pywhatsweb_runtime.bus import QUEUE_FULL, WRONG_LAST_SEQUENCE, ApiError, Bus
+from pywhatsweb_runtime.metrics import Metrics
+from pywhatsweb_runtime.publisher import PubAck, Publisher
+
+MESSAGE_TOO_LARGE = 10054
+"""JetStream's answer to a message above the stream's or the server's limit."""
+_SET_ASIDE = (ErrorCode.E_MALFORMED_BODY, ErrorCode.E_INTERNAL)
+"""Refusals of what could not be read at all: the body is kept as a dead letter."""
+
+
+class Deps(NamedTuple):
+    """What dispatching needs of the process."""
+
+    bus: Bus
+    publisher: Publisher
+    directory: Directory
+    claims: Claims
+    metrics: Metrics
+
+
+class Step(NamedTuple):
+    """A job, and either its outcome or the acknowledgement of its place in a queue."""
+
+    job: Job
+    outcome: Outcome | None
+    stored: asyncio.Future[PubAck] | None = None
+    beside: tuple[Letter, ...] = ()
+    """Told with it: what it did to another command."""
+
+
+async def enqueue(deps: Deps, tenant: Tenant, job: Job) -> Step:
+    """Puts a job into its session's queue; what becomes of that is for `tell`."""
+    headers = queue.to_headers(handlers.queued(job, time.time_ns() // 1_000_000))
+    stored = await deps.publisher.submit(subjects.out(tenant.id, job.session), job.body, headers)
+    return Step(job, None, stored)
+
+
+async def tell(deps: Deps, tenant: Tenant, steps: Sequence[Step], arrived: MessageStatus) -> Settled:
+    """Publishes the outcomes, ``arrived`` for what came into its queue; gives when all of them are stored.
+
+    In the order of the steps, and each as soon as it is known, so that `accepted` mostly precedes the worker's `sent`.
+    """
+    telling: list[asyncio.Future[PubAck]] = []
+    full: list[Step] = []
+    for step in steps:
+        outcome = step.outcome
+        if step.stored is not None:
+            if not await _is_stored(step.job, step.stored):
+                full.append(step)
+                continue
+            outcome = Outcome(arrived, message_id=step.job.message_id)
+            waited = time.time() - step.job.raw.stored_ms / 1000
+            deps.metrics.command_wait.observe(max(0.0, waited))
+        if outcome is not None:
+            await _say(deps, tenant, step, outcome, telling)
+    if full:
+        await deps.claims.refuse(tenant, [step.job for step in full])
+        for step in full:
+            await _say(deps, tenant, step, outcomes.refusal(step.job), telling)
+    return _all_stored(telling)
+
+
+async def _is_stored(job: Job, stored: asyncio.Future[PubAck]) -> bool:
+    """Whether the queue took it; if not, the job is refused now."""
+    try:
+        await stored
+    except ApiError as error:
+        if error.code == QUEUE_FULL:
+            job.refuse(ErrorCode.E_QUEUE_FULL)
+        elif error.code == MESSAGE_TOO_LARGE:
+            job.refuse(ErrorCode.E_BODY_TOO_LARGE)
+        elif error.code != WRONG_LAST_SEQUENCE:
+            raise
+        # A schedule expects to be the first of its subject: one that is there already was made by an earlier delivery.
+        return error.code == WRONG_LAST_SEQUENCE
+    return True
+
+
+async def _say(
+    deps: Deps, tenant: Tenant, step: Step, outcome: Outcome, telling: list[asyncio.Future[PubAck]]
+) -> None:
+    letters = [outcomes.of_job(tenant, step.job, outcome), *step.beside]
+    if step.job.refusal in _SET_ASIDE:
+        letters.append(outcomes.dead_letter(tenant, step.job))
+    telling.extend([await deps.publisher.submit(*letter) for letter in letters])
+    label = "duplicate" if outcome.duplicate else str(outcome.status)
+    deps.metrics.commands.labels(label, outcome.error.code if outcome.error else "").inc()
+
+
+async def _all_stored(telling: list[asyncio.Future[PubAck]]) -> None:
+    for told in telling:
+        await told
