@@ -21,10 +21,9 @@ class Told(NamedTuple):
     parts: tuple[str, ...]
 
 
+_CONTENTS: dict[str, type[d.Contents]] = {"message": d.Message, "edit": d.Edited}
 _DATA: dict[str, type[d.Data]] = {
-    "message": d.Message,  # type: ignore[dict-item]
     "reaction": d.Reacted,
-    "edit": d.Edited,  # type: ignore[dict-item]
     "delete": d.Deleted,
     "presence": d.PresenceState,
     "contact": d.ContactSeen,
@@ -43,8 +42,7 @@ def tell(events: FencedEvents, kind: str, raw: Mapping[str, Any]) -> Told | None
     """
     if kind == "undecryptable":
         return _undecryptable(events, raw)
-    struct = _DATA.get(kind)
-    if struct is None:
+    if kind not in _DATA and kind not in _CONTENTS:
         return None
     data = dict(raw)
     chat = events.chat(data.get("chat"))
@@ -58,7 +56,7 @@ def tell(events: FencedEvents, kind: str, raw: Mapping[str, Any]) -> Told | None
             data[name] = timestamp(data[name])
     if "from_self" in data:
         data["origin"] = Origin.OUTBOUND.value if data["from_self"] else Origin.INBOUND.value
-    value = msgspec.convert(data, struct)
+    value = d.from_engine(_CONTENTS[kind], data) if kind in _CONTENTS else msgspec.convert(data, _DATA[kind])
     parts = (
         ()
         if kind in _NOT_STABLE
