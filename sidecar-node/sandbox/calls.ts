@@ -3,27 +3,44 @@ import type { Person } from './people.ts';
 import { addressesOf } from './people.ts';
 import { Refusal } from './refusal.ts';
 import type { Sandbox } from './sandbox.ts';
-import { lidJid, node, pnJid, seconds, type Node } from './wire.ts';
+import { lidJid, type Node, node, pnJid, seconds } from './wire.ts';
 
 const PRESENCES = ['available', 'unavailable', 'composing', 'recording', 'paused'];
 
 /** What contacts do that is seen only by whoever is connected: being online, typing, calling. */
 export function showPresence(sandbox: Sandbox, contact: Person, account: string, state: unknown): { reached: number } {
-  if (typeof state !== 'string' || !PRESENCES.includes(state)) throw new Refusal(`"state" must be one of ${PRESENCES.join(', ')}.`);
+  if (typeof state !== 'string' || !PRESENCES.includes(state))
+    throw new Refusal(`"state" must be one of ${PRESENCES.join(', ')}.`);
   const from = addressesOf(contact, sandbox.people.behaviourOf(contact).addressing).jid;
   if (state === 'available') return sendTo(sandbox, account, node('presence', { from }));
-  if (state === 'unavailable') return sendTo(sandbox, account, node('presence', { from, type: 'unavailable', last: seconds() }));
+  if (state === 'unavailable')
+    return sendTo(sandbox, account, node('presence', { from, type: 'unavailable', last: seconds() }));
   const typing = state === 'recording' ? node('composing', { media: 'audio' }) : node(state);
   return sendTo(sandbox, account, node('chatstate', { from }, [typing]));
 }
 
 /** Rings, or ends the call with the id given. */
-export function call(sandbox: Sandbox, contact: Person, account: string, body: Record<string, unknown>): { id: string; reached: number } {
+export function call(
+  sandbox: Sandbox,
+  contact: Person,
+  account: string,
+  body: Record<string, unknown>,
+): { id: string; reached: number } {
   const { id = randomBytes(16).toString('hex').toUpperCase(), end = false, video = false } = body;
   if (typeof id !== 'string' || !/^\w{1,64}$/.test(id)) throw new Refusal('"id" must have 1 to 64 letters or digits.');
   const about = { 'call-id': id, 'call-creator': lidJid(contact.lid), caller_pn: pnJid(contact.number) };
-  const what = end === true ? node('terminate', about) : node('offer', about, [node('audio', { enc: 'opus', rate: '16000' }), ...(video === true ? [node('video')] : [])]);
-  const { reached } = sendTo(sandbox, account, node('call', { from: lidJid(contact.lid), id: randomBytes(8).toString('hex'), t: seconds() }, [what]));
+  const what =
+    end === true
+      ? node('terminate', about)
+      : node('offer', about, [
+          node('audio', { enc: 'opus', rate: '16000' }),
+          ...(video === true ? [node('video')] : []),
+        ]);
+  const { reached } = sendTo(
+    sandbox,
+    account,
+    node('call', { from: lidJid(contact.lid), id: randomBytes(8).toString('hex'), t: seconds() }, [what]),
+  );
   return { id, reached };
 }
 

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { proto } from 'baileys/WAProto/index.js';
-import { keyPairOf, SigningIdentity, type KeyPair } from './curve.ts';
+import { type KeyPair, keyPairOf, SigningIdentity } from './curve.ts';
 import type { Store } from './store.ts';
 
 const { Details } = proto.CertChain.NoiseCertificate;

@@ -1,6 +1,6 @@
+import type { Person } from './people.ts';
 import type { Store } from './store.ts';
 import { lidJid, pnJid } from './wire.ts';
-import type { Person } from './people.ts';
 
 /** A linked device: what Baileys is to its account's phone. */
 export interface Companion {
@@ -30,9 +30,18 @@ export interface PreKey {
 }
 
 interface CompanionRow {
-  number: string; device: number; noise_key: Uint8Array; identity_key: Uint8Array; registration_id: number;
-  signed_prekey_id: number; signed_prekey: Uint8Array; signed_prekey_signature: Uint8Array; key_index: number;
-  platform: string; paired_at: number; first_login: number;
+  number: string;
+  device: number;
+  noise_key: Uint8Array;
+  identity_key: Uint8Array;
+  registration_id: number;
+  signed_prekey_id: number;
+  signed_prekey: Uint8Array;
+  signed_prekey_signature: Uint8Array;
+  key_index: number;
+  platform: string;
+  paired_at: number;
+  first_login: number;
 }
 
 export const companionJid = (companion: Companion): string => pnJid(companion.number, companion.device);
@@ -49,11 +58,20 @@ export class Companions {
       const person = people.find(row.number);
       if (!person) continue;
       this.#index({
-        number: row.number, lid: person.lid, device: row.device, noiseKey: Buffer.from(row.noise_key),
-        identityKey: Buffer.from(row.identity_key), registrationId: row.registration_id, keyIndex: row.key_index,
-        platform: row.platform, pairedAt: row.paired_at, isNew: row.first_login === 1,
+        number: row.number,
+        lid: person.lid,
+        device: row.device,
+        noiseKey: Buffer.from(row.noise_key),
+        identityKey: Buffer.from(row.identity_key),
+        registrationId: row.registration_id,
+        keyIndex: row.key_index,
+        platform: row.platform,
+        pairedAt: row.paired_at,
+        isNew: row.first_login === 1,
         signedPreKey: {
-          id: row.signed_prekey_id, publicKey: Buffer.from(row.signed_prekey), signature: Buffer.from(row.signed_prekey_signature),
+          id: row.signed_prekey_id,
+          publicKey: Buffer.from(row.signed_prekey),
+          signature: Buffer.from(row.signed_prekey_signature),
         },
       });
     }
@@ -76,14 +94,27 @@ export class Companions {
     const { signedPreKey: key } = companion;
     this.#store.run(
       'INSERT OR REPLACE INTO companion VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
-      companion.number, companion.device, companion.noiseKey, companion.identityKey, companion.registrationId, key.id,
-      key.publicKey, key.signature, companion.keyIndex, companion.platform, companion.pairedAt, companion.isNew ? 1 : 0,
+      companion.number,
+      companion.device,
+      companion.noiseKey,
+      companion.identityKey,
+      companion.registrationId,
+      key.id,
+      key.publicKey,
+      key.signature,
+      companion.keyIndex,
+      companion.platform,
+      companion.pairedAt,
+      companion.isNew ? 1 : 0,
     );
   }
 
   /** Forgets a device and everything that waits for it. */
   remove(companion: Companion): void {
-    this.#byNumber.set(companion.number, this.of(companion.number).filter((other) => other !== companion));
+    this.#byNumber.set(
+      companion.number,
+      this.of(companion.number).filter((other) => other !== companion),
+    );
     this.#preKeyCounts.delete(companion);
     for (const table of ['companion', 'prekey', 'queue']) {
       this.#store.run(`DELETE FROM ${table} WHERE number = ? AND device = ?`, companion.number, companion.device);
@@ -95,15 +126,25 @@ export class Companions {
     let count = this.#preKeyCounts.get(companion);
     if (count === undefined) {
       const row = this.#store.get<{ n: number }>(
-        'SELECT count(*) AS n FROM prekey WHERE number = ? AND device = ?', companion.number, companion.device);
-      this.#preKeyCounts.set(companion, (count = row?.n ?? 0));
+        'SELECT count(*) AS n FROM prekey WHERE number = ? AND device = ?',
+        companion.number,
+        companion.device,
+      );
+      count = row?.n ?? 0;
+      this.#preKeyCounts.set(companion, count);
     }
     return count;
   }
 
   addPreKeys(companion: Companion, keys: PreKey[]): void {
     for (const key of keys) {
-      this.#store.run('INSERT OR REPLACE INTO prekey VALUES (?, ?, ?, ?)', companion.number, companion.device, key.id, key.publicKey);
+      this.#store.run(
+        'INSERT OR REPLACE INTO prekey VALUES (?, ?, ?, ?)',
+        companion.number,
+        companion.device,
+        key.id,
+        key.publicKey,
+      );
     }
     this.#preKeyCounts.delete(companion);
   }
@@ -111,15 +152,26 @@ export class Companions {
   /** Hands out a one-time prekey, each only once. */
   takePreKey(companion: Companion): PreKey | undefined {
     const row = this.#store.get<{ id: number; value: Uint8Array }>(
-      'SELECT id, value FROM prekey WHERE number = ? AND device = ? ORDER BY id LIMIT 1', companion.number, companion.device);
+      'SELECT id, value FROM prekey WHERE number = ? AND device = ? ORDER BY id LIMIT 1',
+      companion.number,
+      companion.device,
+    );
     if (!row) return undefined;
-    this.#store.run('DELETE FROM prekey WHERE number = ? AND device = ? AND id = ?', companion.number, companion.device, row.id);
+    this.#store.run(
+      'DELETE FROM prekey WHERE number = ? AND device = ? AND id = ?',
+      companion.number,
+      companion.device,
+      row.id,
+    );
     this.#preKeyCounts.set(companion, Math.max(0, this.preKeyCount(companion) - 1));
     return { id: row.id, publicKey: Buffer.from(row.value) };
   }
 
   #index(companion: Companion): void {
-    this.#byNumber.set(companion.number, [...this.of(companion.number).filter((other) => other.device !== companion.device), companion]);
+    this.#byNumber.set(companion.number, [
+      ...this.of(companion.number).filter((other) => other.device !== companion.device),
+      companion,
+    ]);
   }
 }
 

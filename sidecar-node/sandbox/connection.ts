@@ -1,12 +1,12 @@
 import { proto } from 'baileys/WAProto/index.js';
 import type { WebSocket } from 'ws';
-import { companionJid, companionLid, type Companion } from './companions.ts';
+import { type Companion, companionJid, companionLid } from './companions.ts';
 import { log, logError } from './log.ts';
 import { frameOf, NoiseResponder, PROLOGUE, type Transport } from './noise.ts';
 import { answerQuery } from './queries.ts';
 import type { QueuedStanza } from './queue.ts';
 import type { Sandbox } from './sandbox.ts';
-import { child, children, decodeNode, encodeNode, node, seconds, SERVER_JID, type Node } from './wire.ts';
+import { child, children, decodeNode, encodeNode, type Node, node, SERVER_JID, seconds } from './wire.ts';
 
 /** Above this many unsent bytes, delivery waits for the socket instead of filling memory. */
 const HIGH_WATER = 512 * 1024;
@@ -118,7 +118,13 @@ export class Connection {
     this.#offlineUntil = this.#sandbox.queue.last();
     const { messages, receipts } = this.#sandbox.queue.counts(companion);
     if (messages + receipts > 0) {
-      const preview = { count: String(messages + receipts), message: String(messages), receipt: String(receipts), notification: '0', appdata: '0' };
+      const preview = {
+        count: String(messages + receipts),
+        message: String(messages),
+        receipt: String(receipts),
+        notification: '0',
+        appdata: '0',
+      };
       this.send(node('ib', { from: SERVER_JID }, [node('offline_preview', preview)]));
     }
     this.deliver();
@@ -129,7 +135,9 @@ export class Connection {
     this.#delivering = true;
     this.#deliverAll()
       .catch((error: unknown) => logError('delivery', error))
-      .finally(() => (this.#delivering = false));
+      .finally(() => {
+        this.#delivering = false;
+      });
   }
 
   async #deliverAll(): Promise<void> {
@@ -139,7 +147,8 @@ export class Connection {
       const batch = this.#sandbox.queue.after(companion, this.#cursor, BATCH);
       if (batch.length === 0) break;
       for (const queued of batch) this.#deliverOne(companion, queued);
-      while (this.#socket.bufferedAmount > HIGH_WATER && !this.closed) await new Promise((resolve) => setTimeout(resolve, 5));
+      while (this.#socket.bufferedAmount > HIGH_WATER && !this.closed)
+        await new Promise((resolve) => setTimeout(resolve, 5));
     }
     if (this.#offlineDone || this.closed) return;
     this.#offlineDone = true;
@@ -157,11 +166,12 @@ export class Connection {
     let encoded = queued.stanza;
     if (!this.#offlineDone && queued.seq <= (this.#offlineUntil ?? 0)) {
       const stanza = decodeNode(Buffer.from(encoded));
-      stanza.attrs['offline'] = String(this.#offlineSent++);
+      stanza.attrs.offline = String(this.#offlineSent++);
       encoded = encodeNode(stanza);
     }
     this.#sendEncoded(encoded);
-    if (queued.kind === 'message' && this.#sandbox.faults.take('duplicate_delivery', companion.number)) this.#sendEncoded(encoded);
+    if (queued.kind === 'message' && this.#sandbox.faults.take('duplicate_delivery', companion.number))
+      this.#sendEncoded(encoded);
   }
 
   #sendEncoded(encoded: Uint8Array): void {
@@ -199,7 +209,8 @@ export class Connection {
       offset = 7 + this.#inbox.readUIntBE(4, 3);
     }
     if (this.#inbox.length < offset + PROLOGUE.length) return false;
-    if (!this.#inbox.subarray(offset, offset + PROLOGUE.length).equals(PROLOGUE)) throw new Error('the connection does not begin as WhatsApp does');
+    if (!this.#inbox.subarray(offset, offset + PROLOGUE.length).equals(PROLOGUE))
+      throw new Error('the connection does not begin as WhatsApp does');
     this.#inbox = this.#inbox.subarray(offset + PROLOGUE.length);
     this.#prologueSeen = true;
     return true;
@@ -239,34 +250,60 @@ export class Connection {
     const previous = this.#sandbox.goOnline(companion, this);
     previous?.streamError(undefined, node('conflict', { type: 'replaced' }));
     journal.append({ kind: 'login', account: number, device });
-    this.send(node('success', {
-      t: seconds(), props: '1', companion_enc_static: '', abprops: '1', group_abprops: '1', location: 'sandbox', lid: companionLid(companion),
-    }));
+    this.send(
+      node('success', {
+        t: seconds(),
+        props: '1',
+        companion_enc_static: '',
+        abprops: '1',
+        group_abprops: '1',
+        location: 'sandbox',
+        lid: companionLid(companion),
+      }),
+    );
   }
 
   #dispatch(stanza: Node): void {
     const { companion } = this;
-    const { relay, pairing } = this.#sandbox;
     if (stanza.tag === 'iq') {
-      if (stanza.attrs['type'] === 'result' || stanza.attrs['type'] === 'error') pairing.answered(this, stanza);
+      if (stanza.attrs.type === 'result' || stanza.attrs.type === 'error') this.#sandbox.pairing.answered(this, stanza);
       else answerQuery(this.#sandbox, this, stanza);
-    } else if (!companion) {
-      // A device announces itself right after linking, before it reconnects; there is nobody to tell.
-      if (stanza.tag !== 'ib' && stanza.tag !== 'presence') this.#sandbox.countUnhandled(`${stanza.tag} before login`);
-    } else if (stanza.tag === 'message') {
-      const position = this.#sandbox.journal.position(companion.number);
-      // One after the other: Signal's order within a chat is the order on the wire.
-      this.#messages = this.#messages.then(() => relay.message(this, companion, stanza, position)).catch((error: unknown) => logError('message', error));
-    } else if (stanza.tag === 'receipt') {
-      this.#guard(() => relay.receipt(this, companion, stanza));
-    } else if (stanza.tag === 'ack') {
-      relay.ack(this, companion, stanza);
-    } else if (stanza.tag === 'presence' || stanza.tag === 'chatstate') {
-      relay.presence(companion, stanza);
-    } else if (stanza.tag === 'call' || stanza.tag === 'notification') {
-      this.send(node('ack', { class: stanza.tag, id: stanza.attrs['id'], from: stanza.attrs['to'] ?? SERVER_JID }));
-    } else if (stanza.tag !== 'ib' || !(child(stanza, 'unified_session') ?? child(stanza, 'offline_batch'))) {
-      this.#sandbox.countUnhandled(`${stanza.tag} ${children(stanza)[0]?.tag ?? ''}`.trim());
+    } else if (companion) {
+      this.#dispatchFrom(companion, stanza);
+    } else if (stanza.tag !== 'ib' && stanza.tag !== 'presence') {
+      // Those two a device sends right after linking, before it reconnects; there is nobody to tell.
+      this.#sandbox.countUnhandled(`${stanza.tag} before login`);
+    }
+  }
+
+  #dispatchFrom(companion: Companion, stanza: Node): void {
+    const { relay, journal } = this.#sandbox;
+    switch (stanza.tag) {
+      case 'message': {
+        const position = journal.position(companion.number);
+        // One after the other: Signal's order within a chat is the order on the wire.
+        this.#messages = this.#messages
+          .then(() => relay.message(this, companion, stanza, position))
+          .catch((error: unknown) => logError('message', error));
+        break;
+      }
+      case 'receipt':
+        this.#guard(() => relay.receipt(this, companion, stanza));
+        break;
+      case 'ack':
+        relay.ack(this, companion, stanza);
+        break;
+      case 'presence':
+      case 'chatstate':
+        relay.presence(companion, stanza);
+        break;
+      case 'call':
+      case 'notification':
+        this.send(node('ack', { class: stanza.tag, id: stanza.attrs.id, from: stanza.attrs.to ?? SERVER_JID }));
+        break;
+      default:
+        if (child(stanza, 'unified_session') || child(stanza, 'offline_batch')) break;
+        this.#sandbox.countUnhandled(`${stanza.tag} ${children(stanza)[0]?.tag ?? ''}`.trim());
     }
   }
 

@@ -23,8 +23,12 @@ function unwrap(message: proto.IMessage): proto.IMessage {
   let current = message;
   for (let depth = 0; depth < 5; depth++) {
     const inner =
-      current.deviceSentMessage?.message ?? current.ephemeralMessage?.message ?? current.viewOnceMessage?.message ??
-      current.viewOnceMessageV2?.message ?? current.documentWithCaptionMessage?.message ?? current.editedMessage?.message;
+      current.deviceSentMessage?.message ??
+      current.ephemeralMessage?.message ??
+      current.viewOnceMessage?.message ??
+      current.viewOnceMessageV2?.message ??
+      current.documentWithCaptionMessage?.message ??
+      current.editedMessage?.message;
     if (!inner) break;
     current = inner;
   }
@@ -39,7 +43,8 @@ export function describe(message: proto.IMessage): Described {
   if (inner.extendedTextMessage) return plain('text', inner.extendedTextMessage.text);
   const media = describeMedia(inner);
   if (media) return media;
-  if (inner.locationMessage) return plain('location', `${inner.locationMessage.degreesLatitude},${inner.locationMessage.degreesLongitude}`);
+  if (inner.locationMessage)
+    return plain('location', `${inner.locationMessage.degreesLatitude},${inner.locationMessage.degreesLongitude}`);
   if (inner.liveLocationMessage) return plain('live_location', inner.liveLocationMessage.caption);
   if (inner.contactMessage) return plain('contact', inner.contactMessage.displayName);
   if (inner.contactsArrayMessage) return plain('contacts', inner.contactsArrayMessage.displayName);
@@ -53,7 +58,9 @@ export function describe(message: proto.IMessage): Described {
   if (inner.listMessage) return plain('interactive', inner.listMessage.description);
   if (inner.interactiveMessage) return plain('interactive', inner.interactiveMessage.body?.text);
   if (inner.templateMessage) return plain('template');
-  const [field] = Object.keys(inner).filter((key) => key !== 'messageContextInfo' && key !== 'senderKeyDistributionMessage');
+  const [field] = Object.keys(inner).filter(
+    (key) => key !== 'messageContextInfo' && key !== 'senderKeyDistributionMessage',
+  );
   return plain(field ?? 'empty');
 }
 
@@ -61,7 +68,11 @@ function describeProtocol(message: proto.Message.IProtocolMessage): Described {
   const target = message.key?.id ?? '';
   if (message.type === PROTOCOL.REVOKE) return { type: 'revoke', text: target, media: undefined };
   if (message.type === PROTOCOL.MESSAGE_EDIT) {
-    return { type: 'edit', text: message.editedMessage ? describe(message.editedMessage).text : target, media: undefined };
+    return {
+      type: 'edit',
+      text: message.editedMessage ? describe(message.editedMessage).text : target,
+      media: undefined,
+    };
   }
   return { type: 'protocol', text: PROTOCOL[message.type ?? 0] ?? '', media: undefined };
 }
@@ -76,15 +87,17 @@ function describeMedia(message: proto.IMessage): Described | undefined {
   const of = (type: string, kind: MediaKind, fields: MediaFields, text?: string | null): Described => ({
     type,
     text: text ?? '',
-    media: fields.directPath && fields.mediaKey
-      ? { kind, directPath: fields.directPath, mediaKey: fields.mediaKey, mimeType: fields.mimetype ?? '' }
-      : undefined,
+    media:
+      fields.directPath && fields.mediaKey
+        ? { kind, directPath: fields.directPath, mediaKey: fields.mediaKey, mimeType: fields.mimetype ?? '' }
+        : undefined,
   });
   const { imageMessage, videoMessage, audioMessage, documentMessage, stickerMessage } = message;
   if (imageMessage) return of('image', 'image', imageMessage, imageMessage.caption);
   if (videoMessage) return of('video', 'video', videoMessage, videoMessage.caption);
   if (audioMessage) return of(audioMessage.ptt ? 'voice' : 'audio', 'audio', audioMessage);
-  if (documentMessage) return of('document', 'document', documentMessage, documentMessage.caption ?? documentMessage.fileName);
+  if (documentMessage)
+    return of('document', 'document', documentMessage, documentMessage.caption ?? documentMessage.fileName);
   if (stickerMessage) return of('sticker', 'sticker', stickerMessage);
   return undefined;
 }

@@ -2,10 +2,10 @@ import { readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { call, showPresence } from './calls.ts';
-import { log, logError } from './log.ts';
-import { IMMEDIATE, type Fault } from './faults.ts';
 import { followEvents } from './events.ts';
-import { parseBehaviour, parseNumber, type Behaviour, type Person } from './people.ts';
+import { type Fault, IMMEDIATE } from './faults.ts';
+import { log, logError } from './log.ts';
+import { type Behaviour, type Person, parseBehaviour, parseNumber } from './people.ts';
 import { Refusal } from './refusal.ts';
 import type { Sandbox } from './sandbox.ts';
 import { sendAsContact } from './sending.ts';
@@ -25,7 +25,8 @@ type Handler = (call: Call) => unknown;
 const MAX_BODY = 96 * 1024 * 1024;
 const LOOPBACK = /^(127\.0\.0\.1|localhost|\[::1\])(:\d+)?$/;
 const PAGE = new URL('page.html', import.meta.url);
-const PAGE_POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; img-src data:; frame-ancestors 'none'";
+const PAGE_POLICY =
+  "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; img-src data:; frame-ancestors 'none'";
 
 const ROUTES: [method: string, path: RegExp, handler: Handler][] = [
   ['GET', /^\/api\/state$/, ({ sandbox }) => stateView(sandbox)],
@@ -34,16 +35,37 @@ const ROUTES: [method: string, path: RegExp, handler: Handler][] = [
   ['POST', /^\/api\/defaults$/, setDefaults],
   ['POST', /^\/api\/phones$/, addPhone],
   ['DELETE', /^\/api\/phones\/([^/]+)$/, removePhone],
-  ['POST', /^\/api\/phones\/([^/]+)\/scan$/, ({ sandbox, number, body }) => sandbox.pairing.scan(number, required(body, 'qr'))],
-  ['POST', /^\/api\/phones\/([^/]+)\/link-code$/, ({ sandbox, number, body }) => sandbox.pairing.linkCode(number, required(body, 'code'))],
+  [
+    'POST',
+    /^\/api\/phones\/([^/]+)\/scan$/,
+    ({ sandbox, number, body }) => sandbox.pairing.scan(number, required(body, 'qr')),
+  ],
+  [
+    'POST',
+    /^\/api\/phones\/([^/]+)\/link-code$/,
+    ({ sandbox, number, body }) => sandbox.pairing.linkCode(number, required(body, 'code')),
+  ],
   ['POST', /^\/api\/phones\/([^/]+)\/unlink$/, unlink],
-  ['POST', /^\/api\/contacts$/, ({ sandbox, body }) => changeContact(sandbox, parseNumber(body['number']), body)],
-  ['PATCH', /^\/api\/contacts$/, ({ sandbox, body }) => changeContact(sandbox, parseNumber(body['number']), body)],
+  ['POST', /^\/api\/contacts$/, ({ sandbox, body }) => changeContact(sandbox, parseNumber(body.number), body)],
+  ['PATCH', /^\/api\/contacts$/, ({ sandbox, body }) => changeContact(sandbox, parseNumber(body.number), body)],
   ['PATCH', /^\/api\/contacts\/([^/]+)$/, ({ sandbox, number, body }) => changeContact(sandbox, number, body)],
   ['GET', /^\/api\/contacts\/([^/]+)$/, ({ sandbox, number }) => contactView(sandbox, known(sandbox, number))],
-  ['POST', /^\/api\/contacts\/([^/]+)\/send$/, ({ sandbox, number, body }) => sendAsContact(sandbox, sandbox.people.ensure(number), body)],
-  ['POST', /^\/api\/contacts\/([^/]+)\/presence$/, ({ sandbox, number, body }) => showPresence(sandbox, sandbox.people.ensure(number), parseNumber(body['to'], 'to'), body['state'])],
-  ['POST', /^\/api\/contacts\/([^/]+)\/call$/, ({ sandbox, number, body }) => call(sandbox, sandbox.people.ensure(number), parseNumber(body['to'], 'to'), body)],
+  [
+    'POST',
+    /^\/api\/contacts\/([^/]+)\/send$/,
+    ({ sandbox, number, body }) => sendAsContact(sandbox, sandbox.people.ensure(number), body),
+  ],
+  [
+    'POST',
+    /^\/api\/contacts\/([^/]+)\/presence$/,
+    ({ sandbox, number, body }) =>
+      showPresence(sandbox, sandbox.people.ensure(number), parseNumber(body.to, 'to'), body.state),
+  ],
+  [
+    'POST',
+    /^\/api\/contacts\/([^/]+)\/call$/,
+    ({ sandbox, number, body }) => call(sandbox, sandbox.people.ensure(number), parseNumber(body.to, 'to'), body),
+  ],
   ['POST', /^\/api\/contacts\/([^/]+)\/reinstall$/, reinstall],
   ['POST', /^\/api\/groups$/, addGroup],
   ['POST', /^\/api\/faults$/, addFault],
@@ -77,7 +99,8 @@ export class Control {
 
   async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     // A page of the web that had its name resolve to 127.0.0.1 must not steer the sandbox.
-    if (!LOOPBACK.test(request.headers.host ?? '')) throw new Refusal('This server only answers to loopback names.', 403);
+    if (!LOOPBACK.test(request.headers.host ?? ''))
+      throw new Refusal('This server only answers to loopback names.', 403);
     const url = new URL(request.url ?? '/', 'http://localhost');
     if (url.pathname === '/' && request.method === 'GET') {
       response.writeHead(200, { 'content-type': 'text/html; charset=utf-8', 'content-security-policy': PAGE_POLICY });
@@ -117,14 +140,16 @@ async function readBody(request: IncomingMessage): Promise<Body> {
   }
   if (size === 0) return {};
   // A form of another site can post text/plain without asking; it cannot post JSON.
-  if (!/^application\/json\b/.test(request.headers['content-type'] ?? '')) throw new Refusal('The body must be application/json.', 415);
+  if (!/^application\/json\b/.test(request.headers['content-type'] ?? ''))
+    throw new Refusal('The body must be application/json.', 415);
   let body: unknown;
   try {
     body = JSON.parse(Buffer.concat(chunks).toString());
   } catch {
     throw new Refusal('The body is not valid JSON.');
   }
-  if (typeof body !== 'object' || body === null || Array.isArray(body)) throw new Refusal('The body must be a JSON object.');
+  if (typeof body !== 'object' || body === null || Array.isArray(body))
+    throw new Refusal('The body must be a JSON object.');
   return body as Body;
 }
 
@@ -160,24 +185,30 @@ function readJournal({ sandbox, query }: Call): unknown {
     return Number(value);
   };
   const [after, limit] = [whole('after'), whole('limit')];
-  const [contact, account] = (['contact', 'account'] as const).map((field) => (query.has(field) ? parseNumber(query.get(field), field) : undefined));
+  const [contact, account] = (['contact', 'account'] as const).map((field) =>
+    query.has(field) ? parseNumber(query.get(field), field) : undefined,
+  );
   const [id, kind] = [query.get('id'), query.get('kind')];
   return sandbox.journal.read({
-    ...(after === undefined ? {} : { after }), ...(limit === undefined ? {} : { limit }), ...(contact === undefined ? {} : { contact }),
-    ...(account === undefined ? {} : { account }), ...(id === null ? {} : { id }), ...(kind === null ? {} : { kind }),
+    ...(after === undefined ? {} : { after }),
+    ...(limit === undefined ? {} : { limit }),
+    ...(contact === undefined ? {} : { contact }),
+    ...(account === undefined ? {} : { account }),
+    ...(id === null ? {} : { id }),
+    ...(kind === null ? {} : { kind }),
     content: query.get('content') !== '0',
   });
 }
 
 function setDefaults({ sandbox, body }: Call): Behaviour {
-  sandbox.people.setDefaults(parseBehaviour(body['behaviour'] ?? body));
+  sandbox.people.setDefaults(parseBehaviour(body.behaviour ?? body));
   for (const person of sandbox.people.all()) sandbox.phones.behaviourChanged(person);
   return sandbox.people.defaults;
 }
 
 function addPhone({ sandbox, body }: Call): unknown {
-  const person = sandbox.people.ensure(parseNumber(body['number']));
-  if (body['name'] !== undefined) person.name = required(body, 'name');
+  const person = sandbox.people.ensure(parseNumber(body.number));
+  if (body.name !== undefined) person.name = required(body, 'name');
   person.isPhone = true;
   sandbox.people.save(person);
   sandbox.events.emit('change');
@@ -203,8 +234,8 @@ function unlink({ sandbox, number, body }: Call): unknown {
 }
 
 function changeContact(sandbox: Sandbox, number: string, body: Body): unknown {
-  const behaviour = parseBehaviour(body['behaviour']);
-  const name = body['name'] === undefined ? undefined : required(body, 'name');
+  const behaviour = parseBehaviour(body.behaviour);
+  const name = body.name === undefined ? undefined : required(body, 'name');
   const person = sandbox.people.ensure(number);
   person.behaviour = { ...person.behaviour, ...behaviour };
   if (name !== undefined) person.name = name;
@@ -222,17 +253,23 @@ function reinstall({ sandbox, number }: Call): unknown {
 }
 
 function addGroup({ sandbox, body }: Call): unknown {
-  const participants = body['participants'];
+  const participants = body.participants;
   if (!Array.isArray(participants)) throw new Refusal('"participants" must be a list of phone numbers.');
   const numbers = participants.map((each: unknown) => parseNumber(each, 'participants'));
-  return sandbox.groups.create(parseNumber(body['owner'] ?? numbers[0], 'owner'), required(body, 'subject'), numbers);
+  return sandbox.groups.create(parseNumber(body.owner ?? numbers[0], 'owner'), required(body, 'subject'), numbers);
 }
 
 function addFault({ sandbox, body }: Call): unknown {
   const fault = sandbox.faults.parse(body, parseNumber);
-  sandbox.journal.append({ kind: 'fault', type: fault.kind, account: fault.account ?? '', contact: fault.contact ?? '' });
+  sandbox.journal.append({
+    kind: 'fault',
+    type: fault.kind,
+    account: fault.account ?? '',
+    contact: fault.contact ?? '',
+  });
   const struck = IMMEDIATE.has(fault.kind) ? strike(sandbox, fault) : 0;
-  if (!IMMEDIATE.has(fault.kind) || ((fault.kind === 'banned' || fault.kind === 'unavailable') && struck === 0)) sandbox.faults.add(fault);
+  if (!IMMEDIATE.has(fault.kind) || ((fault.kind === 'banned' || fault.kind === 'unavailable') && struck === 0))
+    sandbox.faults.add(fault);
   log('fault', { kind: fault.kind });
   sandbox.events.emit('change');
   return { id: fault.id, struck };

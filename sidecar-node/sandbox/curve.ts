@@ -1,6 +1,14 @@
 import {
-  createHash, createPrivateKey, createPublicKey, createSecretKey, diffieHellman, generateKeyPairSync, hkdfSync, type KeyObject,
-  sign as signEd25519, verify as verifyEd25519,
+  createHash,
+  createPrivateKey,
+  createPublicKey,
+  createSecretKey,
+  diffieHellman,
+  generateKeyPairSync,
+  hkdfSync,
+  type KeyObject,
+  sign as signEd25519,
+  verify as verifyEd25519,
 } from 'node:crypto';
 
 const X25519_PKCS8 = Buffer.from('302e020100300506032b656e04220420', 'hex');

@@ -15,7 +15,10 @@ export interface Duty {
 }
 
 interface DutyRow {
-  seq: number; due: number | null; contact: string; body: string;
+  seq: number;
+  due: number | null;
+  contact: string;
+  body: string;
 }
 
 /** Duties done at once need no record: they are part of the commit that caused them. Later ones survive a restart. */
@@ -36,7 +39,12 @@ export class Duties {
       return;
     }
     const due = delay === null ? null : Date.now() + delay;
-    const { id } = this.#store.run('INSERT INTO duty (due, contact, body) VALUES (?, ?, ?)', due, duty.contact, JSON.stringify(duty));
+    const { id } = this.#store.run(
+      'INSERT INTO duty (due, contact, body) VALUES (?, ?, ?)',
+      due,
+      duty.contact,
+      JSON.stringify(duty),
+    );
     if (due !== null) this.#schedule(id, duty, due);
   }
 
@@ -47,7 +55,10 @@ export class Duties {
   }
 
   release(contact: string): void {
-    for (const row of this.#store.all<DutyRow>('SELECT * FROM duty WHERE contact = ? AND due IS NULL ORDER BY seq', contact)) {
+    for (const row of this.#store.all<DutyRow>(
+      'SELECT * FROM duty WHERE contact = ? AND due IS NULL ORDER BY seq',
+      contact,
+    )) {
       this.#store.run('DELETE FROM duty WHERE seq = ?', row.seq);
       this.#run(JSON.parse(row.body) as Duty);
     }
@@ -59,11 +70,17 @@ export class Duties {
   }
 
   #schedule(seq: number, duty: Duty, due: number): void {
-    this.#timers.set(seq, setTimeout(() => {
-      this.#timers.delete(seq);
-      this.#store.run('DELETE FROM duty WHERE seq = ?', seq);
-      this.#run(duty);
-    }, Math.max(0, due - Date.now())));
+    this.#timers.set(
+      seq,
+      setTimeout(
+        () => {
+          this.#timers.delete(seq);
+          this.#store.run('DELETE FROM duty WHERE seq = ?', seq);
+          this.#run(duty);
+        },
+        Math.max(0, due - Date.now()),
+      ),
+    );
   }
 
   #run(duty: Duty): void {

@@ -8,7 +8,11 @@ import { pnJid } from './wire.ts';
 const MESSAGES = 500;
 
 interface Row {
-  at: number; kind: string; contact: string; id: string; content: Uint8Array;
+  at: number;
+  kind: string;
+  contact: string;
+  id: string;
+  content: Uint8Array;
 }
 
 /**
@@ -18,7 +22,10 @@ interface Row {
 export function historyFor(sandbox: Sandbox, companion: Companion): { id: string; message: proto.IMessage } {
   const rows = sandbox.store.all<Row>(
     `SELECT at, kind, contact, id, content FROM journal WHERE account = ? AND kind IN ('message', 'inbound') AND content IS NOT NULL
-     ORDER BY seq DESC LIMIT ?`, companion.number, MESSAGES);
+     ORDER BY seq DESC LIMIT ?`,
+    companion.number,
+    MESSAGES,
+  );
   const chats = new Map<string, proto.IHistorySyncMsg[]>();
   for (const row of rows) {
     const remoteJid = pnJid(row.contact);
@@ -30,7 +37,11 @@ export function historyFor(sandbox: Sandbox, companion: Companion): { id: string
     syncType: proto.HistorySync.HistorySyncType.INITIAL_BOOTSTRAP,
     chunkOrder: 1,
     progress: 100,
-    conversations: [...chats].map(([contact, messages]) => ({ id: pnJid(contact), name: sandbox.people.ensure(contact).name, messages })),
+    conversations: [...chats].map(([contact, messages]) => ({
+      id: pnJid(contact),
+      name: sandbox.people.ensure(contact).name,
+      messages,
+    })),
   }).finish();
   const historySyncNotification = {
     syncType: proto.Message.HistorySyncType.INITIAL_BOOTSTRAP,
@@ -40,6 +51,8 @@ export function historyFor(sandbox: Sandbox, companion: Companion): { id: string
   };
   return {
     id: phoneMessageId(),
-    message: { protocolMessage: { type: proto.Message.ProtocolMessage.Type.HISTORY_SYNC_NOTIFICATION, historySyncNotification } },
+    message: {
+      protocolMessage: { type: proto.Message.ProtocolMessage.Type.HISTORY_SYNC_NOTIFICATION, historySyncNotification },
+    },
   };
 }

@@ -3,8 +3,23 @@ import { proto } from 'baileys/WAProto/index.js';
 import type { Store } from './store.ts';
 
 export type EntryKind =
-  | 'message' | 'repeat' | 'receipt' | 'inbound' | 'inbound_acked' | 'retry_request' | 'decrypt_failed' | 'own_copy'
-  | 'gateway_receipt' | 'gateway_retry' | 'login' | 'logout' | 'pair' | 'unlink' | 'nack' | 'fault' | 'presence';
+  | 'message'
+  | 'repeat'
+  | 'receipt'
+  | 'inbound'
+  | 'inbound_acked'
+  | 'retry_request'
+  | 'decrypt_failed'
+  | 'own_copy'
+  | 'gateway_receipt'
+  | 'gateway_retry'
+  | 'login'
+  | 'logout'
+  | 'pair'
+  | 'unlink'
+  | 'nack'
+  | 'fault'
+  | 'presence';
 
 export interface Entry {
   kind: EntryKind;
@@ -22,12 +37,28 @@ export interface Entry {
 }
 
 interface EntryRow {
-  seq: number; at: number; kind: EntryKind; account: string; contact: string; device: number; id: string; type: string;
-  text: string; position: number | null; content: Uint8Array | null; detail: string | null;
+  seq: number;
+  at: number;
+  kind: EntryKind;
+  account: string;
+  contact: string;
+  device: number;
+  id: string;
+  type: string;
+  text: string;
+  position: number | null;
+  content: Uint8Array | null;
+  detail: string | null;
 }
 
 export interface JournalFilter {
-  after?: number; limit?: number; contact?: string; account?: string; id?: string; kind?: string; content?: boolean;
+  after?: number;
+  limit?: number;
+  contact?: string;
+  account?: string;
+  id?: string;
+  kind?: string;
+  content?: boolean;
 }
 
 /** What happened, in order: rows appended with the change that they tell of. */
@@ -42,7 +73,9 @@ export class Journal {
   constructor(store: Store) {
     this.#store = store;
     this.#last = store.get<{ n: number | null }>('SELECT max(seq) AS n FROM journal')?.n ?? 0;
-    for (const row of store.all<{ account: string; n: number | null }>('SELECT account, max(position) AS n FROM journal GROUP BY account')) {
+    for (const row of store.all<{ account: string; n: number | null }>(
+      'SELECT account, max(position) AS n FROM journal GROUP BY account',
+    )) {
       this.#positions.set(row.account, row.n ?? 0);
     }
   }
@@ -62,8 +95,17 @@ export class Journal {
     const { id } = this.#store.run(
       `INSERT INTO journal (at, kind, account, contact, device, id, type, text, position, content, detail)
        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-      Date.now(), entry.kind, entry.account ?? '', entry.contact ?? '', entry.device ?? 0, entry.id ?? '', entry.type ?? '',
-      entry.text ?? '', entry.position ?? null, entry.content ?? null, entry.detail ? JSON.stringify(entry.detail) : null,
+      Date.now(),
+      entry.kind,
+      entry.account ?? '',
+      entry.contact ?? '',
+      entry.device ?? 0,
+      entry.id ?? '',
+      entry.type ?? '',
+      entry.text ?? '',
+      entry.position ?? null,
+      entry.content ?? null,
+      entry.detail ? JSON.stringify(entry.detail) : null,
     );
     this.#last = id;
     if (this.events.listenerCount('entry') > 0) this.events.emit('entry', id);
@@ -77,8 +119,14 @@ export class Journal {
 
   /** True if this message was shown to the contact before. */
   wasShown(account: string, contact: string, id: string): boolean {
-    return this.#store.get(
-      "SELECT 1 FROM journal WHERE id = ? AND kind = 'message' AND account = ? AND contact = ?", id, account, contact) !== undefined;
+    return (
+      this.#store.get(
+        "SELECT 1 FROM journal WHERE id = ? AND kind = 'message' AND account = ? AND contact = ?",
+        id,
+        account,
+        contact,
+      ) !== undefined
+    );
   }
 
   /**
@@ -99,7 +147,11 @@ export class Journal {
   find(filter: { kind: EntryKind; account: string; contact: string; id: string }): Buffer | undefined {
     const row = this.#store.get<{ content: Uint8Array | null }>(
       'SELECT content FROM journal WHERE id = ? AND kind = ? AND account = ? AND contact = ? ORDER BY seq DESC LIMIT 1',
-      filter.id, filter.kind, filter.account, filter.contact);
+      filter.id,
+      filter.kind,
+      filter.account,
+      filter.contact,
+    );
     return row?.content ? Buffer.from(row.content) : undefined;
   }
 
@@ -113,7 +165,11 @@ export class Journal {
       values.push(value);
     }
     const limit = Math.min(filter.limit ?? 1000, 10_000);
-    const rows = this.#store.all<EntryRow>(`SELECT * FROM journal WHERE ${conditions.join(' AND ')} ORDER BY seq LIMIT ?`, ...values, limit);
+    const rows = this.#store.all<EntryRow>(
+      `SELECT * FROM journal WHERE ${conditions.join(' AND ')} ORDER BY seq LIMIT ?`,
+      ...values,
+      limit,
+    );
     return { entries: rows.map((row) => present(row, filter.content !== false)), last: this.#last };
   }
 
@@ -122,37 +178,83 @@ export class Journal {
     return row && present(row, true);
   }
 
-  summary(): Record<string, Record<string, number>> {
-    const byAccount: Record<string, Record<string, number>> = {};
-    const rows = this.#store.all<{ account: string; kind: string; n: number; ids: number; odd: number }>(
-      `SELECT account, kind, count(*) AS n, count(DISTINCT contact || '/' || id) AS ids,
-       sum(coalesce(json_extract(detail, '$.out_of_order'), 0)) AS odd FROM journal WHERE account <> '' GROUP BY account, kind`);
-    for (const row of rows) {
-      const summary = (byAccount[row.account] ??= {
-        messages: 0, distinct_ids: 0, repeats: 0, decrypt_failed: 0, out_of_order: 0, nacks: 0, inbound_queued: 0, inbound_acked: 0,
-        inbound_pending: 0, receipts: 0,
-      });
-      if (row.kind === 'message') Object.assign(summary, { messages: row.n, distinct_ids: row.ids, out_of_order: row.odd });
-      else if (row.kind === 'repeat') summary['repeats'] = row.n;
-      else if (row.kind === 'decrypt_failed') summary['decrypt_failed'] = row.n;
-      else if (row.kind === 'nack') summary['nacks'] = row.n;
-      else if (row.kind === 'inbound') summary['inbound_queued'] = row.ids;
-      else if (row.kind === 'inbound_acked') summary['inbound_acked'] = row.ids;
-      else if (row.kind === 'receipt') summary['receipts'] = row.n;
+  summary(): Record<string, AccountSummary> {
+    const byAccount: Record<string, AccountSummary> = {};
+    const of = (account: string): AccountSummary => {
+      byAccount[account] ??= { ...NOTHING_YET };
+      return byAccount[account];
+    };
+    for (const row of this.#store.all<SummaryRow>(SUMMARY)) {
+      const summary = of(row.account);
+      const field = COUNTED[row.kind];
+      if (field) summary[field] = field === 'inbound_queued' || field === 'inbound_acked' ? row.ids : row.n;
+      if (row.kind === 'message') Object.assign(summary, { distinct_ids: row.ids, out_of_order: row.odd });
     }
-    for (const row of this.#store.all<{ number: string; n: number }>(
-      "SELECT number, count(*) AS n FROM queue WHERE kind = 'message' GROUP BY number")) {
-      const summary = byAccount[row.number];
-      if (summary) summary['inbound_pending'] = row.n;
-    }
+    for (const row of this.#store.all<{ number: string; n: number }>(PENDING)) of(row.number).inbound_pending = row.n;
     return byAccount;
   }
 }
 
+export interface AccountSummary {
+  messages: number;
+  /** Messages that contacts decrypted, each id of each contact once. */
+  distinct_ids: number;
+  repeats: number;
+  decrypt_failed: number;
+  out_of_order: number;
+  nacks: number;
+  receipts: number;
+  /** Ids that contacts sent, that the gateway acknowledged, and that still wait. */
+  inbound_queued: number;
+  inbound_acked: number;
+  inbound_pending: number;
+}
+
+interface SummaryRow {
+  account: string;
+  kind: string;
+  n: number;
+  ids: number;
+  odd: number;
+}
+
+const NOTHING_YET: AccountSummary = {
+  messages: 0,
+  distinct_ids: 0,
+  repeats: 0,
+  decrypt_failed: 0,
+  out_of_order: 0,
+  nacks: 0,
+  receipts: 0,
+  inbound_queued: 0,
+  inbound_acked: 0,
+  inbound_pending: 0,
+};
+const COUNTED: Record<string, keyof AccountSummary> = {
+  message: 'messages',
+  repeat: 'repeats',
+  decrypt_failed: 'decrypt_failed',
+  nack: 'nacks',
+  receipt: 'receipts',
+  inbound: 'inbound_queued',
+  inbound_acked: 'inbound_acked',
+};
+const SUMMARY = `
+  SELECT account, kind, count(*) AS n, count(DISTINCT contact || '/' || id) AS ids,
+  sum(coalesce(json_extract(detail, '$.out_of_order'), 0)) AS odd FROM journal WHERE account <> '' GROUP BY account, kind`;
+const PENDING = "SELECT number, count(*) AS n FROM queue WHERE kind = 'message' GROUP BY number";
+
 function present(row: EntryRow, withContent: boolean): Record<string, unknown> {
   return {
-    seq: row.seq, at: new Date(row.at).toISOString(), kind: row.kind, contact: row.contact, account: row.account, device: row.device,
-    id: row.id, type: row.type, text: row.text,
+    seq: row.seq,
+    at: new Date(row.at).toISOString(),
+    kind: row.kind,
+    contact: row.contact,
+    account: row.account,
+    device: row.device,
+    id: row.id,
+    type: row.type,
+    text: row.text,
     ...(row.position === null ? {} : { order: row.position }),
     ...(row.content && withContent ? { content: proto.Message.decode(row.content).toJSON() } : {}),
     ...(row.detail ? (JSON.parse(row.detail) as Record<string, unknown>) : {}),

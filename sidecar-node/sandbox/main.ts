@@ -23,7 +23,9 @@ const { values } = parseArgs({
 
 const dataDir = values['data-dir'];
 if (!dataDir) {
-  process.stderr.write('usage: node sandbox/main.ts --data-dir DIR [--ws-port N] [--http-port N] [--media-port N] [--ready-file FILE]\n');
+  process.stderr.write(
+    'usage: node sandbox/main.ts --data-dir DIR [--ws-port N] [--http-port N] [--media-port N] [--ready-file FILE]\n',
+  );
   process.exit(2);
 }
 

@@ -1,12 +1,12 @@
 import { createCipheriv, createDecipheriv, createHash, createHmac, randomBytes } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { mkdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
-import { createServer, type Server } from 'node:https';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { hkdf } from './curve.ts';
 import type { MediaContent, MediaKind } from './content.ts';
+import { hkdf } from './curve.ts';
 import { logError } from './log.ts';
 import { Refusal } from './refusal.ts';
 import type { Sandbox } from './sandbox.ts';
@@ -16,11 +16,18 @@ const MAC_LENGTH = 10;
 const MAX_UPLOAD = 256 * 1024 * 1024;
 const BLOB_NAME = /^[A-Za-z0-9_-]{43}=?$/;
 const INFO: Record<MediaKind, string> = {
-  image: 'WhatsApp Image Keys', video: 'WhatsApp Video Keys', audio: 'WhatsApp Audio Keys', document: 'WhatsApp Document Keys',
+  image: 'WhatsApp Image Keys',
+  video: 'WhatsApp Video Keys',
+  audio: 'WhatsApp Audio Keys',
+  document: 'WhatsApp Document Keys',
   sticker: 'WhatsApp Image Keys',
 };
 const PATHS: Record<MediaKind, string> = {
-  image: '/mms/image', video: '/mms/video', audio: '/mms/audio', document: '/mms/document', sticker: '/mms/image',
+  image: '/mms/image',
+  video: '/mms/video',
+  audio: '/mms/audio',
+  document: '/mms/document',
+  sticker: '/mms/image',
 };
 
 export interface OpenedFile {
@@ -104,13 +111,20 @@ export class MediaHost {
     const { iv, cipherKey, macKey } = mediaKeys(mediaKey, kind);
     const cipher = createCipheriv('aes-256-cbc', cipherKey, iv);
     const body = Buffer.concat([cipher.update(plain), cipher.final()]);
-    const blob = Buffer.concat([body, createHmac('sha256', macKey).update(iv).update(body).digest().subarray(0, MAC_LENGTH)]);
+    const blob = Buffer.concat([
+      body,
+      createHmac('sha256', macKey).update(iv).update(body).digest().subarray(0, MAC_LENGTH),
+    ]);
     const fileEncSha256 = createHash('sha256').update(blob).digest();
     const name = fileEncSha256.toString('base64url');
     await this.#keep(name, blob);
     const directPath = `${PATHS[kind]}/${name}`;
     return {
-      url: `https://${this.host}${directPath}`, directPath, mediaKey, fileEncSha256, fileLength: plain.length,
+      url: `https://${this.host}${directPath}`,
+      directPath,
+      mediaKey,
+      fileEncSha256,
+      fileLength: plain.length,
       fileSha256: createHash('sha256').update(plain).digest(),
     };
   }
@@ -119,7 +133,8 @@ export class MediaHost {
     const url = new URL(request.url ?? '/', 'https://media');
     const name = decodeURIComponent(url.pathname.split('/').pop() ?? '').replace(/=+$/, '');
     if (!url.pathname.startsWith('/mms/') || !BLOB_NAME.test(name)) return void response.writeHead(404).end();
-    if (request.method === 'POST' || request.method === 'PUT') return await this.#upload(request, response, url.pathname, name);
+    if (request.method === 'POST' || request.method === 'PUT')
+      return await this.#upload(request, response, url.pathname, name);
     await this.#download(request, response, name);
   }
 
@@ -148,7 +163,8 @@ export class MediaHost {
     const end = range?.[2] ? Math.min(Number(range[2]), size - 1) : size - 1;
     if (start > end) return void response.writeHead(416).end();
     response.writeHead(range ? 206 : 200, {
-      'content-type': 'application/octet-stream', 'content-length': end - start + 1,
+      'content-type': 'application/octet-stream',
+      'content-length': end - start + 1,
       ...(range ? { 'content-range': `bytes ${start}-${end}/${size}` } : {}),
     });
     createReadStream(path, { start, end }).pipe(response);

@@ -1,13 +1,13 @@
 import { createCipheriv, createDecipheriv, createHmac, pbkdf2, randomBytes } from 'node:crypto';
 import { promisify } from 'node:util';
 import { proto } from 'baileys/WAProto/index.js';
-import { companionJid, type Companion } from './companions.ts';
+import { type Companion, companionJid } from './companions.ts';
 import type { Connection } from './connection.ts';
-import { agree, generateKeyPair, hkdf, typed, verifySignature, type KeyPair } from './curve.ts';
+import { agree, generateKeyPair, hkdf, type KeyPair, typed, verifySignature } from './curve.ts';
 import type { Person } from './people.ts';
 import { Refusal } from './refusal.ts';
 import type { Sandbox } from './sandbox.ts';
-import { bytesOf, child, lidJid, node, parseJid, pnJid, SERVER_JID, unsigned, type Node } from './wire.ts';
+import { bytesOf, child, lidJid, type Node, node, parseJid, pnJid, SERVER_JID, unsigned } from './wire.ts';
 
 const REFS = 6;
 const MAX_DEVICES = 100;
@@ -59,14 +59,23 @@ export class Pairing {
     const registration = readRegistration(connection);
     const { qrFirstMs, qrNextMs } = this.#sandbox.options;
     const refs = Array.from({ length: REFS }, () => `2@${randomBytes(48).toString('base64').replace(/[,#]/g, '')}`);
-    const timer = setTimeout(() => {
-      connection.send(node('xmlstreamend'));
-      connection.end();
-    }, qrFirstMs + (REFS - 1) * qrNextMs);
+    const timer = setTimeout(
+      () => {
+        connection.send(node('xmlstreamend'));
+        connection.end();
+      },
+      qrFirstMs + (REFS - 1) * qrNextMs,
+    );
     this.#offers.set(connection, { connection, registration, refs, since: Date.now(), timer });
-    connection.send(node('iq', { from: SERVER_JID, type: 'set', id: connection.tag(), xmlns: 'md' }, [
-      node('pair-device', {}, refs.map((ref) => node('ref', {}, Buffer.from(ref)))),
-    ]));
+    connection.send(
+      node('iq', { from: SERVER_JID, type: 'set', id: connection.tag(), xmlns: 'md' }, [
+        node(
+          'pair-device',
+          {},
+          refs.map((ref) => node('ref', {}, Buffer.from(ref))),
+        ),
+      ]),
+    );
     this.#sandbox.events.emit('change');
   }
 
@@ -97,11 +106,15 @@ export class Pairing {
     const parts = (text.includes('#') ? text.slice(text.indexOf('#') + 1) : text).split(',');
     const [ref, noiseKey, identityKey, advSecret] = parts;
     if (parts.length < 4 || !ref || !noiseKey || !identityKey || !advSecret) {
-      throw new Refusal('This is not a linking QR: it must hold a ref, a noise key, an identity key and a secret, separated by commas.');
+      throw new Refusal(
+        'This is not a linking QR: it must hold a ref, a noise key, an identity key and a secret, separated by commas.',
+      );
     }
     const offer = [...this.#offers.values()].find(({ refs }) => refs.includes(ref));
-    if (!offer) throw new Refusal('No device that is connected now offers this QR: it was used, or its connection ended.', 410);
-    if (Date.now() > this.#expiry(offer.since, offer.refs.indexOf(ref))) throw new Refusal('This QR has expired: scan the one shown now.', 410);
+    if (!offer)
+      throw new Refusal('No device that is connected now offers this QR: it was used, or its connection ended.', 410);
+    if (Date.now() > this.#expiry(offer.since, offer.refs.indexOf(ref)))
+      throw new Refusal('This QR has expired: scan the one shown now.', 410);
     const { registration } = offer;
     if (!sameKey(noiseKey, registration.noiseKey) || !sameKey(identityKey, registration.identityKey)) {
       throw new Refusal('The keys in this QR are not those of the device that offers it.');
@@ -112,14 +125,16 @@ export class Pairing {
   /** `companion_hello`: a device asks to be linked by a code typed on the phone of `number`. */
   companionHello(connection: Connection, stanza: Node, registration: Node): void {
     const offer = this.#offers.get(connection);
-    const address = parseJid(registration.attrs['jid'] ?? '');
+    const address = parseJid(registration.attrs.jid ?? '');
     const wrappedEphemeral = bytesOf(child(registration, 'link_code_pairing_wrapped_companion_ephemeral_pub'));
     if (!offer || !address || wrappedEphemeral?.length !== 80) return refuse(connection, stanza, 'bad-request', '400');
     const ref = randomBytes(16);
     offer.linkCode = { number: address.user, ref, wrappedEphemeral };
-    connection.send(result(stanza, [
-      node('link_code_companion_reg', { stage: 'companion_hello' }, [node('link_code_pairing_ref', {}, ref)]),
-    ]));
+    connection.send(
+      result(stanza, [
+        node('link_code_companion_reg', { stage: 'companion_hello' }, [node('link_code_pairing_ref', {}, ref)]),
+      ]),
+    );
     this.#sandbox.events.emit('change');
   }
 
@@ -134,14 +149,24 @@ export class Pairing {
     const person = this.#sandbox.people.ensure(number);
     const { wrappedEphemeral } = linkCode;
     const key = await linkKey(normalised, wrappedEphemeral.subarray(0, 32));
-    const companionEphemeral = ctr(createDecipheriv, wrappedEphemeral.subarray(48), key, wrappedEphemeral.subarray(32, 48));
+    const companionEphemeral = ctr(
+      createDecipheriv,
+      wrappedEphemeral.subarray(48),
+      key,
+      wrappedEphemeral.subarray(32, 48),
+    );
     const ephemeral = generateKeyPair();
     const [salt, iv] = [randomBytes(32), randomBytes(16)];
-    const wrapped = Buffer.concat([salt, iv, ctr(createCipheriv, ephemeral.publicKey, await linkKey(normalised, salt), iv)]);
+    const wrapped = Buffer.concat([
+      salt,
+      iv,
+      ctr(createCipheriv, ephemeral.publicKey, await linkKey(normalised, salt), iv),
+    ]);
     const secret = new Promise<Buffer>((resolve, reject) => {
       const timer = setTimeout(() => reject(new Refusal('The device did not answer.', 504)), ANSWER_TIMEOUT_MS);
       linkCode.answer = {
-        ephemeral, companionEphemeral,
+        ephemeral,
+        companionEphemeral,
         settle: (outcome) => {
           clearTimeout(timer);
           delete linkCode.answer;
@@ -172,17 +197,20 @@ export class Pairing {
     let opened: Buffer;
     try {
       opened = openBundle(bundle, hkdf(shared, 32, LINK_CODE_BUNDLE_INFO, bundle.subarray(0, 32)));
-      if (!opened.subarray(0, 32).equals(claimed) || !opened.subarray(32, 64).equals(identity.publicKey)) throw new Error('keys differ');
+      if (!opened.subarray(0, 32).equals(claimed) || !opened.subarray(32, 64).equals(identity.publicKey))
+        throw new Error('keys differ');
     } catch {
       refuse(connection, stanza, 'not-authorized', '401');
       return settle(new Refusal('This is not the code that the device shows.', 403));
     }
     connection.send(result(stanza));
-    settle(hkdf(Buffer.concat([shared, agree(identity.privateKey, claimed), opened.subarray(64, 96)]), 32, 'adv_secret'));
+    settle(
+      hkdf(Buffer.concat([shared, agree(identity.privateKey, claimed), opened.subarray(64, 96)]), 32, 'adv_secret'),
+    );
   }
 
   answered(connection: Connection, stanza: Node): void {
-    const tag = stanza.attrs['id'] ?? '';
+    const tag = stanza.attrs.id ?? '';
     if (tag.startsWith(`${connection.id}.`)) this.#answers.get(tag)?.(stanza);
   }
 
@@ -196,9 +224,13 @@ export class Pairing {
     people.save(person);
     const tag = connection.tag();
     const answer = this.#answer(tag);
-    const details = Buffer.from(proto.ADVDeviceIdentity.encode({
-      rawId: people.keysOf(person).registrationId, timestamp: Math.floor(Date.now() / 1000), keyIndex: device,
-    }).finish());
+    const details = Buffer.from(
+      proto.ADVDeviceIdentity.encode({
+        rawId: people.keysOf(person).registrationId,
+        timestamp: Math.floor(Date.now() / 1000),
+        keyIndex: device,
+      }).finish(),
+    );
     connection.send(this.#pairSuccess(tag, person, device, details, registration.identityKey, advSecret));
     const stanza = await answer;
     const signed = bytesOf(child(child(stanza, 'pair-device-sign'), 'device-identity'));
@@ -209,7 +241,15 @@ export class Pairing {
     if (!deviceSignature || !verifySignature(registration.identityKey, signedBytes, deviceSignature)) {
       throw new Refusal('The device signed its identity wrongly.', 502);
     }
-    const companion: Companion = { ...registration, number, lid: person.lid, device, keyIndex: device, pairedAt: Date.now(), isNew: true };
+    const companion: Companion = {
+      ...registration,
+      number,
+      lid: person.lid,
+      device,
+      keyIndex: device,
+      pairedAt: Date.now(),
+      isNew: true,
+    };
     companions.add(companion);
     journal.append({ kind: 'pair', account: number, device, type: registration.platform });
     await store.committed();
@@ -219,14 +259,23 @@ export class Pairing {
     return { jid: companionJid(companion), lid: lidJid(person.lid, device) };
   }
 
-  #pairSuccess(tag: string, person: Person, device: number, details: Buffer, companionIdentity: Buffer, advSecret: Buffer): Node {
+  #pairSuccess(
+    tag: string,
+    person: Person,
+    device: number,
+    details: Buffer,
+    companionIdentity: Buffer,
+    advSecret: Buffer,
+  ): Node {
     const { identity } = this.#sandbox.people.keysOf(person);
     const account = proto.ADVSignedDeviceIdentity.encode({
-      details, accountSignatureKey: identity.publicKey,
+      details,
+      accountSignatureKey: identity.publicKey,
       accountSignature: identity.sign(Buffer.concat([ACCOUNT_SIGNATURE_PREFIX, details, companionIdentity])),
     }).finish();
     const sealed = proto.ADVSignedDeviceIdentityHMAC.encode({
-      details: account, hmac: createHmac('sha256', advSecret).update(account).digest(),
+      details: account,
+      hmac: createHmac('sha256', advSecret).update(account).digest(),
     }).finish();
     return node('iq', { from: SERVER_JID, type: 'set', id: tag, xmlns: 'md' }, [
       node('pair-success', {}, [
@@ -271,7 +320,8 @@ function readRegistration(connection: Connection): Registration {
   const identityKey = buffer(data?.eIdent, 32, 'identity key');
   const publicKey = buffer(data?.eSkeyVal, 32, 'signed prekey');
   const signature = buffer(data?.eSkeySig, 64, 'prekey signature');
-  if (!verifySignature(identityKey, typed(publicKey), signature)) throw new Error('the signed prekey is not signed by the identity key');
+  if (!verifySignature(identityKey, typed(publicKey), signature))
+    throw new Error('the signed prekey is not signed by the identity key');
   const props = proto.DeviceProps.decode(data?.deviceProps ?? new Uint8Array(0));
   return {
     registrationId: unsigned(buffer(data?.eRegid, 4, 'id')) ?? 0,
@@ -283,11 +333,15 @@ function readRegistration(connection: Connection): Registration {
 }
 
 const sameKey = (text: string, key: Buffer): boolean => Buffer.from(text, 'base64').equals(key);
-const linkKey = (code: string, salt: Buffer): Promise<Buffer> => deriveKey(code, salt, LINK_CODE_ITERATIONS, 32, 'sha256');
-const result = (stanza: Node, content?: Node[]): Node => node('iq', { from: SERVER_JID, type: 'result', id: stanza.attrs['id'] }, content);
+const linkKey = (code: string, salt: Buffer): Promise<Buffer> =>
+  deriveKey(code, salt, LINK_CODE_ITERATIONS, 32, 'sha256');
+const result = (stanza: Node, content?: Node[]): Node =>
+  node('iq', { from: SERVER_JID, type: 'result', id: stanza.attrs.id }, content);
 
 function refuse(connection: Connection, stanza: Node, text: string, code: string): void {
-  connection.send(node('iq', { from: SERVER_JID, type: 'error', id: stanza.attrs['id'] }, [node('error', { code, text })]));
+  connection.send(
+    node('iq', { from: SERVER_JID, type: 'error', id: stanza.attrs.id }, [node('error', { code, text })]),
+  );
 }
 
 function ctr(make: typeof createCipheriv | typeof createDecipheriv, data: Buffer, key: Buffer, iv: Buffer): Buffer {

@@ -1,5 +1,5 @@
 import { randomBytes, randomInt } from 'node:crypto';
-import { hkdf, keyPairOf, SigningIdentity, typed, type KeyPair } from './curve.ts';
+import { hkdf, type KeyPair, keyPairOf, SigningIdentity, typed } from './curve.ts';
 import { Refusal } from './refusal.ts';
 import type { Store } from './store.ts';
 import { lidJid, parseJid, pnJid } from './wire.ts';
@@ -25,8 +25,16 @@ export interface Behaviour {
 }
 
 export const DEFAULT_BEHAVIOUR: Behaviour = {
-  registered: true, deliver: true, deliver_delay_ms: 0, read: true, read_delay_ms: 0, play: false, reply: null,
-  reply_delay_ms: 0, addressing: 'pn', retry_first: false,
+  registered: true,
+  deliver: true,
+  deliver_delay_ms: 0,
+  read: true,
+  read_delay_ms: 0,
+  play: false,
+  reply: null,
+  reply_delay_ms: 0,
+  addressing: 'pn',
+  retry_first: false,
 };
 
 const SIGNED_PREKEY_ID = 1;
@@ -63,8 +71,14 @@ export interface Person {
 }
 
 interface PersonRow {
-  number: string; lid: string; name: string; seed: Uint8Array; is_phone: number; next_prekey: number;
-  next_device: number; behaviour: string;
+  number: string;
+  lid: string;
+  name: string;
+  seed: Uint8Array;
+  is_phone: number;
+  next_prekey: number;
+  next_device: number;
+  behaviour: string;
 }
 
 const NUMBER = /^[1-9]\d{6,14}$/;
@@ -88,12 +102,22 @@ export class People {
     this.#store = store;
     for (const row of store.all<PersonRow>('SELECT * FROM person')) {
       this.#index({
-        number: row.number, lid: row.lid, seed: Buffer.from(row.seed), name: row.name, isPhone: row.is_phone === 1,
-        nextPreKey: row.next_prekey, nextDevice: row.next_device, behaviour: JSON.parse(row.behaviour) as Partial<Behaviour>,
+        number: row.number,
+        lid: row.lid,
+        seed: Buffer.from(row.seed),
+        name: row.name,
+        isPhone: row.is_phone === 1,
+        nextPreKey: row.next_prekey,
+        nextDevice: row.next_device,
+        behaviour: JSON.parse(row.behaviour) as Partial<Behaviour>,
       });
     }
     const saved = store.get<{ value: Uint8Array }>("SELECT value FROM meta WHERE key = 'defaults'");
-    if (saved) this.defaults = { ...DEFAULT_BEHAVIOUR, ...(JSON.parse(Buffer.from(saved.value).toString()) as Partial<Behaviour>) };
+    if (saved)
+      this.defaults = {
+        ...DEFAULT_BEHAVIOUR,
+        ...(JSON.parse(Buffer.from(saved.value).toString()) as Partial<Behaviour>),
+      };
   }
 
   all(): Iterable<Person> {
@@ -116,7 +140,14 @@ export class People {
     do lid = `1${String(randomInt(10 ** 12)).padStart(13, '0')}`;
     while (this.#byLid.has(lid));
     const person: Person = {
-      number, lid, seed: randomBytes(32), name: `+${number}`, isPhone: false, nextPreKey: 1, nextDevice: 1, behaviour: {},
+      number,
+      lid,
+      seed: randomBytes(32),
+      name: `+${number}`,
+      isPhone: false,
+      nextPreKey: 1,
+      nextDevice: 1,
+      behaviour: {},
     };
     this.#index(person);
     this.save(person);
@@ -140,7 +171,8 @@ export class People {
     let keys = this.#keys.get(person.number);
     if (!keys) {
       if (this.#keys.size >= KEYS_KEPT) this.#keys.delete(this.#keys.keys().next().value as string);
-      this.#keys.set(person.number, (keys = new PhoneKeys(person.seed)));
+      keys = new PhoneKeys(person.seed);
+      this.#keys.set(person.number, keys);
     }
     return keys;
   }
@@ -157,7 +189,13 @@ export class People {
       `INSERT INTO person VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (number) DO UPDATE SET name = excluded.name,
        is_phone = excluded.is_phone, seed = excluded.seed, next_prekey = excluded.next_prekey, next_device = excluded.next_device,
        behaviour = excluded.behaviour`,
-      person.number, person.lid, person.name, person.seed, person.isPhone ? 1 : 0, person.nextPreKey, person.nextDevice,
+      person.number,
+      person.lid,
+      person.name,
+      person.seed,
+      person.isPhone ? 1 : 0,
+      person.nextPreKey,
+      person.nextDevice,
       JSON.stringify(person.behaviour),
     );
   }
@@ -180,9 +218,16 @@ export function addressesOf(person: Person, addressing: 'pn' | 'lid'): { jid: st
 }
 
 const CHECKS: Record<keyof Behaviour, (value: unknown) => boolean> = {
-  registered: isBoolean, deliver: isBoolean, deliver_delay_ms: isDelay, read: isBoolean, read_delay_ms: isDelay,
-  play: isBoolean, reply: (value) => value === null || (typeof value === 'string' && value.length > 0),
-  reply_delay_ms: isDelay, addressing: (value) => value === 'pn' || value === 'lid', retry_first: isBoolean,
+  registered: isBoolean,
+  deliver: isBoolean,
+  deliver_delay_ms: isDelay,
+  read: isBoolean,
+  read_delay_ms: isDelay,
+  play: isBoolean,
+  reply: (value) => value === null || (typeof value === 'string' && value.length > 0),
+  reply_delay_ms: isDelay,
+  addressing: (value) => value === 'pn' || value === 'lid',
+  retry_first: isBoolean,
 };
 
 function isBoolean(value: unknown): boolean {
@@ -195,10 +240,13 @@ function isDelay(value: unknown): boolean {
 
 export function parseBehaviour(value: unknown): Partial<Behaviour> {
   if (value === undefined) return {};
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new Refusal('"behaviour" must be an object.');
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw new Refusal('"behaviour" must be an object.');
   for (const [key, setting] of Object.entries(value)) {
-    if (!Object.hasOwn(CHECKS, key)) throw new Refusal(`"${key}" is not a behaviour; known are ${Object.keys(CHECKS).join(', ')}.`);
-    if (!CHECKS[key as keyof Behaviour](setting)) throw new Refusal(`"${key}" has a value that this behaviour does not take.`);
+    if (!Object.hasOwn(CHECKS, key))
+      throw new Refusal(`"${key}" is not a behaviour; known are ${Object.keys(CHECKS).join(', ')}.`);
+    if (!CHECKS[key as keyof Behaviour](setting))
+      throw new Refusal(`"${key}" has a value that this behaviour does not take.`);
   }
   return value as Partial<Behaviour>;
 }

@@ -1,16 +1,16 @@
 import { proto } from 'baileys/WAProto/index.js';
 import type { Companion } from './companions.ts';
-import { describe, pad, phoneMessageId, stanzaType, unpad, type Described } from './content.ts';
+import { type Described, describe, pad, phoneMessageId, stanzaType, unpad } from './content.ts';
+import { typed, verifySignature } from './curve.ts';
 import { Duties, type Duty } from './duties.ts';
-import { historyFor } from './history.ts';
 import type { Group } from './groups.ts';
+import { historyFor } from './history.ts';
 import { logError } from './log.ts';
 import { addressesOf, type Person } from './people.ts';
-import { ciphertextOf, retryKeys } from './relay.ts';
 import type { Sandbox } from './sandbox.ts';
 import type { Ciphertext } from './signal.ts';
-import { verifySignature, typed } from './curve.ts';
-import { bigEndian, child, node, parseJid, pnJid, lidJid, seconds, type Node } from './wire.ts';
+import { ciphertextOf, retryKeys } from './stanzas.ts';
+import { bigEndian, child, lidJid, type Node, node, parseJid, pnJid, seconds } from './wire.ts';
 
 export interface Arrival {
   readonly stanza: Node;
@@ -58,8 +58,15 @@ export class Phones {
   /** A message arrives at a contact's phone. */
   async receive(phone: Person, from: Companion, { stanza, ciphertext, position, group }: Arrival): Promise<void> {
     const { journal, people } = this.#sandbox;
-    const id = stanza.attrs['id'] ?? '';
-    const about = { account: from.number, contact: phone.number, device: from.device, id, position, ...(group ? { detail: { group: group.id } } : {}) };
+    const id = stanza.attrs.id ?? '';
+    const about = {
+      account: from.number,
+      contact: phone.number,
+      device: from.device,
+      id,
+      position,
+      ...(group ? { detail: { group: group.id } } : {}),
+    };
     const behaviour = people.behaviourOf(phone);
     if (behaviour.retry_first && !this.#retries.has(`${phone.number}/first`)) {
       this.#retries.set(`${phone.number}/first`, 1);
@@ -79,9 +86,14 @@ export class Phones {
     const described = describe(message);
     if (group && described.type === 'empty') return;
     const shown = !journal.wasShown(from.number, phone.number, id);
-    const disorder = shown && described.type === 'text' && journal.outOfOrder(from.number, phone.number, described.text);
+    const disorder =
+      shown && described.type === 'text' && journal.outOfOrder(from.number, phone.number, described.text);
     const seq = journal.append({
-      kind: shown ? 'message' : 'repeat', ...about, type: described.type, text: described.text, content: plaintext,
+      kind: shown ? 'message' : 'repeat',
+      ...about,
+      type: described.type,
+      text: described.text,
+      content: plaintext,
       ...(disorder ? { detail: { ...about.detail, out_of_order: 1 } } : {}),
     });
     if (described.media && shown) this.#openMedia(seq, described);
@@ -89,7 +101,7 @@ export class Phones {
   }
 
   #decrypt(phone: Person, from: Companion, ciphertext: Node, group: Group | undefined): Promise<Buffer> {
-    return group && ciphertext.attrs['type'] === 'skmsg'
+    return group && ciphertext.attrs.type === 'skmsg'
       ? this.#sandbox.senderKeys.decrypt(phone, group.id, from, ciphertextOf(ciphertext).body)
       : this.#sandbox.signal.decrypt(phone, from, ciphertextOf(ciphertext));
   }
@@ -101,7 +113,14 @@ export class Phones {
       await this.#sandbox.signal.decrypt(phone, from, ciphertextOf(ciphertext));
     } catch (error) {
       const text = error instanceof Error ? error.message : '';
-      this.#sandbox.journal.append({ kind: 'own_copy', account: from.number, device: from.device, id, type: 'decrypt_failed', text });
+      this.#sandbox.journal.append({
+        kind: 'own_copy',
+        account: from.number,
+        device: from.device,
+        id,
+        type: 'decrypt_failed',
+        text,
+      });
     }
   }
 
@@ -120,12 +139,24 @@ export class Phones {
     const content = proto.Message.encode(message).finish();
     const { type, text } = describe(message);
     const { ciphertext, distribution } = await senderKeys.encrypt(phone, group.id, pad(content));
-    const key = { senderKeyDistributionMessage: { groupId: group.id, axolotlSenderKeyDistributionMessage: distribution } };
+    const key = {
+      senderKeyDistributionMessage: { groupId: group.id, axolotlSenderKeyDistributionMessage: distribution },
+    };
     const shared = node('enc', { v: '2', type: 'skmsg', mediatype: stanzaType(message).mediaType }, ciphertext);
     for (const { number } of group.members) {
       if (number === phone.number || companions.of(number).length === 0) continue;
-      journal.append({ kind: 'inbound', account: number, contact: phone.number, id, type, text, content, detail: { group: group.id } });
-      for (const companion of companions.of(number)) await this.#post(phone, companion, key, id, { group, shared, type: stanzaType(message).type });
+      journal.append({
+        kind: 'inbound',
+        account: number,
+        contact: phone.number,
+        id,
+        type,
+        text,
+        content,
+        detail: { group: group.id },
+      });
+      for (const companion of companions.of(number))
+        await this.#post(phone, companion, key, id, { group, shared, type: stanzaType(message).type });
     }
     return id;
   }
@@ -138,13 +169,17 @@ export class Phones {
 
   /** A linked device could not decrypt: the same message again, in a fresh session. */
   async sendAgain(phone: Person, to: Companion, id: string, receipt: Node): Promise<void> {
-    const count = Number(child(receipt, 'retry')?.attrs['count'] ?? 1);
+    const count = Number(child(receipt, 'retry')?.attrs.count ?? 1);
     const content = this.#sandbox.journal.find({ kind: 'inbound', account: to.number, contact: phone.number, id });
     if (!content || count > MAX_RETRIES) return;
     this.#sandbox.queue.removeMessage(to, id);
     const keys = retryKeys(receipt);
-    const group = this.#sandbox.groups.find(receipt.attrs['to'] ?? '');
-    await this.#post(phone, to, proto.Message.decode(content), id, { retry: count, ...(keys ? { keys } : {}), ...(group ? { group } : {}) });
+    const group = this.#sandbox.groups.find(receipt.attrs.to ?? '');
+    await this.#post(phone, to, proto.Message.decode(content), id, {
+      retry: count,
+      ...(keys ? { keys } : {}),
+      ...(group ? { group } : {}),
+    });
   }
 
   /** A contact's behaviour changed: what it held back may go now. */
@@ -153,7 +188,10 @@ export class Phones {
   }
 
   async #post(
-    phone: Person, companion: Companion, message: proto.IMessage, id: string,
+    phone: Person,
+    companion: Companion,
+    message: proto.IMessage,
+    id: string,
     { retry, keys, group, shared, peer, type = stanzaType(message).type }: Posting,
   ): Promise<void> {
     const { signal, queue, faults, people } = this.#sandbox;
@@ -166,26 +204,52 @@ export class Phones {
       return found;
     };
     let encrypted = await signal.encrypt(phone, companion, plaintext, bundle, retry !== undefined);
-    if (retry === undefined && (faults.take('bad_mac', companion.number, phone.number) ?? faults.take('undecryptable', companion.number, phone.number))) {
+    if (
+      retry === undefined &&
+      (faults.take('bad_mac', companion.number, phone.number) ??
+        faults.take('undecryptable', companion.number, phone.number))
+    ) {
       encrypted = spoil(encrypted);
     }
     const { addressing } = people.behaviourOf(phone);
     const { jid, other } = addressesOf(phone, group ? 'lid' : addressing);
     const { mediaType } = stanzaType(message);
-    const enc = node('enc', { v: '2', type: encrypted.type, mediatype: mediaType, count: retry?.toString() }, encrypted.body);
+    const enc = node(
+      'enc',
+      { v: '2', type: encrypted.type, mediatype: mediaType, count: retry?.toString() },
+      encrypted.body,
+    );
     const sender = group
       ? { from: group.id, participant: jid, participant_pn: other, addressing_mode: 'lid' }
-      : { from: jid, addressing_mode: addressing, ...(addressing === 'lid' ? { sender_pn: other } : { sender_lid: other }) };
+      : {
+          from: jid,
+          addressing_mode: addressing,
+          ...(addressing === 'lid' ? { sender_pn: other } : { sender_lid: other }),
+        };
     const attrs = { ...sender, ...(peer ? { category: 'peer' } : {}), id, type, t: seconds(), notify: phone.name };
     queue.add(companion, 'message', id, node('message', attrs, shared ? [enc, shared] : [enc]));
     this.#sandbox.wake(companion);
   }
 
   /** Receipts and reply for a message that arrived, at once or later. A repeat is delivered again, not answered again. */
-  #plan(phone: Person, from: Companion, stanza: Node, described: Described, shown: boolean, group: Group | undefined): void {
+  #plan(
+    phone: Person,
+    from: Companion,
+    stanza: Node,
+    described: Described,
+    shown: boolean,
+    group: Group | undefined,
+  ): void {
     const behaviour = this.#sandbox.people.behaviourOf(phone);
-    const chat = pnOrLid(stanza.attrs['to'] ?? '', phone);
-    const base = { contact: phone.number, account: from.number, device: from.device, chat, id: stanza.attrs['id'] ?? '', ...(group ? { group: group.id } : {}) };
+    const chat = pnOrLid(stanza.attrs.to ?? '', phone);
+    const base = {
+      contact: phone.number,
+      account: from.number,
+      device: from.device,
+      chat,
+      id: stanza.attrs.id ?? '',
+      ...(group ? { group: group.id } : {}),
+    };
     const late = this.#sandbox.faults.peek('late_receipts', from.number, phone.number)?.delayMs ?? 0;
     const delivered = behaviour.deliver ? behaviour.deliver_delay_ms + late : null;
     const after = (delay: number): number | null => (delivered === null ? null : delivered + delay);
@@ -193,7 +257,8 @@ export class Phones {
     this.#duties.plan({ ...base, kind: 'delivered' }, delivered);
     if (!behaviour.read) return;
     this.#duties.plan({ ...base, kind: 'read' }, after(behaviour.read_delay_ms));
-    if (behaviour.play && (described.type === 'voice' || described.type === 'audio')) this.#duties.plan({ ...base, kind: 'played' }, after(behaviour.read_delay_ms));
+    if (behaviour.play && (described.type === 'voice' || described.type === 'audio'))
+      this.#duties.plan({ ...base, kind: 'played' }, after(behaviour.read_delay_ms));
     if (behaviour.reply === null || !shown || group || described.type === 'reaction') return;
     const text = behaviour.reply === 'echo' ? described.text : behaviour.reply;
     this.#duties.plan({ ...base, kind: 'reply', text }, after(behaviour.read_delay_ms + behaviour.reply_delay_ms));
@@ -208,14 +273,35 @@ export class Phones {
     const companion = this.#sandbox.companions.find(duty.account, duty.device);
     if (!companion) return;
     const type = duty.kind === 'delivered' ? undefined : duty.kind;
-    this.#sandbox.queue.add(companion, 'receipt', duty.id, node('receipt', { from: duty.group ?? duty.chat, participant: duty.group && lidJid(phone.lid), id: duty.id, type, t: seconds() }));
+    this.#sandbox.queue.add(
+      companion,
+      'receipt',
+      duty.id,
+      node('receipt', {
+        from: duty.group ?? duty.chat,
+        participant: duty.group && lidJid(phone.lid),
+        id: duty.id,
+        type,
+        t: seconds(),
+      }),
+    );
     this.#sandbox.journal.append({
-      kind: 'receipt', account: duty.account, contact: duty.contact, device: duty.device, id: duty.id, type: duty.kind,
+      kind: 'receipt',
+      account: duty.account,
+      contact: duty.contact,
+      device: duty.device,
+      id: duty.id,
+      type: duty.kind,
     });
     this.#sandbox.wake(companion);
   }
 
-  #askAgain(phone: Person, from: Companion, stanza: Node, about: { account: string; contact: string; device: number; id: string }): void {
+  #askAgain(
+    phone: Person,
+    from: Companion,
+    stanza: Node,
+    about: { account: string; contact: string; device: number; id: string },
+  ): void {
     const key = `${phone.number}/${from.number}/${about.id}`;
     const count = (this.#retries.get(key) ?? 0) + 1;
     if (count > MAX_RETRIES) return;
@@ -228,10 +314,18 @@ export class Phones {
     ];
     if (count > 1) {
       const [, type, identity, key, skey] = this.#sandbox.phoneBundle(phone);
-      content.push(node('keys', {}, [type, identity, key, skey].filter((part) => part !== undefined)));
+      content.push(
+        node(
+          'keys',
+          {},
+          [type, identity, key, skey].filter((part) => part !== undefined),
+        ),
+      );
     }
-    const group = this.#sandbox.groups.find(stanza.attrs['to'] ?? '');
-    const sender = group ? { from: group.id, participant: lidJid(phone.lid) } : { from: pnOrLid(stanza.attrs['to'] ?? '', phone) };
+    const group = this.#sandbox.groups.find(stanza.attrs.to ?? '');
+    const sender = group
+      ? { from: group.id, participant: lidJid(phone.lid) }
+      : { from: pnOrLid(stanza.attrs.to ?? '', phone) };
     const attrs = { ...sender, id: about.id, type: 'retry', t: seconds() };
     this.#sandbox.queue.add(from, 'receipt', about.id, node('receipt', attrs, content));
     this.#sandbox.journal.append({ kind: 'retry_request', ...about, type: String(count) });

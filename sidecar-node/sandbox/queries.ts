@@ -1,12 +1,23 @@
 import { randomBytes } from 'node:crypto';
-import { companionJid, type Companion } from './companions.ts';
+import { type Companion, companionJid } from './companions.ts';
 import type { Connection } from './connection.ts';
+import { typed, verifySignature } from './curve.ts';
 import { logError } from './log.ts';
 import type { Person } from './people.ts';
 import type { Sandbox } from './sandbox.ts';
-import { verifySignature, typed } from './curve.ts';
 import { answerUsync } from './usync.ts';
-import { bigEndian, bytesOf, child, children, node, parseJid, SERVER_JID, seconds, unsigned, type Node } from './wire.ts';
+import {
+  bigEndian,
+  bytesOf,
+  child,
+  children,
+  type Node,
+  node,
+  parseJid,
+  SERVER_JID,
+  seconds,
+  unsigned,
+} from './wire.ts';
 
 type Answer = Node[] | QueryError;
 type Query = { sandbox: Sandbox; connection: Connection; companion: Companion; stanza: Node; first: Node | undefined };
@@ -23,12 +34,23 @@ class QueryError extends Error {
 
 const DIRTY_PROPS_TTL = '86400';
 const MEDIA_CONN_TTL = '300';
-const PRIVACY = { readreceipts: 'all', profile: 'all', status: 'all', online: 'all', last: 'all', groupadd: 'all', calladd: 'all', messages: 'all' };
+const PRIVACY = {
+  readreceipts: 'all',
+  profile: 'all',
+  status: 'all',
+  online: 'all',
+  last: 'all',
+  groupadd: 'all',
+  calladd: 'all',
+  messages: 'all',
+};
 
 /** Queries of linked devices, by `xmlns`, or `xmlns/child` where several share one. */
 const QUERIES: Record<string, (query: Query) => Answer> = {
   'w:p': () => [],
-  'encrypt/count': ({ sandbox, companion }) => [node('count', { value: String(sandbox.companions.preKeyCount(companion)) })],
+  'encrypt/count': ({ sandbox, companion }) => [
+    node('count', { value: String(sandbox.companions.preKeyCount(companion)) }),
+  ],
   'encrypt/digest': digest,
   'encrypt/key': keyBundles,
   'encrypt/rotate': rotate,
@@ -38,23 +60,40 @@ const QUERIES: Record<string, (query: Query) => Answer> = {
     return [];
   },
   usync: ({ sandbox, companion, first }) => answerUsync(sandbox, companion.number, first),
-  abt: () => [node('props', { protocol: '1', ab_key: 'sandbox', hash: 'sandbox', refresh: DIRTY_PROPS_TTL, refresh_id: '0' }, [])],
+  abt: () => [
+    node('props', { protocol: '1', ab_key: 'sandbox', hash: 'sandbox', refresh: DIRTY_PROPS_TTL, refresh_id: '0' }, []),
+  ],
   blocklist: () => [node('list', { dhash: 'sandbox' }, [])],
-  'privacy/privacy': () => [node('privacy', {}, Object.entries(PRIVACY).map(([name, value]) => node('category', { name, value })))],
+  'privacy/privacy': () => [
+    node(
+      'privacy',
+      {},
+      Object.entries(PRIVACY).map(([name, value]) => node('category', { name, value })),
+    ),
+  ],
   'privacy/tokens': () => [],
   'w:m': ({ sandbox }) => [
-    node('media_conn', { auth: randomBytes(24).toString('base64url'), ttl: MEDIA_CONN_TTL, auth_ttl: MEDIA_CONN_TTL, max_buckets: '12' }, [
-      node('host', { hostname: sandbox.media.host, maxContentLengthBytes: String(2 ** 31) }),
-    ]),
+    node(
+      'media_conn',
+      { auth: randomBytes(24).toString('base64url'), ttl: MEDIA_CONN_TTL, auth_ttl: MEDIA_CONN_TTL, max_buckets: '12' },
+      [node('host', { hostname: sandbox.media.host, maxContentLengthBytes: String(2 ** 31) })],
+    ),
   ],
   'w:sync:app:state': ({ first }) => [
-    node('sync', {}, children(first).map(({ attrs }) => node('collection', { name: attrs['name'], version: attrs['version'] ?? '0', type: 'result' }))),
+    node(
+      'sync',
+      {},
+      children(first).map(({ attrs }) =>
+        node('collection', { name: attrs.name, version: attrs.version ?? '0', type: 'result' }),
+      ),
+    ),
   ],
   'urn:xmpp:whatsapp:dirty': () => [],
-  'w:profile:picture': ({ stanza }) => (stanza.attrs['type'] === 'set' ? [] : new QueryError('item-not-found', 404)),
+  'w:profile:picture': ({ stanza }) => (stanza.attrs.type === 'set' ? [] : new QueryError('item-not-found', 404)),
   status: () => [],
   'md/remove-companion-device': removeCompanion,
-  'w:g2': ({ sandbox, companion, stanza }) => sandbox.groups.answer(companion, stanza) ?? new QueryError('item-not-found', 404),
+  'w:g2': ({ sandbox, companion, stanza }) =>
+    sandbox.groups.answer(companion, stanza) ?? new QueryError('item-not-found', 404),
   'w:stats': () => [],
   'w:mex': mex,
   'w:biz': () => [],
@@ -65,26 +104,28 @@ const QUERIES: Record<string, (query: Query) => Answer> = {
 
 /** Answers an iq of type get or set. One that nobody handles gets an empty result and is counted. */
 export function answerQuery(sandbox: Sandbox, connection: Connection, stanza: Node): void {
-  const xmlns = stanza.attrs['xmlns'] ?? '';
+  const xmlns = stanza.attrs.xmlns ?? '';
   const first = children(stanza)[0];
   if (xmlns === 'md' && first?.tag === 'link_code_companion_reg') {
-    if (first.attrs['stage'] === 'companion_finish') sandbox.pairing.companionFinish(connection, stanza, first);
+    if (first.attrs.stage === 'companion_finish') sandbox.pairing.companionFinish(connection, stanza, first);
     else sandbox.pairing.companionHello(connection, stanza, first);
     return;
   }
   const respond = (answer: Answer): void => {
     if (answer instanceof QueryError) {
       const error = node('error', { code: answer.code, text: answer.message });
-      connection.send(node('iq', { from: SERVER_JID, type: 'error', id: stanza.attrs['id'] }, [error]));
+      connection.send(node('iq', { from: SERVER_JID, type: 'error', id: stanza.attrs.id }, [error]));
     } else {
-      connection.send(node('iq', { from: SERVER_JID, type: 'result', id: stanza.attrs['id'] }, answer.length > 0 ? answer : undefined));
+      connection.send(
+        node('iq', { from: SERVER_JID, type: 'result', id: stanza.attrs.id }, answer.length > 0 ? answer : undefined),
+      );
     }
   };
   const { companion } = connection;
   if (!companion) return respond([]);
   const handler = QUERIES[`${xmlns}/${first?.tag}`] ?? QUERIES[xmlns];
   if (!handler) {
-    sandbox.countUnhandled(`iq ${stanza.attrs['type']} ${xmlns} ${first?.tag ?? ''}`.trim());
+    sandbox.countUnhandled(`iq ${stanza.attrs.type} ${xmlns} ${first?.tag ?? ''}`.trim());
     return respond([]);
   }
   try {
@@ -141,7 +182,7 @@ function digest({ sandbox, companion }: Query): Answer {
 function keyBundles({ sandbox, first }: Query): Answer {
   const users: Node[] = [];
   for (const { attrs } of children(first)) {
-    const jid = attrs['jid'] ?? '';
+    const jid = attrs.jid ?? '';
     const person = sandbox.people.ofJid(jid);
     const device = parseJid(jid)?.device ?? 0;
     const bundle = person && bundleNodes(sandbox, person, device);
@@ -159,7 +200,9 @@ function bundleNodes(sandbox: Sandbox, person: Person, device: number): Node[] |
     node('registration', {}, bigEndian(registrationId, 4)),
     node('type', {}, Buffer.from([5])),
     node('identity', {}, identityKey),
-    ...(preKey ? [node('key', {}, [node('id', {}, bigEndian(preKey.id, 3)), node('value', {}, preKey.publicKey)])] : []),
+    ...(preKey
+      ? [node('key', {}, [node('id', {}, bigEndian(preKey.id, 3)), node('value', {}, preKey.publicKey)])]
+      : []),
     node('skey', {}, [
       node('id', {}, bigEndian(signedPreKey.id, 3)),
       node('value', {}, signedPreKey.publicKey),
@@ -170,7 +213,7 @@ function bundleNodes(sandbox: Sandbox, person: Person, device: number): Node[] |
 
 /** The client logs out: its device is forgotten, and the client closes by itself. */
 function removeCompanion({ sandbox, companion, first }: Query): Answer {
-  const device = parseJid(first?.attrs['jid'] ?? companionJid(companion))?.device ?? companion.device;
+  const device = parseJid(first?.attrs.jid ?? companionJid(companion))?.device ?? companion.device;
   const removed = sandbox.companions.find(companion.number, device);
   if (removed) setImmediate(() => sandbox.unlink(removed));
   return [];
@@ -178,6 +221,9 @@ function removeCompanion({ sandbox, companion, first }: Query): Answer {
 
 /** GraphQL queries: an account in good standing. */
 function mex(): Answer {
-  const data = { xwa2_fetch_account_reachout_timelock: { is_active: false }, xwa2_message_capping_info: { capping_status: 'NONE' } };
+  const data = {
+    xwa2_fetch_account_reachout_timelock: { is_active: false },
+    xwa2_message_capping_info: { capping_status: 'NONE' },
+  };
   return [node('result', {}, Buffer.from(JSON.stringify({ data })))];
 }

@@ -19,20 +19,36 @@ export class Queue {
 
   constructor(store: Store) {
     this.#store = store;
-    this.#added = this.#durable = this.last();
-    store.beforeCommit(() => (this.#durable = this.#added));
+    this.#added = this.last();
+    this.#durable = this.#added;
+    store.beforeCommit(() => {
+      this.#durable = this.#added;
+    });
   }
 
   add(companion: Companion, kind: QueuedStanza['kind'], id: string, stanza: Node): void {
     // Counted here, since SQLite gives a deleted last row's number again and connections go by numbers.
     this.#store.run(
-      'INSERT INTO queue VALUES (?, ?, ?, ?, ?, ?, ?)', ++this.#added, companion.number, companion.device, kind, kind === 'receipt' ? (stanza.attrs['type'] ?? '') : '', id, encodeNode(stanza));
+      'INSERT INTO queue VALUES (?, ?, ?, ?, ?, ?, ?)',
+      ++this.#added,
+      companion.number,
+      companion.device,
+      kind,
+      kind === 'receipt' ? (stanza.attrs.type ?? '') : '',
+      id,
+      encodeNode(stanza),
+    );
   }
 
   after(companion: Companion, seq: number, limit: number): QueuedStanza[] {
     return this.#store.all<QueuedStanza>(
       'SELECT seq, kind, type, id, stanza FROM queue WHERE number = ? AND device = ? AND seq > ? AND seq <= ? ORDER BY seq LIMIT ?',
-      companion.number, companion.device, seq, this.#durable, limit);
+      companion.number,
+      companion.device,
+      seq,
+      this.#durable,
+      limit,
+    );
   }
 
   last(): number {
@@ -42,7 +58,9 @@ export class Queue {
   counts(companion: Companion): { messages: number; receipts: number } {
     const row = this.#store.get<{ m: number | null; r: number | null }>(
       "SELECT sum(kind = 'message') AS m, sum(kind = 'receipt') AS r FROM queue WHERE number = ? AND device = ?",
-      companion.number, companion.device);
+      companion.number,
+      companion.device,
+    );
     return { messages: row?.m ?? 0, receipts: row?.r ?? 0 };
   }
 
@@ -52,6 +70,11 @@ export class Queue {
 
   /** Drops a message that is about to be replaced by a fresh encryption of itself. */
   removeMessage(companion: Companion, id: string): void {
-    this.#store.run("DELETE FROM queue WHERE number = ? AND device = ? AND kind = 'message' AND id = ?", companion.number, companion.device, id);
+    this.#store.run(
+      "DELETE FROM queue WHERE number = ? AND device = ? AND kind = 'message' AND id = ?",
+      companion.number,
+      companion.device,
+      id,
+    );
   }
 }

@@ -1,11 +1,11 @@
-import { companionJid, companionLid, type Companion } from './companions.ts';
+import { type Companion, companionJid, companionLid } from './companions.ts';
 import type { Connection } from './connection.ts';
-import { skmsgOf, type Group } from './groups.ts';
+import { type Group, skmsgOf } from './groups.ts';
 import { logError } from './log.ts';
 import type { Person } from './people.ts';
 import type { Sandbox } from './sandbox.ts';
-import type { Ciphertext } from './signal.ts';
-import { bytesOf, child, children, lidJid, node, parseJid, pnJid, seconds, unsigned, type Node } from './wire.ts';
+import { ackOf, encryptions, forwardedAttrs, receiptAckOf } from './stanzas.ts';
+import { child, children, lidJid, type Node, node, parseJid, pnJid, seconds } from './wire.ts';
 
 /** The server between linked devices and phones: takes stanzas, passes them on, acknowledges. */
 export class Relay {
@@ -25,7 +25,15 @@ export class Relay {
     const nack = faults.take('nack', account, recipient?.number);
     const refused = nack ? nack.code : group || (recipient && people.behaviourOf(recipient).registered) ? 0 : 404;
     if (refused) {
-      journal.append({ kind: 'nack', account, contact: recipient?.number ?? '', device: from.device, id, type: String(refused), position });
+      journal.append({
+        kind: 'nack',
+        account,
+        contact: recipient?.number ?? '',
+        device: from.device,
+        id,
+        type: String(refused),
+        position,
+      });
       await store.committed();
       connection.send(ackOf(stanza, String(refused)));
       return;
@@ -40,38 +48,50 @@ export class Relay {
     }
     if (group) await this.#toMembers(from, group, stanza, position);
     // Not awaited: the next stanza need not wait for this commit, and acks keep their order.
-    void store.committed().then(() => {
-      this.#acknowledge(connection, account, stanza);
-      this.#sandbox.wake(from);
-    }).catch((error: unknown) => logError('commit', error));
+    void store
+      .committed()
+      .then(() => {
+        this.#acknowledge(connection, account, stanza);
+        this.#sandbox.wake(from);
+      })
+      .catch((error: unknown) => logError('commit', error));
   }
 
-  /** A <receipt> from a linked device: it settles what it names, and a retry receipt has the phone send again. */
+  /** A <receipt> from a linked device: it settles what it names, and a retry receipt has the message sent again. */
   async receipt(connection: Connection, from: Companion, stanza: Node): Promise<void> {
-    const { journal, store, people, phones } = this.#sandbox;
-    const { id = '', type = '', to = '', recipient } = stanza.attrs;
-    const group = this.#sandbox.groups.find(to);
-    const contact = people.ofJid((group && stanza.attrs['participant']) ?? recipient ?? to)?.number ?? '';
-    const ids = [id, ...children(child(stanza, 'list')).map(({ attrs }) => attrs['id'] ?? '')];
-    const address = parseJid(to);
-    const sendingDevice = address?.device ? this.#sandbox.companions.find(contact, address.device) : undefined;
-    if (type === 'retry' && sendingDevice) {
-      connection.expectNack(id);
-      this.#passOn(from, sendingDevice, stanza);
-    } else if (type === 'retry') {
-      journal.append({ kind: 'gateway_retry', account: from.number, contact, device: from.device, id, type: child(stanza, 'retry')?.attrs['count'] ?? '1' });
-      connection.expectNack(id);
-      const sender = people.find(contact);
-      if (sender) await phones.sendAgain(sender, from, id, stanza);
-    } else {
-      for (const each of ids) {
-        if (connection.settle('message', '', each)) journal.append({ kind: 'inbound_acked', account: from.number, contact, device: from.device, id: each });
-        else journal.append({ kind: 'gateway_receipt', account: from.number, contact, device: from.device, id: each, type: type || 'delivered' });
-      }
-      if (type === 'read' || type === 'played') for (const companion of this.#sandbox.companions.of(contact)) this.#passOn(from, companion, stanza);
-    }
+    const { people, groups, store } = this.#sandbox;
+    const { type, to = '', recipient, participant } = stanza.attrs;
+    const sender = people.ofJid((groups.find(to) && participant) ?? recipient ?? to);
+    if (type === 'retry') await this.#sendAgain(connection, from, sender, stanza);
+    else this.#settle(connection, from, sender?.number ?? '', stanza);
     await store.committed();
-    connection.send(node('ack', { class: 'receipt', id, from: to, type: type || undefined, participant: stanza.attrs['participant'] }));
+    connection.send(receiptAckOf(stanza));
+  }
+
+  async #sendAgain(connection: Connection, from: Companion, sender: Person | undefined, stanza: Node): Promise<void> {
+    const { id = '', to = '' } = stanza.attrs;
+    const contact = sender?.number ?? '';
+    connection.expectNack(id);
+    const device = parseJid(to)?.device ?? 0;
+    const sendingDevice = device > 0 ? this.#sandbox.companions.find(contact, device) : undefined;
+    if (sendingDevice) return this.#passOn(from, sendingDevice, stanza);
+    const count = child(stanza, 'retry')?.attrs.count ?? '1';
+    const about = { account: from.number, contact, device: from.device, id };
+    this.#sandbox.journal.append({ kind: 'gateway_retry', ...about, type: count });
+    if (sender) await this.#sandbox.phones.sendAgain(sender, from, id, stanza);
+  }
+
+  #settle(connection: Connection, from: Companion, contact: string, stanza: Node): void {
+    const { journal, companions } = this.#sandbox;
+    const type = stanza.attrs.type ?? 'delivered';
+    const more = children(child(stanza, 'list')).map(({ attrs }) => attrs.id ?? '');
+    for (const id of [stanza.attrs.id ?? '', ...more]) {
+      const about = { account: from.number, contact, device: from.device, id };
+      if (connection.settle('message', '', id)) journal.append({ kind: 'inbound_acked', ...about });
+      else journal.append({ kind: 'gateway_receipt', ...about, type });
+    }
+    if (type !== 'read' && type !== 'played') return;
+    for (const companion of companions.of(contact)) this.#passOn(from, companion, stanza);
   }
 
   /** An <ack> from a linked device. */
@@ -81,7 +101,12 @@ export class Relay {
     if (kind !== 'message' || (error && connection.takeNack(id)) || !connection.settle('message', '', id)) return;
     const contact = this.#sandbox.people.ofJid(to)?.number ?? '';
     this.#sandbox.journal.append({
-      kind: 'inbound_acked', account: from.number, contact, device: from.device, id, ...(error ? { detail: { error: Number(error) } } : {}),
+      kind: 'inbound_acked',
+      account: from.number,
+      contact,
+      device: from.device,
+      id,
+      ...(error ? { detail: { error: Number(error) } } : {}),
     });
   }
 
@@ -114,7 +139,8 @@ export class Relay {
     if (!ciphertext) return;
     for (const { number } of group.members) {
       const phone = this.#sandbox.people.ensure(number);
-      if (number !== from.number) await this.#sandbox.phones.receive(phone, from, { stanza, ciphertext, position, group });
+      if (number !== from.number)
+        await this.#sandbox.phones.receive(phone, from, { stanza, ciphertext, position, group });
       const keys = new Set(encryptions(stanza).map(({ jid }) => jid));
       for (const companion of this.#sandbox.companions.of(number)) {
         // A device that was sent the sender's key gets both in one stanza, from #forward.
@@ -128,7 +154,7 @@ export class Relay {
   #passOn(from: Companion, to: Companion, stanza: Node): void {
     if (to.number === from.number) return;
     const { id = '', type } = stanza.attrs;
-    const byLid = stanza.attrs['to']?.endsWith('@lid') ?? false;
+    const byLid = stanza.attrs.to?.endsWith('@lid') ?? false;
     const device = type === 'retry' ? from.device : 0;
     const jid = byLid ? lidJid(from.lid, device) : pnJid(from.number, device);
     this.#sandbox.queue.add(to, 'receipt', id, node('receipt', { from: jid, id, type, t: seconds() }, stanza.content));
@@ -139,68 +165,28 @@ export class Relay {
   #forward(from: Companion, person: Person, device: number, stanza: Node, target: string, ciphertext: Node): void {
     const companion = this.#sandbox.companions.find(person.number, device);
     if (!companion) return;
-    const byLid = target.endsWith('@lid');
+    const group = this.#sandbox.groups.find(stanza.attrs.to ?? '');
+    const chat = this.#sandbox.people.ofJid(stanza.attrs.to ?? '');
     const own = person.number === from.number;
-    const group = this.#sandbox.groups.find(stanza.attrs['to'] ?? '');
-    const chat = this.#sandbox.people.ofJid(stanza.attrs['to'] ?? '');
-    const sender = byLid ? companionLid(from) : companionJid(from);
-    const attrs: Record<string, string | undefined> = {
-      from: group?.id ?? sender, participant: group && sender, id: stanza.attrs['id'], t: seconds(), type: stanza.attrs['type'],
-      edit: stanza.attrs['edit'], notify: this.#sandbox.people.find(from.number)?.name, addressing_mode: byLid ? 'lid' : 'pn',
-      ...(byLid ? { [group ? 'participant_pn' : 'sender_pn']: pnJid(from.number) } : { [group ? 'participant_lid' : 'sender_lid']: lidJid(from.lid) }),
-      ...(own && chat ? { recipient: stanza.attrs['to'], ...(byLid ? { recipient_pn: pnJid(chat.number) } : { recipient_lid: lidJid(chat.lid) }) } : {}),
-    };
+    const attrs = forwardedAttrs(stanza, from, {
+      byLid: target.endsWith('@lid'),
+      name: this.#sandbox.people.find(from.number)?.name,
+      group: group?.id,
+      ownChat: own ? chat : undefined,
+    });
     const identity = child(stanza, 'device-identity');
-    const shared = group && ciphertext.attrs['type'] !== 'skmsg' ? skmsgOf(stanza) : undefined;
+    const shared = group && ciphertext.attrs.type !== 'skmsg' ? skmsgOf(stanza) : undefined;
     const content = [ciphertext, shared, identity].filter((part) => part !== undefined);
     // Only its devices can read it, so the journal tells no more than that it passed.
     this.#sandbox.journal.append({
-      kind: 'inbound', account: person.number, contact: own ? (chat?.number ?? '') : from.number, device, id: stanza.attrs['id'] ?? '',
+      kind: 'inbound',
+      account: person.number,
+      contact: own ? (chat?.number ?? '') : from.number,
+      device,
+      id: stanza.attrs.id ?? '',
       type: own ? 'device_sent' : 'forwarded',
     });
-    this.#sandbox.queue.add(companion, 'message', stanza.attrs['id'] ?? '', node('message', attrs, content));
+    this.#sandbox.queue.add(companion, 'message', stanza.attrs.id ?? '', node('message', attrs, content));
     this.#sandbox.wake(companion);
   }
-}
-
-function ackOf(stanza: Node, error?: string): Node {
-  const { id, to, participant } = stanza.attrs;
-  return node('ack', { class: 'message', id, from: to, participant, t: seconds(), error });
-}
-
-/** The stanza's ciphertexts with the device each is for: a fan-out, or a single one sent again to whom asked. */
-function encryptions(stanza: Node): { jid: string; ciphertext: Node }[] {
-  const fanOut = child(stanza, 'participants');
-  if (fanOut) {
-    return children(fanOut).flatMap((to) => {
-      const ciphertext = child(to, 'enc');
-      return ciphertext ? [{ jid: to.attrs['jid'] ?? '', ciphertext }] : [];
-    });
-  }
-  const ciphertext = child(stanza, 'enc');
-  if (!ciphertext || ciphertext.attrs['type'] === 'skmsg') return [];
-  return [{ jid: stanza.attrs['participant'] ?? stanza.attrs['to'] ?? '', ciphertext }];
-}
-
-export function ciphertextOf(enc: Node): Ciphertext {
-  return { type: enc.attrs['type'] === 'pkmsg' ? 'pkmsg' : 'msg', body: Buffer.from(bytesOf(enc) ?? Buffer.alloc(0)) };
-}
-
-/** The session material in a retry receipt, which a device adds from its second attempt on. */
-export function retryKeys(receipt: Node) {
-  const keys = child(receipt, 'keys');
-  const skey = child(keys, 'skey');
-  const identityKey = bytesOf(child(keys, 'identity'));
-  const publicKey = bytesOf(child(skey, 'value'));
-  const signature = bytesOf(child(skey, 'signature'));
-  const registrationId = unsigned(bytesOf(child(receipt, 'registration')));
-  if (!identityKey || !publicKey || !signature || registrationId === undefined) return undefined;
-  const key = child(keys, 'key');
-  const preKey = bytesOf(child(key, 'value'));
-  return {
-    registrationId,
-    identityKey,
-    signedPreKey: { id: unsigned(bytesOf(child(skey, 'id'))) ?? 0, publicKey, signature },
-    preKey: preKey && { id: unsigned(bytesOf(child(key, 'id'))) ?? 0, publicKey: preKey },
-  };
 }

@@ -1,8 +1,8 @@
 import { EventEmitter } from 'node:events';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { serverIdentity, type ServerIdentity } from './certificate.ts';
-import { Companions, sessionAddress, type Companion } from './companions.ts';
+import { type ServerIdentity, serverIdentity } from './certificate.ts';
+import { type Companion, Companions, sessionAddress } from './companions.ts';
 import type { Connection } from './connection.ts';
 import { Faults } from './faults.ts';
 import { Groups } from './groups.ts';
@@ -15,9 +15,9 @@ import { Phones } from './phones.ts';
 import { Queue } from './queue.ts';
 import { Relay } from './relay.ts';
 import { SenderKeys } from './sender_keys.ts';
-import { Signal, type Bundle } from './signal.ts';
+import { type Bundle, Signal } from './signal.ts';
 import { Store } from './store.ts';
-import { bigEndian, node, SERVER, type Node } from './wire.ts';
+import { bigEndian, type Node, node, SERVER } from './wire.ts';
 
 export interface SandboxOptions {
   readonly dataDir: string;
@@ -86,7 +86,8 @@ export class Sandbox {
   }
 
   connectionsOf(account: string | undefined): Connection[] {
-    const accounts = account === undefined ? [...this.#online.values()] : [this.#online.get(account) ?? new Map<number, Connection>()];
+    const accounts =
+      account === undefined ? [...this.#online.values()] : [this.#online.get(account) ?? new Map<number, Connection>()];
     return accounts.flatMap((devices) => [...devices.values()]);
   }
 
@@ -108,11 +109,14 @@ export class Sandbox {
   wake(companion: Companion): void {
     this.#woken.add(companion);
     if (this.#woken.size > 1) return;
-    this.store.committed().then(() => {
-      const woken = [...this.#woken];
-      this.#woken.clear();
-      for (const each of woken) this.connectionOf(each)?.deliver();
-    }, (error: unknown) => logError('commit', error));
+    this.store.committed().then(
+      () => {
+        const woken = [...this.#woken];
+        this.#woken.clear();
+        for (const each of woken) this.connectionOf(each)?.deliver();
+      },
+      (error: unknown) => logError('commit', error),
+    );
   }
 
   /** What another device needs to start a session with this companion. */
@@ -123,7 +127,12 @@ export class Sandbox {
       const count: Node = node('count', { value: String(left) });
       this.connectionOf(companion)?.notify('encrypt', {}, [count]);
     }
-    return { registrationId: companion.registrationId, identityKey: companion.identityKey, signedPreKey: companion.signedPreKey, preKey };
+    return {
+      registrationId: companion.registrationId,
+      identityKey: companion.identityKey,
+      signedPreKey: companion.signedPreKey,
+      preKey,
+    };
   }
 
   /** The key bundle of a person's primary phone, as `iq encrypt` carries it. */

@@ -9,6 +9,7 @@ const makers = crypto as unknown as Record<'createHmac' | 'createCipheriv' | 'cr
 
 for (const name of ['createHmac', 'createCipheriv', 'createDecipheriv'] as const) {
   const make = makers[name];
-  makers[name] = (algorithm, key, ...rest) => make(algorithm, key instanceof Uint8Array ? createSecretKey(key) : key, ...rest);
+  makers[name] = (algorithm, key, ...rest) =>
+    make(algorithm, key instanceof Uint8Array ? createSecretKey(key) : key, ...rest);
 }
 syncBuiltinESMExports();

@@ -1,6 +1,10 @@
 import './quiet.ts';
 import {
-  GroupCipher, GroupSessionBuilder, SenderKeyDistributionMessage, SenderKeyName, SenderKeyRecord,
+  GroupCipher,
+  GroupSessionBuilder,
+  SenderKeyDistributionMessage,
+  SenderKeyName,
+  SenderKeyRecord,
 } from 'baileys/lib/Signal/Group/index.js';
 import { ProtocolAddress } from 'libsignal';
 import type { Person } from './people.ts';
@@ -26,7 +30,11 @@ export class SenderKeys {
   }
 
   /** What a member sends: the ciphertext, and the key that recipients need, as it was before. */
-  async encrypt(phone: Person, group: string, plaintext: Buffer): Promise<{ ciphertext: Buffer; distribution: Buffer }> {
+  async encrypt(
+    phone: Person,
+    group: string,
+    plaintext: Buffer,
+  ): Promise<{ ciphertext: Buffer; distribution: Buffer }> {
     const storage = this.#storageOf(phone);
     const name = nameOf(group, { number: phone.number, device: 0 });
     const distribution = await new GroupSessionBuilder(storage).create(name);
@@ -37,17 +45,25 @@ export class SenderKeys {
   #storageOf(phone: Person) {
     return {
       loadSenderKey: async (name: SenderKeyName): Promise<SenderKeyRecord> => {
-        const row = this.#store.get<{ record: string }>('SELECT record FROM sender_key WHERE owner = ? AND name = ?', phone.number, name.toString());
+        const row = this.#store.get<{ record: string }>(
+          'SELECT record FROM sender_key WHERE owner = ? AND name = ?',
+          phone.number,
+          name.toString(),
+        );
         return row ? SenderKeyRecord.deserialize(Buffer.from(row.record)) : new SenderKeyRecord();
       },
       storeSenderKey: async (name: SenderKeyName, record: SenderKeyRecord): Promise<void> => {
-        this.#store.run('INSERT OR REPLACE INTO sender_key VALUES (?, ?, ?)', phone.number, name.toString(), JSON.stringify(record.serialize()));
+        this.#store.run(
+          'INSERT OR REPLACE INTO sender_key VALUES (?, ?, ?)',
+          phone.number,
+          name.toString(),
+          JSON.stringify(record.serialize()),
+        );
       },
     };
   }
 }
 
 function nameOf(group: string, { number, device }: Device): SenderKeyName {
-  const { id, deviceId, toString } = new ProtocolAddress(number, device);
-  return new SenderKeyName(group, { id, deviceId, toString });
+  return new SenderKeyName(group, new ProtocolAddress(number, device));
 }

@@ -17,11 +17,18 @@ export interface Ready {
 const MAX_FRAME = 16 * 1024 * 1024;
 
 /** Starts the three listeners, all on loopback: WebSocket, media host, control interface. */
-export async function startServer(options: SandboxOptions): Promise<{ ready: Ready; sandbox: Sandbox; stop: () => void }> {
+export async function startServer(
+  options: SandboxOptions,
+): Promise<{ ready: Ready; sandbox: Sandbox; stop: () => void }> {
   const sandbox = new Sandbox(options);
   await sandbox.media.start();
   const http = createServer((_request, response) => response.writeHead(426).end());
-  const sockets = new WebSocketServer({ server: http, path: '/ws/chat', maxPayload: MAX_FRAME, perMessageDeflate: false });
+  const sockets = new WebSocketServer({
+    server: http,
+    path: '/ws/chat',
+    maxPayload: MAX_FRAME,
+    perMessageDeflate: false,
+  });
   http.prependListener('upgrade', (_request, socket) => {
     if (sandbox.faults.take('refuse_connect', '')) socket.destroy();
   });

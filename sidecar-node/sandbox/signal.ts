@@ -1,7 +1,7 @@
 import './quiet.ts';
 import { ProtocolAddress, SessionBuilder, SessionCipher, SessionRecord, type SignalStorage } from 'libsignal';
-import { typed } from './curve.ts';
 import type { PreKey, SignedPreKey } from './companions.ts';
+import { typed } from './curve.ts';
 import type { People, Person } from './people.ts';
 import type { Store } from './store.ts';
 
@@ -52,7 +52,13 @@ export class Signal {
   }
 
   /** Encrypts for a device, starting a session from its bundle if there is none or a fresh one is asked for. */
-  async encrypt(phone: Person, to: Device, plaintext: Buffer, bundle: () => Bundle, fresh = false): Promise<Ciphertext> {
+  async encrypt(
+    phone: Person,
+    to: Device,
+    plaintext: Buffer,
+    bundle: () => Bundle,
+    fresh = false,
+  ): Promise<Ciphertext> {
     const storage = this.#storageOf(phone);
     const address = new ProtocolAddress(to.number, to.device);
     const known = fresh ? undefined : await storage.loadSession(address.toString());
@@ -61,7 +67,11 @@ export class Signal {
       await new SessionBuilder(storage, address).initOutgoing({
         registrationId: keys.registrationId,
         identityKey: typed(keys.identityKey),
-        signedPreKey: { keyId: keys.signedPreKey.id, publicKey: typed(keys.signedPreKey.publicKey), signature: keys.signedPreKey.signature },
+        signedPreKey: {
+          keyId: keys.signedPreKey.id,
+          publicKey: typed(keys.signedPreKey.publicKey),
+          signature: keys.signedPreKey.signature,
+        },
         // The typings demand a one-time prekey; the library works without one, as the protocol does.
         ...(keys.preKey ? { preKey: { keyId: keys.preKey.id, publicKey: typed(keys.preKey.publicKey) } } : {}),
       } as Parameters<SessionBuilder['initOutgoing']>[0]);
@@ -113,9 +123,14 @@ export class Signal {
     const key = `${owner}/${address}`;
     let record = this.#sessions.get(key);
     if (!record) {
-      const row = this.#store.get<{ record: string }>('SELECT record FROM session WHERE owner = ? AND address = ?', owner, address);
+      const row = this.#store.get<{ record: string }>(
+        'SELECT record FROM session WHERE owner = ? AND address = ?',
+        owner,
+        address,
+      );
       if (!row) return undefined;
-      this.#sessions.set(key, (record = JSON.parse(row.record) as SerialisedRecord));
+      record = JSON.parse(row.record) as SerialisedRecord;
+      this.#sessions.set(key, record);
     }
     return SessionRecord.deserialize(record);
   }
@@ -133,7 +148,11 @@ export class Signal {
     for (const key of this.#changed) {
       const slash = key.indexOf('/');
       this.#store.run(
-        'INSERT OR REPLACE INTO session VALUES (?, ?, ?)', key.slice(0, slash), key.slice(slash + 1), JSON.stringify(this.#sessions.get(key)));
+        'INSERT OR REPLACE INTO session VALUES (?, ?, ?)',
+        key.slice(0, slash),
+        key.slice(slash + 1),
+        JSON.stringify(this.#sessions.get(key)),
+      );
     }
     this.#changed.clear();
     if (this.#sessions.size <= SESSIONS_KEPT) return;

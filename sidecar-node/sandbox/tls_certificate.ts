@@ -1,4 +1,12 @@
-import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, randomBytes, sign, type KeyObject } from 'node:crypto';
+import {
+  createHash,
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  type KeyObject,
+  randomBytes,
+  sign,
+} from 'node:crypto';
 import type { Store } from './store.ts';
 
 export interface TlsIdentity {
@@ -19,8 +27,14 @@ const contextTag = (number: number, constructed: boolean): number => (constructe
 
 /** X.509's object identifiers, DER-encoded with tag and length. */
 const OID = {
-  commonName: '0603550403', ecdsaWithSha256: '06082a8648ce3d040302', basicConstraints: '0603551d13', keyUsage: '0603551d0f',
-  extendedKeyUsage: '0603551d25', serverAuth: '06082b06010505070301', subjectAltName: '0603551d11', subjectKeyId: '0603551d0e',
+  commonName: '0603550403',
+  ecdsaWithSha256: '06082a8648ce3d040302',
+  basicConstraints: '0603551d13',
+  keyUsage: '0603551d0f',
+  extendedKeyUsage: '0603551d25',
+  serverAuth: '06082b06010505070301',
+  subjectAltName: '0603551d11',
+  subjectKeyId: '0603551d0e',
   authorityKeyId: '0603551d23',
 };
 const oid = (name: keyof typeof OID): Buffer => Buffer.from(OID[name], 'hex');
@@ -40,7 +54,8 @@ function integer(bytes: Buffer): Buffer {
 }
 
 const bits = (bytes: Uint8Array, unused = 0): Buffer => der(BIT_STRING, Buffer.from([unused]), bytes);
-const named = (name: string): Buffer => der(SEQUENCE, der(SET, der(SEQUENCE, oid('commonName'), der(UTF8_STRING, Buffer.from(name)))));
+const named = (name: string): Buffer =>
+  der(SEQUENCE, der(SET, der(SEQUENCE, oid('commonName'), der(UTF8_STRING, Buffer.from(name)))));
 const extension = (id: keyof typeof OID, critical: boolean, value: Buffer): Buffer =>
   der(SEQUENCE, oid(id), ...(critical ? [TRUE] : []), der(OCTET_STRING, value));
 
@@ -66,9 +81,15 @@ function certificate(subject: Holder, issuer: Holder, extensions: Buffer[]): str
     der(SEQUENCE, time(VALID_FROM), time(VALID_TO)),
     named(subject.name),
     spkiOf(subject),
-    der(contextTag(3, true), der(SEQUENCE, ...extensions,
-      extension('subjectKeyId', false, der(OCTET_STRING, keyId(subject))),
-      extension('authorityKeyId', false, der(SEQUENCE, der(contextTag(0, false), keyId(issuer)))))),
+    der(
+      contextTag(3, true),
+      der(
+        SEQUENCE,
+        ...extensions,
+        extension('subjectKeyId', false, der(OCTET_STRING, keyId(subject))),
+        extension('authorityKeyId', false, der(SEQUENCE, der(contextTag(0, false), keyId(issuer)))),
+      ),
+    ),
   );
   const signed = der(SEQUENCE, body, algorithm, bits(sign('sha256', body, issuer.key)));
   const lines = signed.toString('base64').match(/.{1,64}/g) ?? [];
@@ -97,9 +118,15 @@ function server(holder: Holder, issuer: Holder): string {
 export function tlsIdentity(store: Store): TlsIdentity {
   const row = store.get<{ value: Uint8Array }>("SELECT value FROM meta WHERE key = 'tls'");
   if (row) return JSON.parse(Buffer.from(row.value).toString()) as TlsIdentity;
-  const holder = (name: string): Holder => ({ name, key: generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey });
+  const holder = (name: string): Holder => ({
+    name,
+    key: generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey,
+  });
   const [root, leaf] = [holder('PyWhatsWeb sandbox media CA'), holder('localhost')];
-  const key = createPrivateKey(leaf.key.export({ format: 'pem', type: 'pkcs8' })).export({ format: 'pem', type: 'pkcs8' }) as string;
+  const key = createPrivateKey(leaf.key.export({ format: 'pem', type: 'pkcs8' })).export({
+    format: 'pem',
+    type: 'pkcs8',
+  }) as string;
   const identity = { key, certificate: server(leaf, root), ca: authority(root) };
   store.run("INSERT INTO meta VALUES ('tls', ?)", Buffer.from(JSON.stringify(identity)));
   return identity;

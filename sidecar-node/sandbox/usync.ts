@@ -1,6 +1,6 @@
 import type { Person } from './people.ts';
 import type { Sandbox } from './sandbox.ts';
-import { child, children, lidJid, node, pnJid, seconds, type Node } from './wire.ts';
+import { child, children, lidJid, type Node, node, pnJid, seconds } from './wire.ts';
 
 /** Answers `usync`: for each user asked about, what each protocol in the query wants to know. */
 export function answerUsync(sandbox: Sandbox, account: string, usync: Node | undefined): Node[] {
@@ -8,29 +8,44 @@ export function answerUsync(sandbox: Sandbox, account: string, usync: Node | und
   const users = children(child(usync, 'list')).map((user) => answerUser(sandbox, account, protocols, user));
   const done = protocols.map((protocol) => node(protocol));
   return [
-    node('usync', { context: usync?.attrs['context'], mode: usync?.attrs['mode'], sid: usync?.attrs['sid'], last: 'true', index: '0' }, [
-      node('result', {}, done),
-      node('list', {}, users),
-    ]),
+    node(
+      'usync',
+      {
+        context: usync?.attrs.context,
+        mode: usync?.attrs.mode,
+        sid: usync?.attrs.sid,
+        last: 'true',
+        index: '0',
+      },
+      [node('result', {}, done), node('list', {}, users)],
+    ),
   ];
 }
 
 function answerUser(sandbox: Sandbox, account: string, protocols: string[], user: Node): Node {
   const { people } = sandbox;
-  const asked = user.attrs['jid'];
+  const asked = user.attrs.jid;
   const contact = child(user, 'contact')?.content;
-  const phone = contact === undefined ? '' : Buffer.from(contact as Uint8Array | string).toString().replace(/\D/g, '');
+  const phone =
+    contact === undefined
+      ? ''
+      : Buffer.from(contact as Uint8Array | string)
+          .toString()
+          .replace(/\D/g, '');
   const person = asked ? people.ofJid(asked) : people.ofJid(pnJid(phone));
   const jid = asked ?? pnJid(phone);
   // Only accounts can gain devices; remembering every contact asked about would grow without end.
   if (person?.isPhone && protocols.includes('devices')) sandbox.watchDevices(person.number, account);
   const registered = person !== undefined && people.behaviourOf(person).registered;
-  const answers = protocols.flatMap((protocol) => answerProtocol(sandbox, protocol, registered ? person : undefined, phone));
+  const answers = protocols.flatMap((protocol) =>
+    answerProtocol(sandbox, protocol, registered ? person : undefined, phone),
+  );
   return node('user', { jid }, answers);
 }
 
 function answerProtocol(sandbox: Sandbox, protocol: string, person: Person | undefined, phone: string): Node[] {
-  if (protocol === 'contact') return [node('contact', { type: person ? 'in' : 'out' }, phone ? Buffer.from(`+${phone}`) : undefined)];
+  if (protocol === 'contact')
+    return [node('contact', { type: person ? 'in' : 'out' }, phone ? Buffer.from(`+${phone}`) : undefined)];
   if (!person) return [];
   if (protocol === 'lid') return [node('lid', { val: lidJid(person.lid) })];
   if (protocol === 'devices') {
@@ -39,13 +54,16 @@ function answerProtocol(sandbox: Sandbox, protocol: string, person: Person | und
       node('devices', {}, [
         node('device-list', { hash: '2:sandbox' }, [
           node('device', { id: '0' }),
-          ...companions.map(({ device, keyIndex }) => node('device', { id: String(device), 'key-index': String(keyIndex) })),
+          ...companions.map(({ device, keyIndex }) =>
+            node('device', { id: String(device), 'key-index': String(keyIndex) }),
+          ),
         ]),
         node('key-index-list', { ts: seconds() }),
       ]),
     ];
   }
-  if (protocol === 'status') return [node('status', { t: seconds() }, Buffer.from('Hey there! I am using the sandbox.'))];
+  if (protocol === 'status')
+    return [node('status', { t: seconds() }, Buffer.from('Hey there! I am using the sandbox.'))];
   if (protocol === 'disappearing_mode') return [node('disappearing_mode', { duration: '0', t: '0' })];
   return [];
 }

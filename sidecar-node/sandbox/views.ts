@@ -17,25 +17,39 @@ export function stateView(sandbox: Sandbox): Record<string, unknown> {
     pending: pairing.pending(),
     unhandled: Object.fromEntries(sandbox.unhandled),
     counts: {
-      phones: phones.length, contacts: contacts.length, connections: connections.size, online: sandbox.connectionsOf(undefined).length,
-      journal: journal.last, memory_bytes: process.memoryUsage.rss(),
+      phones: phones.length,
+      contacts: contacts.length,
+      connections: connections.size,
+      online: sandbox.connectionsOf(undefined).length,
+      journal: journal.last,
+      memory_bytes: process.memoryUsage.rss(),
     },
     defaults: people.defaults,
     faults: faults.list().map(({ until, left, delayMs, ...fault }) => ({
-      ...fault, delay_ms: delayMs, count: Number.isFinite(left) ? left : null, until: until === undefined ? null : new Date(until).toISOString(),
+      ...fault,
+      delay_ms: delayMs,
+      count: Number.isFinite(left) ? left : null,
+      until: until === undefined ? null : new Date(until).toISOString(),
     })),
   };
 }
 
 function phoneView(sandbox: Sandbox, person: Person): Record<string, unknown> {
   return {
-    number: person.number, lid: person.lid, name: person.name,
+    number: person.number,
+    lid: person.lid,
+    name: person.name,
     companions: sandbox.companions.of(person.number).map((companion) => {
       const connection = sandbox.connectionOf(companion);
       return {
-        device: companion.device, jid: companionJid(companion), lid: companionLid(companion), platform: companion.platform,
-        connected: connection !== undefined, since: connection ? new Date(connection.since).toISOString() : null,
-        prekeys: sandbox.companions.preKeyCount(companion), queued: sandbox.queue.counts(companion),
+        device: companion.device,
+        jid: companionJid(companion),
+        lid: companionLid(companion),
+        platform: companion.platform,
+        connected: connection !== undefined,
+        since: connection ? new Date(connection.since).toISOString() : null,
+        prekeys: sandbox.companions.preKeyCount(companion),
+        queued: sandbox.queue.counts(companion),
       };
     }),
   };

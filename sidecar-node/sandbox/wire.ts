@@ -1,6 +1,6 @@
 import { inflateSync } from 'node:zlib';
 import * as tokens from 'baileys/lib/WABinary/constants.js';
-import { decodeDecompressedBinaryNode, encodeBinaryNode, type BinaryNode } from 'baileys/lib/WABinary/index.js';
+import { type BinaryNode, decodeDecompressedBinaryNode, encodeBinaryNode } from 'baileys/lib/WABinary/index.js';
 
 export type Node = BinaryNode;
 export const SERVER = 's.whatsapp.net';

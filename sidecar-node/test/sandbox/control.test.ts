@@ -42,13 +42,21 @@ test('Bad requests are answered with a sentence and leave the sandbox running.',
     const { error } = await sandbox.call(method, path, body, status);
     assert.match(error, /\.$/, `${method} ${path}`);
   }
-  const notJson = await fetch(`${sandbox.ready.http_url}/api/phones`, { method: 'POST', body: '{', headers: { 'content-type': 'application/json' } });
+  const notJson = await fetch(`${sandbox.ready.http_url}/api/phones`, {
+    method: 'POST',
+    body: '{',
+    headers: { 'content-type': 'application/json' },
+  });
   assert.equal(notJson.status, 400);
 });
 
 test('A request under another host name is refused.', async () => {
   const status = await new Promise((resolve, reject) => {
-    request(`${sandbox.ready.http_url}/api/state`, { headers: { host: 'evil.example' } }, (response) => resolve(response.resume().statusCode)).on('error', reject).end();
+    request(`${sandbox.ready.http_url}/api/state`, { headers: { host: 'evil.example' } }, (response) =>
+      resolve(response.resume().statusCode),
+    )
+      .on('error', reject)
+      .end();
   });
   assert.equal(status, 403);
 });
@@ -62,7 +70,7 @@ test('The page is served and refers to no other address.', async () => {
 
 test('Garbage on the WebSocket closes that connection only.', async () => {
   const socket = new WebSocket(sandbox.ready.ws_url);
-  const closed = new Promise((resolve) => (socket.onclose = resolve));
+  const closed = new Promise((resolve) => socket.addEventListener('close', resolve));
   socket.onopen = () => socket.send(new Uint8Array(64).fill(7));
   await closed;
   const id = await gateway.send(CONTACT, { text: 'still here' });
@@ -70,7 +78,12 @@ test('Garbage on the WebSocket closes that connection only.', async () => {
 });
 
 test('A stream error, a closed socket and a refusal each end the connection with their code, and it comes back.', async () => {
-  for (const [body, code] of [[{ kind: 'stream_error', code: 503 }, 503], [{ kind: 'close' }, 428], [{ kind: 'unavailable' }, 503], [{ kind: 'stream_error', code: 515 }, 515]] as const) {
+  for (const [body, code] of [
+    [{ kind: 'stream_error', code: 503 }, 503],
+    [{ kind: 'close' }, 428],
+    [{ kind: 'unavailable' }, 503],
+    [{ kind: 'stream_error', code: 515 }, 515],
+  ] as const) {
     const before = gateway.closes.length;
     await fault(body);
     await until(`it closed with ${code}`, () => gateway.closes.length > before);
@@ -123,9 +136,9 @@ test('A slow server delays frames and keeps their order, until the fault is clea
   const started = Date.now();
   await gateway.socket.fetchBlocklist();
   assert.ok(Date.now() - started >= 55);
-  assert.equal((await sandbox.call('GET', '/api/state'))['faults'].length, 1);
+  assert.equal((await sandbox.call('GET', '/api/state')).faults.length, 1);
   await sandbox.call('DELETE', '/api/faults');
-  assert.equal((await sandbox.call('GET', '/api/state'))['faults'].length, 0);
+  assert.equal((await sandbox.call('GET', '/api/state')).faults.length, 0);
   const id = await gateway.send(CONTACT, { text: 'fast again' });
   await until('it is read', () => gateway.status(id) === 4);
 });

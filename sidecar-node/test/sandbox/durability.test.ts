@@ -17,20 +17,30 @@ after(async () => {
 });
 
 const receive = async (text: string): Promise<string> =>
-  (await sandbox.call('POST', `/api/contacts/${CONTACT}/send`, { to: ACCOUNT, text }))['ids'][0];
+  (await sandbox.call('POST', `/api/contacts/${CONTACT}/send`, { to: ACCOUNT, text })).ids[0];
 
 test('Messages that come while the gateway is away are delivered at its next login, in order and marked offline.', async () => {
   await receive('present');
   await until('it arrives', () => gateway.received('present').length === 1);
   await gateway.close();
-  const { ids } = await sandbox.call('POST', `/api/contacts/${CONTACT}/send`, { to: ACCOUNT, text: 'away', count: 150 });
+  const { ids } = await sandbox.call('POST', `/api/contacts/${CONTACT}/send`, {
+    to: ACCOUNT,
+    text: 'away',
+    count: 150,
+  });
   assert.equal(ids.length, 150);
   await gateway.reopen();
   await until('all arrive', () => gateway.received('away 150').length === 1);
   const order = gateway.upserts.filter(({ message }) => message.message?.conversation?.startsWith('away'));
-  assert.deepEqual(order.map(({ message }) => message.key.id), ids);
+  assert.deepEqual(
+    order.map(({ message }) => message.key.id),
+    ids,
+  );
   assert.ok(order.every(({ type }) => type === 'append'));
-  await until('all are acknowledged', async () => (await sandbox.call('GET', '/api/journal/summary'))[ACCOUNT].inbound_pending === 0);
+  await until(
+    'all are acknowledged',
+    async () => (await sandbox.call('GET', '/api/journal/summary'))[ACCOUNT].inbound_pending === 0,
+  );
 });
 
 test('A message that was delivered but not acknowledged is delivered again at the next login.', async () => {
@@ -42,11 +52,14 @@ test('A message that was delivered but not acknowledged is delivered again at th
   assert.equal((await sandbox.entries({ id, kind: 'inbound_acked' })).length, 0);
   gateway.reconnect = false;
   (gateway.socket.ws as unknown as { socket: { terminate: () => void } }).socket.terminate();
-  await until('it is offline', async () => !(await sandbox.call('GET', '/api/state'))['phones'][0].companions[0].connected);
+  await until(
+    'it is offline',
+    async () => !(await sandbox.call('GET', '/api/state')).phones[0].companions[0].connected,
+  );
   await gateway.reopen();
   const entry = await sandbox.entry({ id, kind: 'inbound_acked' });
   // Its ratchet step was stored, so Baileys sees a repeat and says so in its nack.
-  assert.equal(entry['error'], 487);
+  assert.equal(entry.error, 487);
 });
 
 test('After a kill -9 of the sandbox, devices resume without a QR and what was queued is delivered.', async () => {
@@ -59,19 +72,19 @@ test('After a kill -9 of the sandbox, devices resume without a QR and what was q
   await sandbox.entry({ id, kind: 'inbound_acked' });
   assert.equal(gateway.qr, undefined);
   const sent = await gateway.send(CONTACT, { text: 'after the crash' });
-  assert.equal((await sandbox.entry({ id: sent, kind: 'message' }))['text'], 'after the crash');
+  assert.equal((await sandbox.entry({ id: sent, kind: 'message' })).text, 'after the crash');
   await receive('and back');
   await until('it arrives', () => gateway.received('and back').length === 1);
 });
 
-test('Receipts that are due later survive a kill -9, and so does a contact\'s behaviour.', async () => {
+test("Receipts that are due later survive a kill -9, and so does a contact's behaviour.", async () => {
   await sandbox.call('PATCH', `/api/contacts/${CONTACT}`, { behaviour: { deliver_delay_ms: 400, read_delay_ms: 100 } });
   const id = await gateway.send(CONTACT, { text: 'late' });
   await until('it is acknowledged', () => gateway.ack(id));
   await sandbox.killAndRestart();
   await gateway.open();
   await until('it is read', () => gateway.status(id) === 4);
-  assert.equal((await sandbox.call('GET', `/api/contacts/${CONTACT}`))['behaviour'].read_delay_ms, 100);
+  assert.equal((await sandbox.call('GET', `/api/contacts/${CONTACT}`)).behaviour.read_delay_ms, 100);
 });
 
 test('The sandbox ends cleanly on SIGTERM.', async () => {

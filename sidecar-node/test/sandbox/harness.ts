@@ -1,6 +1,6 @@
 import '../../sandbox/quiet.ts';
 import assert from 'node:assert/strict';
-import { spawn, type ChildProcess } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { Agent } from 'node:https';
@@ -8,8 +8,18 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
-  BufferJSON, Curve, initAuthCreds, makeWASocket, WA_CERT_DETAILS, type AuthenticationCreds,
-  type BaileysEventMap, type SignalDataSet, type UserFacingSocketConfig, type WAMessage, type WAMessageUpdate, type proto,
+  type AuthenticationCreds,
+  type BaileysEventMap,
+  BufferJSON,
+  Curve,
+  initAuthCreds,
+  makeWASocket,
+  type proto,
+  type SignalDataSet,
+  type UserFacingSocketConfig,
+  WA_CERT_DETAILS,
+  type WAMessage,
+  type WAMessageUpdate,
 } from 'baileys';
 // @ts-expect-error its typings leave this export out
 import { curve } from 'libsignal';
@@ -30,7 +40,11 @@ globalThis.setTimeout = Object.assign((...[work, delay, ...rest]: Parameters<typ
 
 const MAIN = new URL('../../sandbox/main.ts', import.meta.url).pathname;
 
-export async function until<T>(what: string, probe: () => T | Promise<T>, timeoutMs = 15_000): Promise<NonNullable<Awaited<T>>> {
+export async function until<T>(
+  what: string,
+  probe: () => T | Promise<T>,
+  timeoutMs = 15_000,
+): Promise<NonNullable<Awaited<T>>> {
   const deadline = Date.now() + timeoutMs;
   for (;;) {
     const value = await probe();
@@ -40,6 +54,7 @@ export async function until<T>(what: string, probe: () => T | Promise<T>, timeou
   }
 }
 
+// biome-ignore lint/suspicious/noExplicitAny: answers of the control interface, whose shape the assertions check
 type Json = Record<string, any>;
 
 /** A sandbox process with a data directory of its own. */
@@ -57,12 +72,29 @@ export class SandboxProcess {
   async start(ports: string[] = []): Promise<this> {
     const readyFile = join(this.dataDir, 'ready.json');
     rmSync(readyFile, { force: true });
-    const child = spawn(process.execPath, [...(process.env['SANDBOX_NODE_FLAGS']?.split(' ') ?? []), MAIN, '--data-dir', this.dataDir, '--ready-file', readyFile, '--exit-with-stdin', ...this.#flags, ...ports], {
-      stdio: ['pipe', 'pipe', 'pipe'],
-    });
+    const child = spawn(
+      process.execPath,
+      [
+        ...(process.env.SANDBOX_NODE_FLAGS?.split(' ') ?? []),
+        MAIN,
+        '--data-dir',
+        this.dataDir,
+        '--ready-file',
+        readyFile,
+        '--exit-with-stdin',
+        ...this.#flags,
+        ...ports,
+      ],
+      {
+        stdio: ['pipe', 'pipe', 'pipe'],
+      },
+    );
     this.#child = child;
-    child.stdout?.on('data', (data: Buffer) => (this.output += data.toString()));
-    child.stderr?.on('data', (data: Buffer) => (this.output += data.toString()));
+    const keep = (data: Buffer): void => {
+      this.output += data.toString();
+    };
+    child.stdout?.on('data', keep);
+    child.stderr?.on('data', keep);
     this.ready = await until(`the sandbox is ready: ${this.output}`, () => {
       if (child.exitCode !== null) assert.fail(`the sandbox ended: ${this.output}`);
       try {
@@ -82,7 +114,14 @@ export class SandboxProcess {
   /** Ends the process the hard way and starts it again on the same ports. */
   async killAndRestart(): Promise<void> {
     const port = (url: string): string => new URL(url).port;
-    const ports = ['--ws-port', port(this.ready.ws_url), '--http-port', port(this.ready.http_url), '--media-port', port(this.ready.media_url)];
+    const ports = [
+      '--ws-port',
+      port(this.ready.ws_url),
+      '--http-port',
+      port(this.ready.http_url),
+      '--media-port',
+      port(this.ready.media_url),
+    ];
     await this.stop('SIGKILL');
     await this.start(ports);
   }
@@ -112,11 +151,13 @@ export class SandboxProcess {
   }
 
   async entries(filter: Record<string, string>): Promise<Json[]> {
-    return (await this.call('GET', `/api/journal?${new URLSearchParams(filter)}`))['entries'] as Json[];
+    return (await this.call('GET', `/api/journal?${new URLSearchParams(filter)}`)).entries as Json[];
   }
 
   async entry(filter: Record<string, string>, matches: (entry: Json) => boolean = () => true): Promise<Json> {
-    return await until(`the journal holds ${JSON.stringify(filter)}`, async () => (await this.entries(filter)).find(matches));
+    return await until(`the journal holds ${JSON.stringify(filter)}`, async () =>
+      (await this.entries(filter)).find(matches),
+    );
   }
 }
 
@@ -148,7 +189,10 @@ export class Gateway {
     this.isOpen = false;
     const socket = makeWASocket({
       waWebSocketUrl: this.sandbox.ready.ws_url,
-      auth: { creds: this.creds, keys: { get: (type, ids) => this.#get(type, ids) as never, set: (data) => this.#set(data) } },
+      auth: {
+        creds: this.creds,
+        keys: { get: (type, ids) => this.#get(type, ids) as never, set: (data) => this.#set(data) },
+      },
       logger: SILENT,
       fetchAgent: new Agent({ ca: readFileSync(this.sandbox.ready.media_ca) }),
       shouldSyncHistoryMessage: () => false,
@@ -206,11 +250,13 @@ export class Gateway {
   }
 
   ack(id: string): Record<string, string> | undefined {
-    return this.acks.find((ack) => ack['id'] === id);
+    return this.acks.find((ack) => ack.id === id);
   }
 
   received(text: string): WAMessage[] {
-    return this.messages.filter(({ key, message }) => !key.fromMe && (message?.conversation ?? message?.extendedTextMessage?.text) === text);
+    return this.messages.filter(
+      ({ key, message }) => !key.fromMe && (message?.conversation ?? message?.extendedTextMessage?.text) === text,
+    );
   }
 
   async close(): Promise<void> {
@@ -260,9 +306,18 @@ export class Gateway {
 
 const nothing = (): void => {};
 const SILENT: NonNullable<UserFacingSocketConfig['logger']> = {
-  level: 'silent', child: () => SILENT, trace: nothing, debug: nothing, info: nothing, warn: nothing, error: nothing,
+  level: 'silent',
+  child: () => SILENT,
+  trace: nothing,
+  debug: nothing,
+  info: nothing,
+  warn: nothing,
+  error: nothing,
 };
-if (process.env['SANDBOX_TEST_LOG']) {
-  const show = (object: unknown, text?: string): void => void process.stderr.write(`${text} ${JSON.stringify(object, (_, v) => (v instanceof Error ? v.stack : v))?.slice(0, 600)}\n`);
+if (process.env.SANDBOX_TEST_LOG) {
+  const show = (object: unknown, text?: string): void =>
+    void process.stderr.write(
+      `${text} ${JSON.stringify(object, (_, v) => (v instanceof Error ? v.stack : v))?.slice(0, 600)}\n`,
+    );
   Object.assign(SILENT, { warn: show, error: show, info: show });
 }

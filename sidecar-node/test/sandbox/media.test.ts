@@ -3,7 +3,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { get } from 'node:https';
 import { after, before, test } from 'node:test';
-import { downloadContentFromMessage, type DownloadableMessage, type MediaType } from 'baileys';
+import { type DownloadableMessage, downloadContentFromMessage, type MediaType } from 'baileys';
 import { Gateway, SandboxProcess, until } from './harness.ts';
 
 const ACCOUNT = '5511900000031';
@@ -39,15 +39,17 @@ test('The media host is trusted with its CA and not without.', async () => {
 test('Media that the gateway sends is opened by the contact, byte for byte.', async () => {
   const file = randomBytes(70_000);
   const cases = [
-    [{ image: file, caption: 'look', jpegThumbnail: '' }, 'image'], [{ video: file, jpegThumbnail: '' }, 'video'],
+    [{ image: file, caption: 'look', jpegThumbnail: '' }, 'image'],
+    [{ video: file, jpegThumbnail: '' }, 'video'],
     [{ audio: file, mimetype: 'audio/mpeg', seconds: 1 }, 'audio'],
-    [{ document: file, mimetype: 'application/pdf', fileName: 'a.pdf' }, 'document'], [{ sticker: file }, 'sticker'],
+    [{ document: file, mimetype: 'application/pdf', fileName: 'a.pdf' }, 'document'],
+    [{ sticker: file }, 'sticker'],
   ] as const;
   for (const [content, type] of cases) {
     const id = await gateway.send(CONTACT, content as Parameters<typeof gateway.send>[1]);
-    const entry = await sandbox.entry({ id, kind: 'message' }, (each) => each['media'] !== undefined);
-    assert.equal(entry['type'], type);
-    assert.deepEqual([entry['media'].sha256, entry['media'].size], [sha256(file), file.length], type);
+    const entry = await sandbox.entry({ id, kind: 'message' }, (each) => each.media !== undefined);
+    assert.equal(entry.type, type);
+    assert.deepEqual([entry.media.sha256, entry.media.size], [sha256(file), file.length], type);
   }
 });
 
@@ -62,10 +64,22 @@ test('Media that a contact sends is downloaded by the gateway, byte for byte.', 
     return new Response(new Uint8Array(body), { status });
   };
   try {
-    for (const [type, kind, field] of [['image', 'image', 'imageMessage'], ['voice', 'audio', 'audioMessage'], ['document', 'document', 'documentMessage']] as const) {
-      const { ids } = await sandbox.call('POST', `/api/contacts/${CONTACT}/send`, { to: ACCOUNT, type, media_base64: file.toString('base64'), filename: 'b.bin' });
+    for (const [type, kind, field] of [
+      ['image', 'image', 'imageMessage'],
+      ['voice', 'audio', 'audioMessage'],
+      ['document', 'document', 'documentMessage'],
+    ] as const) {
+      const { ids } = await sandbox.call('POST', `/api/contacts/${CONTACT}/send`, {
+        to: ACCOUNT,
+        type,
+        media_base64: file.toString('base64'),
+        filename: 'b.bin',
+      });
       const message = await until('it arrives', () => gateway.messages.find(({ key }) => key.id === ids[0]));
-      const stream = await downloadContentFromMessage(message.message?.[field] as DownloadableMessage, kind as MediaType);
+      const stream = await downloadContentFromMessage(
+        message.message?.[field] as DownloadableMessage,
+        kind as MediaType,
+      );
       const chunks: Buffer[] = [];
       for await (const chunk of stream) chunks.push(chunk as Buffer);
       assert.equal(sha256(Buffer.concat(chunks)), sha256(file), type);

@@ -21,16 +21,16 @@ after(async () => {
 
 const jid = (number: string): string => `${number}@s.whatsapp.net`;
 const receive = async (contact: string, body: Record<string, unknown>): Promise<string> =>
-  (await sandbox.call('POST', `/api/contacts/${contact}/send`, { to: ACCOUNT, ...body }))['ids'][0];
+  (await sandbox.call('POST', `/api/contacts/${contact}/send`, { to: ACCOUNT, ...body })).ids[0];
 const arrived = (id: string) => until(`message ${id} arrives`, () => one.messages.find(({ key }) => key.id === id));
 
 test('A text reaches the contact and its ack, delivered and read receipts come back.', async () => {
   const id = await one.send('5511911111111', { text: 'olá' });
   const entry = await sandbox.entry({ id, kind: 'message' });
-  assert.equal(entry['text'], 'olá');
+  assert.equal(entry.text, 'olá');
   await until('it is read', () => one.status(id) === 4);
-  assert.ok(Number(one.ack(id)?.['t']) > 0);
-  const types = (await sandbox.entries({ id, kind: 'receipt' })).map((entry) => entry['type']);
+  assert.ok(Number(one.ack(id)?.t) > 0);
+  const types = (await sandbox.entries({ id, kind: 'receipt' })).map((entry) => entry.type);
   assert.deepEqual(types, ['delivered', 'read']);
 });
 
@@ -38,15 +38,23 @@ test('A contact that does not read only delivers, and one that plays a voice mes
   await sandbox.call('POST', '/api/contacts', { number: '5511911111125', behaviour: { read: false } });
   const id = await one.send('5511911111125', { text: 'unread' });
   await until('it is delivered', () => one.status(id) === 3);
-  await sandbox.call('POST', '/api/contacts', { number: '5511911111126', behaviour: { play: true, read_delay_ms: 20 } });
-  const voice = await one.send('5511911111126', { audio: Buffer.alloc(2000, 1), ptt: true, mimetype: 'audio/ogg; codecs=opus', seconds: 1 });
+  await sandbox.call('POST', '/api/contacts', {
+    number: '5511911111126',
+    behaviour: { play: true, read_delay_ms: 20 },
+  });
+  const voice = await one.send('5511911111126', {
+    audio: Buffer.alloc(2000, 1),
+    ptt: true,
+    mimetype: 'audio/ogg; codecs=opus',
+    seconds: 1,
+  });
   await until('it is played', () => one.status(voice) === 5);
 });
 
 test('Texts to a LID are delivered to the same contact.', async () => {
   const { lid } = await sandbox.call('PATCH', '/api/contacts/5511911111112', {});
   const id = await one.send(`${lid}@lid`, { text: 'to a lid' });
-  assert.equal((await sandbox.entry({ id, kind: 'message' }))['contact'], '5511911111112');
+  assert.equal((await sandbox.entry({ id, kind: 'message' })).contact, '5511911111112');
   await until('it is read', () => one.status(id) === 4);
 });
 
@@ -85,7 +93,7 @@ test('A repeated id is journalled as a repeat and shown once.', async () => {
 test('A contact that cannot decrypt asks again and then has the message.', async () => {
   await sandbox.call('POST', '/api/contacts', { number: '5511911111117', behaviour: { retry_first: true } });
   const id = await one.send('5511911111117', { text: 'again' });
-  assert.equal((await sandbox.entry({ id, kind: 'message' }))['text'], 'again');
+  assert.equal((await sandbox.entry({ id, kind: 'message' })).text, 'again');
   assert.equal((await sandbox.entries({ id, kind: 'retry_request' })).length, 1);
 });
 
@@ -102,7 +110,7 @@ test('A gateway that cannot decrypt gets the message again in a fresh session.',
 test('A nack carries its code and the contact gets nothing.', async () => {
   await sandbox.call('POST', '/api/faults', { kind: 'nack', code: 463, account: ACCOUNT, count: 1 });
   const id = await one.send('5511911111119', { text: 'refused' });
-  await until('the nack', () => one.ack(id)?.['error'] === '463');
+  await until('the nack', () => one.ack(id)?.error === '463');
   assert.equal((await sandbox.entries({ id, kind: 'message' })).length, 0);
   const next = await one.send('5511911111119', { text: 'accepted' });
   await sandbox.entry({ id: next, kind: 'message' });
@@ -141,14 +149,20 @@ test('Replies, reactions, locations, contacts, polls, edits and deletions reach 
     [await one.send(to, { text: 'reply' }, { quoted }), 'text', 'reply'],
     [await one.send(to, { react: { text: '👍', key } }), 'reaction', '👍'],
     [await one.send(to, { location: { degreesLatitude: -23.5, degreesLongitude: -46.6 } }), 'location', '-23.5,-46.6'],
-    [await one.send(to, { contacts: { displayName: 'Bia', contacts: [{ displayName: 'Bia', vcard: 'BEGIN:VCARD\nEND:VCARD' }] } }), 'contact', 'Bia'],
+    [
+      await one.send(to, {
+        contacts: { displayName: 'Bia', contacts: [{ displayName: 'Bia', vcard: 'BEGIN:VCARD\nEND:VCARD' }] },
+      }),
+      'contact',
+      'Bia',
+    ],
     [await one.send(to, { poll: { name: 'Lunch?', values: ['yes', 'no'], selectableCount: 1 } }), 'poll', 'Lunch?'],
     [await one.send(to, { text: 'corrected', edit: key }), 'edit', 'corrected'],
     [await one.send(to, { delete: key }), 'revoke', first],
   ];
   for (const [id, type, text] of cases) {
     const entry = await sandbox.entry({ id, kind: 'message' });
-    assert.deepEqual([entry['type'], entry['text']], [type, text]);
+    assert.deepEqual([entry.type, entry.text], [type, text]);
   }
 });
 
@@ -175,13 +189,17 @@ test('The summary counts what each account sent and received.', async () => {
   const summary = (await sandbox.call('GET', '/api/journal/summary'))[ACCOUNT];
   assert.ok(summary.distinct_ids > 10 && summary.repeats === 1 && summary.nacks === 1, JSON.stringify(summary));
   assert.equal(summary.inbound_pending, 0);
-  const ids = async (kind: string) => new Set((await sandbox.entries({ account: ACCOUNT, kind })).map((entry) => entry['id']));
+  const ids = async (kind: string) =>
+    new Set((await sandbox.entries({ account: ACCOUNT, kind })).map((entry) => entry.id));
   const [queued, acked] = [await ids('inbound'), await ids('inbound_acked')];
-  assert.deepEqual([...queued].filter((id) => !acked.has(id)), []);
+  assert.deepEqual(
+    [...queued].filter((id) => !acked.has(id)),
+    [],
+  );
 });
 
 test('No query of Baileys went unhandled.', async () => {
-  assert.deepEqual((await sandbox.call('GET', '/api/state'))['unhandled'], {});
+  assert.deepEqual((await sandbox.call('GET', '/api/state')).unhandled, {});
 });
 
 test('A contact whose phone was installed again gets the next message after asking for it.', async () => {
@@ -189,14 +207,16 @@ test('A contact whose phone was installed again gets the next message after aski
   await sandbox.entry({ id: await one.send(to, { text: 'old phone' }), kind: 'message' });
   await sandbox.call('POST', `/api/contacts/${to}/reinstall`, {});
   const id = await one.send(to, { text: 'new phone' });
-  assert.equal((await sandbox.entry({ id, kind: 'message' }))['text'], 'new phone');
+  assert.equal((await sandbox.entry({ id, kind: 'message' })).text, 'new phone');
   assert.equal((await sandbox.entries({ id, kind: 'decrypt_failed' })).length, 1);
 });
 
 test('Typing and calls of a contact are seen by the gateway.', async () => {
   const contact = '5511911111128';
   const events: string[] = [];
-  one.socket.ev.on('presence.update', ({ presences }) => events.push(...Object.values(presences).map((each) => each.lastKnownPresence)));
+  one.socket.ev.on('presence.update', ({ presences }) =>
+    events.push(...Object.values(presences).map((each) => each.lastKnownPresence)),
+  );
   one.socket.ev.on('call', (calls) => events.push(...calls.map(({ status }) => status)));
   await sandbox.call('POST', `/api/contacts/${contact}/presence`, { to: ACCOUNT, state: 'composing' });
   const { id } = await sandbox.call('POST', `/api/contacts/${contact}/call`, { to: ACCOUNT });

@@ -24,7 +24,7 @@ test('A device pairs by QR, is told to restart with 515 and logs in with its jid
   assert.match(paired.creds.me?.id ?? '', /^5511900000001:1@s\.whatsapp\.net$/);
   assert.match(paired.creds.me?.lid ?? '', /^\d+:1@lid$/);
   const state = await sandbox.call('GET', '/api/state');
-  assert.equal(state['phones'][0].companions[0].connected, true);
+  assert.equal(state.phones[0].companions[0].connected, true);
 });
 
 test('A client that trusts another root refuses the certificate.', async () => {
@@ -38,7 +38,8 @@ test('A client that trusts another root refuses the certificate.', async () => {
 test('A QR that is malformed, unknown or of other keys is refused with a sentence.', async () => {
   const device = gateway().connect();
   const qr = await until('a QR is shown', () => device.qr);
-  const scan = async (text: string, status: number): Promise<string> => (await sandbox.call('POST', '/api/phones/5511900000002/scan', { qr: text }, status))['error'];
+  const scan = async (text: string, status: number): Promise<string> =>
+    (await sandbox.call('POST', '/api/phones/5511900000002/scan', { qr: text }, status)).error;
   assert.match(await scan('hello', 400), /not a linking QR/);
   assert.match(await scan('2@none,a,b,c', 410), /No device/);
   const parts = qr.split(',');
@@ -52,7 +53,7 @@ test('Refs expire one after the other and the last one ends the connection.', as
   device.reconnect = false;
   const qr = await until('a QR is shown', () => device.qr);
   await until('the first ref expired', async () => {
-    const [pending] = (await sandbox.call('GET', '/api/state'))['pending'];
+    const [pending] = (await sandbox.call('GET', '/api/state')).pending;
     return pending && !qr.includes(pending.ref);
   });
   const { error } = await sandbox.call('POST', '/api/phones/5511900000002/scan', { qr }, 410);
@@ -61,13 +62,22 @@ test('Refs expire one after the other and the last one ends the connection.', as
 });
 
 test('A device pairs by a code of its own and by a custom one.', async () => {
-  for (const [number, custom] of [['5511900000003', undefined], ['5511900000004', 'ABCD2345']] as const) {
+  for (const [number, custom] of [
+    ['5511900000003', undefined],
+    ['5511900000004', 'ABCD2345'],
+  ] as const) {
     const device = gateway().connect();
     await until('a QR is shown', () => device.qr);
     const code = await device.socket.requestPairingCode(number, custom);
     assert.equal(code, custom ?? code);
-    await until('the phone knows of it', async () => (await sandbox.call('GET', '/api/state'))['pending'].some((each: { link_code_for?: string }) => each.link_code_for === number));
-    const { jid } = await sandbox.call('POST', `/api/phones/${number}/link-code`, { code: `${code.slice(0, 4)}-${code.slice(4)}` });
+    await until('the phone knows of it', async () =>
+      (await sandbox.call('GET', '/api/state')).pending.some(
+        (each: { link_code_for?: string }) => each.link_code_for === number,
+      ),
+    );
+    const { jid } = await sandbox.call('POST', `/api/phones/${number}/link-code`, {
+      code: `${code.slice(0, 4)}-${code.slice(4)}`,
+    });
     await device.open();
     assert.equal(device.creds.me?.id, jid);
   }
@@ -77,7 +87,11 @@ test('A wrong code is refused and the right one still links.', async () => {
   const device = gateway().connect();
   await until('a QR is shown', () => device.qr);
   const code = await device.socket.requestPairingCode('5511900000005');
-  await until('the phone knows of it', async () => (await sandbox.call('GET', '/api/state'))['pending'].some((each: { link_code_for?: string }) => each.link_code_for === '5511900000005'));
+  await until('the phone knows of it', async () =>
+    (await sandbox.call('GET', '/api/state')).pending.some(
+      (each: { link_code_for?: string }) => each.link_code_for === '5511900000005',
+    ),
+  );
   const { error } = await sandbox.call('POST', '/api/phones/5511900000005/link-code', { code: 'AAAA1111' }, 403);
   assert.match(error, /not the code/);
   await sandbox.call('POST', '/api/phones/5511900000005/link-code', { code });
@@ -106,7 +120,7 @@ test('A device that logs out is forgotten by its phone.', async () => {
   const device = await gateway().pair('5511900000007');
   await device.socket.logout();
   await until('it is forgotten', async () => {
-    const phones = (await sandbox.call('GET', '/api/state'))['phones'] as { number: string; companions: unknown[] }[];
+    const phones = (await sandbox.call('GET', '/api/state')).phones as { number: string; companions: unknown[] }[];
     return phones.find(({ number }) => number === '5511900000007')?.companions.length === 0;
   });
 });
