@@ -5,6 +5,7 @@ import { FrameError, FrameReader, FrameWriter, type Frame } from './frames.ts';
 import type { Engine } from './engines/port.ts';
 import { Host, scope } from './host.ts';
 import { errorText, levelFilter, silenceConsole, type LogSink } from './logs.ts';
+import { startTrimming } from './trim.ts';
 import { EXIT, PROTOCOL, type Config, type OpenFrame } from './protocol.ts';
 
 const STATS_MS = 10_000;
@@ -40,6 +41,7 @@ async function hello(frame: Frame): Promise<void> {
   const about = Object.entries(engines).map(([name, { version, capabilities }]) => [name, { version, capabilities }]);
   writer.send({ type: 'hello', protocol: PROTOCOL, pid: process.pid, node: process.version, engines: Object.fromEntries(about) });
   startStats(host);
+  startTrimming();
   const queued = early;
   early = [];
   for (const next of queued) dispatch(host, next);

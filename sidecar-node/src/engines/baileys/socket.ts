@@ -1,6 +1,7 @@
 /** Makes one Baileys socket with its injected parts, its gate and its taps in place. */
 import https from 'node:https';
 import type { Socket } from 'node:net';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { WebSocket } from 'ws';
 import makeWASocket, { type AuthenticationCreds, type BaileysEventMap, type BinaryNode, type UserFacingSocketConfig, type WASocket } from 'baileys';
 import { baileysLogger } from '../../logs.ts';
@@ -13,6 +14,8 @@ import type { KeyStore } from './keys.ts';
 
 const MINUTE = 60_000;
 const FAREWELL_MS = 250;
+/** Stanzas of one kind handled before other sessions get their turn. */
+const YIELD_EVERY = 8;
 /** Stanzas that WhatsApp delivers again until they are acknowledged. */
 const ACKNOWLEDGED = ['message', 'receipt', 'notification', 'call'];
 
@@ -121,22 +124,26 @@ function tapEvents(socket: WASocket, tap: Tap): void {
   };
 }
 
-/** Knows the end of Baileys' handling: its own listeners' promises, one stanza after another for offline ones. */
+/**
+ * Knows the end of Baileys' handling (its own listeners' promises) and keeps the order: one stanza of a kind after
+ * another. Left alone, a contact's second message overtakes the first, whose new address is being stored.
+ */
 function wrapHandlers(socket: WASocket, handle: Parts['handle']): void {
-  let offline: Promise<void> = Promise.resolve();
   for (const tag of ACKNOWLEDGED) {
     const event = `CB:${tag}`;
+    let tail: Promise<void> = Promise.resolve();
+    let handled = 0;
     const listeners = socket.ws.listeners(event) as ((node: BinaryNode) => Promise<void>)[];
     socket.ws.removeAllListeners(event);
     socket.ws.on(event, (node: BinaryNode) => {
-      // Baileys' own queue for offline stanzas tells nobody when it is done: they go the online way, in turn.
-      const { offline: queued, ...attrs } = node.attrs;
-      const plain = queued === undefined ? node : { ...node, attrs };
+      // Baileys' own queue for offline stanzas tells nobody when it is done: they go the online way.
+      const { offline, ...attrs } = node.attrs;
+      const plain = offline === undefined ? node : { ...node, attrs };
       const run = async (): Promise<void> => {
+        if (++handled % YIELD_EVERY === 0) await nextTurn();
         for (const listener of listeners) if (socket.ws.isOpen) await listener(plain);
       };
-      if (queued === undefined) void handle(node, run);
-      else void handle(node, () => (offline = offline.then(run, run)));
+      void handle(node, () => (tail = tail.then(run, run)));
     });
   }
 }
