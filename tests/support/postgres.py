@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import LiteralString
 
+import psutil
 import psycopg
 
 from tests.support.waiting import block_until
@@ -99,7 +100,11 @@ class PostgresServer:
         if self._process is None:
             return
         if how is signal.SIGKILL:
+            # The postmaster stands still first, so that no child is born while they are counted.
+            self._process.send_signal(signal.SIGSTOP)
+            children = psutil.Process(self.pid).children(recursive=True)
             self._signal_all(how)
+            psutil.wait_procs(children, timeout=10)
         else:
             self._process.send_signal(how)
         self._process.wait(20)
@@ -107,8 +112,6 @@ class PostgresServer:
 
     def _signal_all(self, how: signal.Signals) -> None:
         """Children have sessions of their own, so they are looked up rather than signalled as a group."""
-        import psutil
-
         postmaster = psutil.Process(self.pid)
         for process in [*postmaster.children(recursive=True), postmaster]:
             try:

@@ -81,13 +81,8 @@ def _place(row: StatusRow) -> tuple[str, str, str]:
 
 def record_statuses(conn: Connection, rows: Iterable[StatusRow]) -> int:
     """Adds what is not there yet; how many. An event id occurs once in ``rows``."""
-    return insert_once(
-        conn,
-        statuses,
-        StatusRow._fields,
-        sorted(rows, key=_place),
-        _IDENTITY,
-    )
+    ordered: list[StatusRow] = sorted(rows, key=_place)
+    return insert_once(conn, statuses, StatusRow._fields, ordered, _IDENTITY)
 
 
 def page(  # noqa: PLR0917 - called through Store.read, by position

@@ -4,7 +4,8 @@ import asyncio
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, func, select, text
+from sqlalchemy import table as sql_table
 
 from pywhatsweb_fleet.storage import audit, boards, conversation, partitions, sessions
 from pywhatsweb_fleet.storage.boards import Activity, Card
@@ -32,7 +33,7 @@ def a_status(event: str, status: str, rank: int, **changed: Any) -> StatusRow:
 
 
 def how_many(conn: Connection, table: str) -> int:
-    return len(conn.execute(text("SELECT 1 FROM " + table)).all())
+    return int(conn.execute(select(func.count()).select_from(sql_table(table))).scalar_one())
 
 
 async def test_an_event_is_recorded_once(store: Store) -> None:

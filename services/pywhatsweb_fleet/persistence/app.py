@@ -1,0 +1,55 @@
+"""What the persistence service runs: an ingest a tenant, the questions, and housekeeping."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+
+import structlog
+
+from pywhatsweb_fleet.persistence import housekeeping
+from pywhatsweb_fleet.persistence.answering import answering
+from pywhatsweb_fleet.persistence.handlers import Deps
+from pywhatsweb_fleet.persistence.queries import Queries
+from pywhatsweb_fleet.persistence.recording import Familiar
+from pywhatsweb_fleet.persistence.settings import PersistenceSettings
+from pywhatsweb_fleet.persistence.tenants import ingesting
+from pywhatsweb_fleet.storage.store import open_store
+from pywhatsweb_runtime import bus as broker
+from pywhatsweb_runtime import lifecycle, provision
+from pywhatsweb_runtime.health import Health, serving
+from pywhatsweb_runtime.metrics import Metrics
+from pywhatsweb_runtime.publisher import publishing
+from pywhatsweb_runtime.ready import announce
+
+log = structlog.get_logger(__name__)
+
+
+async def run(settings: PersistenceSettings, stopping: asyncio.Event) -> None:
+    """Until ``stopping``; then the batches under way are committed and acknowledged."""
+    health = Health("persistence", Metrics())
+    store = open_store(settings.store_url, pool_size=settings.sql_pool, deadline_s=settings.sql_deadline_s)
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(store.close)
+        await store.migrate()
+        await housekeeping.once(store)
+        bus = await stack.enter_async_context(
+            broker.connect(settings, name=f"persistence@{socket.gethostname()}")
+        )
+        health.checks["broker"] = lambda: None if bus.client.is_connected else "not connected"
+        await provision.ensure_platform(bus, settings.replicas)
+        publisher = await stack.enter_async_context(publishing(bus))
+        tenants = await stack.enter_async_context(
+            ingesting(bus, Deps(store, publisher, Familiar()), settings)
+        )
+        health.checks["ingest"] = tenants.problem
+        await stack.enter_async_context(answering(bus, Queries(store), tenants))
+        port = await stack.enter_async_context(
+            serving(health, host=settings.health_host, port=settings.health_port)
+        )
+        announce(settings.ready_file)
+        log.info("ready", tenants=len(tenants.records), health_port=port, database=store.dialect)
+        await lifecycle.until(
+            stopping, tenants.follow(), housekeeping.keep(store, settings.idempotency_every_s)
+        )

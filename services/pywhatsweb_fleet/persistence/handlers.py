@@ -1,0 +1,121 @@
+"""A batch of events: decode, record, set the poison aside. What returns may be acknowledged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import structlog
+from sqlalchemy.exc import DataError, IntegrityError, StatementError
+
+from pywhatsweb.contracts import events, ids, subjects
+from pywhatsweb.contracts.codec import form_of
+from pywhatsweb.contracts.decoding import decode
+from pywhatsweb.contracts.ids import SessionId, TenantId, TenantKey
+from pywhatsweb.contracts.subjects import EventSubject
+from pywhatsweb.errors import ContractError, ErrorCode
+from pywhatsweb_fleet.persistence.recording import Familiar, record
+from pywhatsweb_fleet.persistence.rows import Told, rows_of
+from pywhatsweb_fleet.storage.store import Store
+from pywhatsweb_runtime.publisher import Publisher
+from pywhatsweb_runtime.registry import TenantRecord
+
+log = structlog.get_logger(__name__)
+
+
+class Arrived(NamedTuple):
+    """A message of an events stream."""
+
+    subject: str
+    data: bytes
+    sequence: int
+
+
+class Poison(NamedTuple):
+    """A message that will never be recorded, and why: a catalogue code and a word on the cause."""
+
+    message: Arrived
+    code: str
+    reason: str
+
+
+class Deps(NamedTuple):
+    store: Store
+    publisher: Publisher
+    familiar: Familiar
+
+
+async def settle(deps: Deps, tenant: TenantId, key: TenantKey, batch: Sequence[Arrived]) -> None:
+    """Records the batch, all or nothing but for its poison, which is in the dead letters when this returns.
+
+    Raises StorageUnavailable, BrokerUnavailable or ApiError: then nothing may be acknowledged, and the same batch can
+    be settled again.
+    """
+    told: list[tuple[Arrived, Told]] = []
+    poison: list[Poison] = []
+    for message in batch:
+        subject = subjects.parse_event(message.subject)
+        if subject is None or subject.kind not in events.EVENT_TYPES:
+            continue  # of a later version: not ours to judge
+        try:
+            told.append((message, Told(subject, decode(message.data, events.AnyEvent))))
+        except ContractError as error:
+            poison.append(Poison(message, error.code.wire, str(error.details.get("path", "$"))))
+    poison += await _record(deps, told)
+    for one in poison:
+        await _set_aside(deps.publisher, tenant, key, one)
+
+
+async def _record(deps: Deps, told: Sequence[tuple[Arrived, Told]]) -> list[Poison]:
+    """Records in one transaction; when something in it cannot be recorded, halves it until that is alone."""
+    if not told:
+        return []
+    try:
+        await _commit(deps, [one for _, one in told])
+    except (DataError, IntegrityError, StatementError, ValueError, OverflowError, TypeError) as error:
+        if not _is_ours(error):
+            raise
+        if len(told) == 1:
+            return [Poison(told[0][0], ErrorCode.E_POISON.wire, type(error).__name__)]
+    else:
+        return []
+    half = len(told) // 2
+    return [*await _record(deps, told[:half]), *await _record(deps, told[half:])]
+
+
+def _is_ours(error: Exception) -> bool:
+    """Whether a value is at fault. A missing table is a StatementError too, and no event's fault."""
+    if isinstance(error, DataError | IntegrityError) or not isinstance(error, StatementError):
+        return True
+    return isinstance(error.orig, ValueError | OverflowError | TypeError)
+
+
+async def _commit(deps: Deps, told: Sequence[Told]) -> None:
+    rows = rows_of(told)
+    rows.sightings = deps.familiar.news(rows.sightings)
+    await deps.store.transact(record, rows)
+    deps.familiar.committed(rows.sightings)
+
+
+async def _set_aside(publisher: Publisher, tenant: TenantId, key: TenantKey, poison: Poison) -> None:
+    message = poison.message
+    subject = subjects.parse_event(message.subject)
+    session = (
+        subject.session if isinstance(subject, EventSubject) and subjects.valid_name(subject.session) else "-"
+    )
+    headers = {
+        "Nats-Msg-Id": ids.stable_event_id(key, "deadletter", "event", str(message.sequence)),
+        "Pww-Code": poison.code,
+        "Pww-Reason": poison.reason,
+        "Pww-Subject": message.subject,
+        "Pww-Sequence": str(message.sequence),
+        "Content-Type": f"application/{form_of(message.data)}",
+    }
+    await publisher.publish(subjects.deadletter(tenant, SessionId(session), "event"), message.data, headers)
+    log.warning(
+        "an event was set aside", tenant=tenant, reason=poison.reason, error=poison.code, at=message.sequence
+    )
+
+
+def key_of(record: TenantRecord) -> TenantKey:
+    return TenantKey(record.key)

@@ -1,0 +1,206 @@
+"""The questions that the record answers: arguments and tenant in, a contract's result out. One read each."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from typing import Any, NamedTuple, TypeVar
+
+import msgspec
+from sqlalchemy import Connection
+
+from pywhatsweb.contracts import control_data as d
+from pywhatsweb.contracts import ids
+from pywhatsweb.contracts.event_data import Chat, Person
+from pywhatsweb.contracts.events import timestamp
+from pywhatsweb.contracts.ids import TenantKey
+from pywhatsweb.contracts.statuses import KanbanStatus
+from pywhatsweb.errors import ContractError, ErrorCode, RequestError
+from pywhatsweb.phone import brazil_candidates, parse_recipient
+from pywhatsweb_fleet.persistence import pages
+from pywhatsweb_fleet.storage import audit, boards, conversation, people, sessions
+from pywhatsweb_fleet.storage.boards import ChatRow
+from pywhatsweb_fleet.storage.store import Store
+
+T = TypeVar("T")
+
+
+class Asker(NamedTuple):
+    """The tenant of the request's subject."""
+
+    id: str
+    key: TenantKey
+    region: str
+
+
+class Queries:
+    """Over one store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def chat_list(self, who: Asker, args: d.ChatList) -> d.Chats:
+        return await self._store.read(_chat_list, who, args)
+
+    async def chat_messages(self, who: Asker, args: d.ChatMessages) -> d.Messages:
+        """E_CHAT_NOT_FOUND when nothing is known of the chat."""
+        return await self._store.read(_chat_messages, who, args)
+
+    async def contact_get(self, who: Asker, args: d.ContactRef) -> d.ContactInfo:
+        """E_CONTACT_NOT_FOUND when the person was never seen."""
+        return await self._store.read(_contact_get, who, args)
+
+    async def contact_list(self, who: Asker, args: d.ContactList) -> d.Contacts:
+        return await self._store.read(_contact_list, who, args)
+
+    async def audit_list(self, who: Asker, args: d.AuditList) -> d.Audit:
+        return await self._store.read(_audit_list, who, args)
+
+
+def to_cursor(position: Sequence[Any] | str | int) -> str:
+    """A place in a list, opaque to the caller."""
+    return base64.urlsafe_b64encode(msgspec.msgpack.encode(position)).decode().rstrip("=")
+
+
+def from_cursor(cursor: str | None, kind: type[T]) -> T | None:
+    """Raises ContractError(E_INVALID_CURSOR) for one that is not of this list."""
+    if cursor is None:
+        return None
+    try:
+        raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars="-_", validate=True)
+        return msgspec.msgpack.decode(raw, type=kind)
+    except (ValueError, msgspec.MsgspecError):
+        raise ContractError(ErrorCode.E_INVALID_CURSOR) from None
+
+
+def _chat_list(conn: Connection, who: Asker, args: d.ChatList) -> d.Chats:
+    after = from_cursor(args.cursor, boards.Position)
+    rows = boards.page(
+        conn,
+        who.id,
+        status=args.status,
+        owner_id=args.owner_id,
+        session=args.session_id,
+        after=after,
+        limit=args.limit,
+    )
+    addresses = [
+        name for row in rows for name in (people.address(None, row.lid), people.address(row.pn, None)) if name
+    ]
+    names = people.names_of(conn, who.id, addresses)
+    subjects = sessions.group_names(conn, who.id, [row.group_id for row in rows if row.group_id])
+    chats = [_chat_info(conn, who, row, names, subjects) for row in rows]
+    last = rows[-1] if len(rows) == args.limit else None
+    return d.Chats(chats=chats, cursor=to_cursor((last.last_at, last.chat, last.session)) if last else None)
+
+
+def _chat_info(
+    conn: Connection, who: Asker, row: ChatRow, names: dict[str, str], subjects: dict[str, str]
+) -> d.ChatInfo:
+    unread = 0
+    if row.last_inbound_at > row.last_outbound_at:
+        unread = boards.unread(conn, who.id, row.chat, row.session, row.last_outbound_at)
+    return d.ChatInfo(
+        chat=Chat(key=row.chat, pn=row.pn, lid=row.lid, group=row.group_id),
+        session_id=row.session,
+        status=KanbanStatus(row.status or "new"),
+        name=subjects.get(row.group_id)
+        if row.group_id
+        else names.get(f"lid:{row.lid}") or names.get(f"pn:{row.pn}"),
+        owner_id=row.owner_id,
+        last_message_at=_time(row.last_at),
+        unread=unread,
+        assigned_at=_time(row.assigned_at),
+        assigned_by=row.assigned_by,
+        completed_at=_time(row.completed_at),
+        completed_by=row.completed_by,
+    )
+
+
+def _chat_messages(conn: Connection, who: Asker, args: d.ChatMessages) -> d.Messages:
+    after = from_cursor(args.cursor, conversation.Position)
+    keys = [args.chat] if args.chat is not None else _keys(conn, who, args.to or "")
+    rows = conversation.page(conn, who.id, keys, args.session_id, after, args.limit)
+    if not rows and after is None and not any(boards.by_key(conn, who.id, key) for key in keys):
+        raise RequestError(ErrorCode.E_CHAT_NOT_FOUND)
+    last = rows[-1] if len(rows) == args.limit else None
+    return d.Messages(
+        messages=pages.stored(conn, who.id, rows),
+        cursor=to_cursor((last.sent_at, last.event_id)) if last else None,
+    )
+
+
+def _keys(conn: Connection, who: Asker, to: str) -> Sequence[str]:
+    """Every key under which the chat with somebody may be: by number (Brazil's two forms) and by LID."""
+    recipient = parse_recipient(to, who.region)
+    if recipient.kind == "group":
+        return [ids.chat_key(who.key, group=recipient.value)]
+    if recipient.kind == "lid":
+        number = people.number_of(conn, who.id, recipient.value)
+        numbers, lids = ([number] if number else []), [recipient.value]
+    else:
+        numbers = list(brazil_candidates(recipient.value))
+        lids = [lid for number in numbers if (lid := people.lid_of(conn, who.id, number))]
+    return [ids.chat_key(who.key, pn=number) for number in numbers] + [
+        ids.chat_key(who.key, lid=lid) for lid in lids
+    ]
+
+
+def _contact_get(conn: Connection, who: Asker, args: d.ContactRef) -> d.ContactInfo:
+    for pn, lid in _addresses(conn, who, args):
+        if known := people.get(conn, who.id, pn=pn, lid=lid):
+            return _contact_info(who, known)
+    raise RequestError(ErrorCode.E_CONTACT_NOT_FOUND)
+
+
+def _addresses(conn: Connection, who: Asker, args: d.ContactRef) -> list[tuple[str | None, str | None]]:
+    if args.chat is not None:
+        return [(row.pn, row.lid) for row in boards.by_key(conn, who.id, args.chat) if row.pn or row.lid]
+    recipient = parse_recipient(args.to or args.phone_number or "", who.region)
+    if recipient.kind == "lid":
+        return [(None, recipient.value)]
+    return [(number, None) for number in brazil_candidates(recipient.value)] if recipient.kind == "pn" else []
+
+
+def _contact_list(conn: Connection, who: Asker, args: d.ContactList) -> d.Contacts:
+    rows = people.page(conn, who.id, from_cursor(args.cursor, str) or "", args.limit)
+    last = rows[-1] if len(rows) == args.limit else None
+    contacts = [_contact_info(who, row) for row in rows]
+    return d.Contacts(contacts=contacts, cursor=to_cursor(last.address) if last else None)
+
+
+def _contact_info(who: Asker, known: people.Known) -> d.ContactInfo:
+    return d.ContactInfo(
+        person=Person(pn=known.pn, lid=known.lid, name=known.name),
+        key=ids.chat_key(who.key, pn=known.pn, lid=known.lid),
+        updated_at=_time(known.named_at),
+    )
+
+
+def _audit_list(conn: Connection, who: Asker, args: d.AuditList) -> d.Audit:
+    rows = audit.page(
+        conn,
+        who.id,
+        action=args.action,
+        actor=args.actor,
+        since=pages.milliseconds(args.since),
+        until=pages.milliseconds(args.until),
+        below=from_cursor(args.cursor, int),
+        limit=args.limit,
+    )
+    last = rows[-1] if len(rows) == args.limit else None
+    entries = [
+        d.AuditEntry(
+            id=str(row.sequence),
+            at=timestamp(row.entry.at),
+            action=row.entry.action,
+            actor=row.entry.actor,
+            details=msgspec.json.decode(row.entry.detail, type=dict[str, Any]),
+        )
+        for row in rows
+    ]
+    return d.Audit(entries=entries, cursor=to_cursor(last.sequence) if last else None)
+
+
+def _time(ms: int) -> str | None:
+    return timestamp(ms) if ms else None

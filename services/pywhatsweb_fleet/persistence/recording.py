@@ -1,0 +1,55 @@
+"""One batch of rows, one transaction; every part of it may run again without a trace."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sqlalchemy import Connection
+
+from pywhatsweb_fleet.persistence.rows import Rows
+from pywhatsweb_fleet.storage import boards, conversation, idempotency, people, sessions
+from pywhatsweb_fleet.storage.people import Sighting
+
+_AGAIN_AFTER_MS = 3_600_000
+_MOST_KNOWN = 50_000
+
+
+def record(conn: Connection, rows: Rows) -> None:
+    """All of it. The order of the tables is the same everywhere: replicas wait for, never on, one another."""
+    conversation.record_messages(conn, rows.messages.values())
+    conversation.record_statuses(conn, rows.statuses.values())
+    if rows.happenings:
+        sessions.record_happenings(conn, rows.happenings.values())
+    if rows.states:
+        sessions.record_states(conn, rows.states)
+    if rows.groups:
+        sessions.record_groups(conn, rows.groups)
+    if rows.activities:
+        boards.record_activity(conn, rows.activities)
+    if rows.cards:
+        boards.record_cards(conn, rows.cards)
+    if rows.sightings:
+        people.observe(conn, rows.sightings)
+    if rows.outcomes:
+        idempotency.outcome(conn, rows.outcomes)
+
+
+class Familiar:
+    """People whose sighting would change nothing: most messages come from somebody who was just seen, unchanged."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str | None, str | None, str | None], int] = {}
+
+    def news(self, sightings: Iterable[Sighting]) -> list[Sighting]:
+        """Those worth writing: other than what was committed, or an hour later (so that the newest name wins)."""
+        return [
+            one
+            for one in sightings
+            if (at := self._known.get(one[:4])) is None or not at <= one.at < at + _AGAIN_AFTER_MS
+        ]
+
+    def committed(self, sightings: Iterable[Sighting]) -> None:
+        if len(self._known) > _MOST_KNOWN:
+            self._known.clear()
+        for one in sightings:
+            self._known[one[:4]] = max(one.at, self._known.get(one[:4], 0))

@@ -1,0 +1,264 @@
+"""From events to rows: pure, one function a kind of event.
+
+The tenant and the session are those of the subject, which the broker vouches for; what the body says of them is not
+looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import msgspec
+
+from pywhatsweb.contracts import events as e
+from pywhatsweb.contracts.event_data import Chat, Person
+from pywhatsweb.contracts.subjects import EventSubject
+from pywhatsweb_fleet.storage.boards import Activity, Card
+from pywhatsweb_fleet.storage.conversation import MessageRow, StatusRow
+from pywhatsweb_fleet.storage.idempotency import Outcome
+from pywhatsweb_fleet.storage.people import Sighting, address
+from pywhatsweb_fleet.storage.sessions import GroupRow, HappeningRow, StateRow
+
+_to_json = msgspec.json.Encoder().encode
+
+
+class Rows:
+    """What a batch of events adds to the record; an event that is in it twice counts once."""
+
+    __slots__ = (
+        "activities", "cards", "groups", "happenings", "messages", "outcomes", "sightings", "states", "statuses",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.messages: dict[str, MessageRow] = {}
+        self.statuses: dict[str, StatusRow] = {}
+        self.happenings: dict[str, HappeningRow] = {}
+        self.states: list[StateRow] = []
+        self.groups: list[GroupRow] = []
+        self.activities: list[Activity] = []
+        self.cards: list[Card] = []
+        self.sightings: list[Sighting] = []
+        self.outcomes: list[Outcome] = []
+
+
+class Told(NamedTuple):
+    """An event and the subject that it stood on."""
+
+    subject: EventSubject
+    event: Any
+
+
+def rows_of(batch: Iterable[Told]) -> Rows:
+    """The rows of all the events. Raises ValueError for a time that is none."""
+    rows = Rows()
+    for told in batch:
+        add = _KINDS.get(type(told.event))
+        if add is not None:
+            add(rows, told.subject, told.event)
+    return rows
+
+
+def milliseconds(timestamp: str) -> int:
+    """An ISO-8601 time as milliseconds since 1970. Raises ValueError."""
+    return round(datetime.fromisoformat(timestamp).timestamp() * 1000)
+
+
+def _clean(value: str | None) -> str | None:
+    """PostgreSQL's text has no NUL, and one in a name is no reason to lose the message."""
+    return value.replace("\0", "\ufffd") if value and "\0" in value else value
+
+
+def _seen(rows: Rows, tenant: str, person: Person | None, at: int) -> None:
+    if person is not None and (person.pn or person.lid):
+        rows.sightings.append(Sighting(tenant, person.pn, person.lid, _clean(person.name), at))
+
+
+def _active(rows: Rows, subject: EventSubject, chat: Chat, origin: str, at: int) -> None:
+    inbound = origin == "inbound"
+    times = (at, 0) if inbound else (0, at)
+    rows.activities.append(
+        Activity(subject.tenant, subject.session, chat.key, chat.pn, chat.lid, chat.group, *times)
+    )
+    if chat.pn and chat.lid:
+        rows.sightings.append(Sighting(subject.tenant, chat.pn, chat.lid, None, at))
+
+
+def _spoken(
+    rows: Rows, subject: EventSubject, event: Any, kind: str, sent_at: int, **more: Any
+) -> MessageRow:
+    data = event.data
+    sender = data.from_
+    row = rows.messages[event.id] = MessageRow(
+        tenant=subject.tenant,
+        message_id=_clean(data.id) or "",
+        event_id=event.id,
+        recorded_at=milliseconds(event.timestamp),
+        session=subject.session,
+        chat=data.chat.key,
+        kind=kind,
+        type=getattr(data, "type", ""),
+        origin=str(data.origin),
+        from_self=data.from_self,
+        sender_pn=sender.pn,
+        sender_lid=sender.lid,
+        sender_name=_clean(sender.name),
+        command_id=getattr(data, "command_id", None),
+        target_id=_clean(more.get("target_id")),
+        body=_clean(more.get("body")),
+        content=_to_json(data).decode(),
+        sent_at=sent_at,
+    )
+    if not data.from_self:
+        _seen(rows, subject.tenant, sender, sent_at)
+    return row
+
+
+def _words(data: Any) -> str | None:
+    """The text or caption of a content."""
+    content = data.content
+    words = getattr(content, "body", None) or getattr(content, "caption", None)
+    return words if isinstance(words, str) else None
+
+
+def _message(rows: Rows, subject: EventSubject, event: e.MessageEvent) -> None:
+    sent_at = milliseconds(event.data.sent_at)
+    _spoken(rows, subject, event, "message", sent_at, body=_words(event.data))
+    _active(rows, subject, event.data.chat, str(event.data.origin), sent_at)
+
+
+def _edit(rows: Rows, subject: EventSubject, event: e.EditEvent) -> None:
+    sent_at = milliseconds(event.data.sent_at)
+    _spoken(rows, subject, event, "edit", sent_at, target_id=event.data.message_id, body=_words(event.data))
+
+
+def _reaction(rows: Rows, subject: EventSubject, event: e.ReactionEvent) -> None:
+    sent_at = milliseconds(event.data.sent_at)
+    _spoken(rows, subject, event, "reaction", sent_at, target_id=event.data.message_id, body=event.data.emoji)
+
+
+def _delete(rows: Rows, subject: EventSubject, event: e.DeleteEvent) -> None:
+    _spoken(rows, subject, event, "delete", milliseconds(event.data.sent_at), target_id=event.data.message_id)
+
+
+def _poll_vote(rows: Rows, subject: EventSubject, event: e.PollVoteEvent) -> None:
+    sent_at = milliseconds(event.data.sent_at or event.timestamp)
+    _spoken(rows, subject, event, "poll_vote", sent_at, target_id=event.data.message_id)
+
+
+def _media(rows: Rows, subject: EventSubject, event: e.MediaEvent) -> None:
+    data = event.data
+    at = milliseconds(event.timestamp)
+    rows.messages[event.id] = MessageRow(
+        subject.tenant, "", event.id, at, subject.session, data.chat.key, "media", "", "", False, None, None, None,
+        None, _clean(data.message_id), None, _to_json(data).decode(), at,
+    )  # fmt: skip
+
+
+def _status(rows: Rows, subject: EventSubject, event: e.StatusEvent) -> None:
+    data = event.data
+    at = milliseconds(event.timestamp)
+    code = data.error.code if data.error is not None else None
+    rows.statuses[event.id] = StatusRow(
+        subject.tenant,
+        _clean(data.message_id) or "",
+        event.id,
+        at,
+        subject.session,
+        _clean(data.command_id),
+        data.status.value,
+        data.status.rank,
+        _clean(code),
+        address(data.by.pn, data.by.lid) if data.by is not None else None,
+        milliseconds(data.at) if data.at else None,
+    )
+    _seen(rows, subject.tenant, data.by, at)
+    if data.command_id is not None and not data.duplicate:
+        rows.outcomes.append(
+            Outcome(subject.tenant, subject.session, data.command_id, data.status, at, code, data.message_id)
+        )
+
+
+def _chat(rows: Rows, subject: EventSubject, event: e.ChatEvent) -> None:
+    data = event.data
+    chat = data.chat
+    rows.cards.append(
+        Card(
+            subject.tenant, subject.session, chat.key, chat.pn, chat.lid, chat.group, data.status.value,
+            _clean(data.owner_id), _clean(data.by), milliseconds(event.timestamp),
+        )
+    )  # fmt: skip
+
+
+def _session(rows: Rows, subject: EventSubject, event: e.SessionEvent) -> None:
+    data = event.data
+    error = data.error.code if data.error is not None else None
+    rows.states.append(
+        StateRow(
+            subject.tenant, subject.session, data.status.value, _clean(data.engine), data.phone_number, data.lid,
+            _clean(data.name), _clean(data.reason), _clean(error), event.epoch, event.sequence,
+            milliseconds(event.timestamp),
+        )
+    )  # fmt: skip
+    _happening(rows, subject, event)
+
+
+def _code(rows: Rows, subject: EventSubject, event: e.QrEvent | e.PairingCodeEvent) -> None:
+    """That one was shown, not what it said."""
+    _happening(rows, subject, event, data={"expires_at": event.data.expires_at})
+
+
+def _contact(rows: Rows, subject: EventSubject, event: e.ContactEvent) -> None:
+    data = event.data
+    at = milliseconds(event.timestamp)
+    _seen(
+        rows,
+        subject.tenant,
+        Person(pn=data.person.pn, lid=data.person.lid, name=data.name or data.person.name),
+        at,
+    )
+    _seen(rows, subject.tenant, Person(pn=data.pn, lid=data.lid), at)
+
+
+def _group(rows: Rows, subject: EventSubject, event: e.GroupEvent) -> None:
+    data = event.data
+    at = milliseconds(event.timestamp)
+    rows.groups.append(GroupRow(subject.tenant, data.group, _clean(data.subject), at))
+    for person in data.participants:
+        _seen(rows, subject.tenant, person, at)
+    _happening(rows, subject, event)
+
+
+def _happening(rows: Rows, subject: EventSubject, event: Any, data: Any = None) -> None:
+    rows.happenings[event.id] = HappeningRow(
+        subject.tenant,
+        event.id,
+        subject.session,
+        e.event_type(event),
+        event.epoch,
+        event.sequence,
+        _to_json(event.data if data is None else data).decode(),
+        milliseconds(event.timestamp),
+    )
+
+
+_KINDS: dict[type, Callable[[Rows, EventSubject, Any], None]] = {
+    e.MessageEvent: _message,
+    e.StatusEvent: _status,
+    e.ReactionEvent: _reaction,
+    e.EditEvent: _edit,
+    e.DeleteEvent: _delete,
+    e.PollVoteEvent: _poll_vote,
+    e.MediaEvent: _media,
+    e.ChatEvent: _chat,
+    e.SessionEvent: _session,
+    e.QrEvent: _code,
+    e.PairingCodeEvent: _code,
+    e.ContactEvent: _contact,
+    e.GroupEvent: _group,
+    e.CallEvent: _happening,
+    e.AlertEvent: _happening,
+    e.DeadLetterEvent: _happening,
+}
+"""Presence is not kept: it is over before it is written."""

@@ -1,0 +1,35 @@
+"""What an operator can set for the persistence service, in the environment under ``PWW_``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pywhatsweb_runtime.bus import BrokerSettings
+from pywhatsweb_runtime.logs import LogFormat, LogLevel
+
+
+class PersistenceSettings(BrokerSettings, frozen=True, kw_only=True):
+    data_dir: str = "data"
+    database_url: str | None = None
+    """SQLite in `data_dir` when absent."""
+    replicas: int = 1
+    """Of the buckets, should this service be the first to need them."""
+    batch: int = 500
+    """Events in one transaction, at most. Twice as many are asked for ahead, a tenant."""
+    ack_wait_s: float = 30.0
+    """What a replica took and did not acknowledge (it was killed) is given to another after so long."""
+    sql_pool: int = 4
+    """Threads with a connection each."""
+    sql_deadline_s: float = 10.0
+    """A transaction that takes longer is broken off and tried again later."""
+    idempotency_every_s: float = 600.0
+    """How often expired idempotency records are removed and months are made ahead."""
+    ready_file: str | None = None
+    health_host: str = "127.0.0.1"
+    health_port: int | None = None
+    log_format: LogFormat = "console"
+    log_level: LogLevel = "info"
+
+    @property
+    def store_url(self) -> str:
+        return self.database_url or f"sqlite:///{Path(self.data_dir).absolute() / 'pywhatsweb.db'}"
