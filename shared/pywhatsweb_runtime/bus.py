@@ -24,9 +24,22 @@ WRONG_LAST_SEQUENCE = 10071
 """JetStream's answer to a stale compare-and-set or to an event of a fenced-off owner."""
 QUEUE_FULL = 10077
 """max_msgs, max_bytes or max_msgs_per_subject reached, under ``discard: new``."""
+MESSAGE_TOO_LARGE = 10054
+"""The message is above the stream's or the server's limit."""
 STREAM_NOT_FOUND = 10059
 CONSUMER_NOT_FOUND = 10014
 NO_MESSAGE = 10037
+
+
+class _Client(Client):
+    """nats-py's, which stops reading the connection for good when a publisher's header block does not parse."""
+
+    async def _process_headers(self, headers: bytes) -> dict[str, str] | None:
+        try:
+            found: dict[str, str] | None = await super()._process_headers(headers)
+        except (ValueError, IndexError):  # `NATS/1.0 <not a status>`, or the first line alone
+            return None
+        return found
 
 
 class BrokerSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,11 +74,36 @@ class Stored(NamedTuple):
     headers: dict[str, str]
 
 
+class Connection(Client):
+    """nats-py's client, with a way to write that never waits, and one to take back what was not sent yet."""
+
+    def write(self, command: bytes) -> None:
+        """Hands over a whole protocol command; it goes out with others in one write, or after a reconnect."""
+        if self.is_closed:
+            raise nats.errors.ConnectionClosedError
+        self._pending.append(command)
+        self._pending_data_size += len(command)
+        flushes = self._flush_queue
+        if flushes is not None and self.is_connected and flushes.empty():
+            flushes.put_nowait(asyncio.get_running_loop().create_future())
+
+    def take_back(self, reply_prefix: str) -> None:
+        """Drops the commands with such a reply subject that wait to be sent.
+
+        nats-py sends them as the first thing after a reconnect, ahead of what was lost with the old socket.
+        """
+        wanted = f" {reply_prefix}".encode()
+        self._pending = [command for command in self._pending if wanted not in command.partition(b"\r\n")[0]]
+        self._pending_data_size = sum(map(len, self._pending))
+
+
 class Bus:
     """One connection, shared by everything in a process."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Connection) -> None:
         self.client = client
+        self.on_disconnect: list[Callable[[], None]] = []
+        """Called before the connection is made anew."""
         self.on_reconnect: list[Callable[[], Awaitable[None]]] = []
 
     async def api(
@@ -151,7 +189,7 @@ def _family(subject: str) -> str:
 @contextlib.asynccontextmanager
 async def connect(settings: BrokerSettings, *, name: str, inbox_prefix: str = "_INBOX") -> AsyncIterator[Bus]:
     """The broker, for as long as the block lasts; reconnects for ever, with jitter, and tells it in the log."""
-    client = Client()
+    client = _Client()
     bus = Bus(client)
 
     async def disconnected() -> None:

@@ -93,7 +93,7 @@ class Control:
         except Exception:
             log.exception("a request failed", verb=verb)
             body = control.failure(ErrorCode.E_INTERNAL, None, form)
-        with contextlib.suppress(nats.errors.Error):
+        with contextlib.suppress(nats.errors.Error, ValueError):  # ValueError: published, not asked
             await request.respond(body)
 
     async def _answer(self, verb: str, answer: Answer, request: Request) -> Any:
