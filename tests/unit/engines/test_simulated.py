@@ -271,6 +271,31 @@ async def test_a_second_login_replaces_the_first(engine: SimulatedEngine) -> Non
     assert (first.closed.reason, first.closed.whatsapp_code, first.closed.retry) == ("replaced", 440, False)
 
 
+async def test_a_new_pairing_replaces_the_linked_device(engine: SimulatedEngine) -> None:
+    """Until the phone has scanned, the device that is logged in stays; afterwards its credentials are worth nothing."""
+    first = await opened(engine)
+    second = RecordingHost()
+    own: dict[str, object] = {"simulated": {"pair": "manual", "restart_after_pairing": False}}
+    await second.open(engine, "t/s", 2, settings=own)
+    await second.until("qr")
+    await act(first, text(1))
+    assert engine.whatsapp.scan("t/s")
+    assert second.now == "open"
+    assert first.states[-1].reason == "replaced"
+    again = RecordingHost(first.record)
+    await again.open(engine, "t/s", 3)
+    assert (await again.until("closed")).reason == "logged_out"
+
+
+async def test_stanzas_may_come_twice(engine: SimulatedEngine) -> None:
+    """By chance WhatsApp delivers a stanza again, with the same content under another unit."""
+    host = await opened(engine, delivered_ms=1, random={"duplicate": 1.0})
+    await act(host, text(1))
+    await wait_until(lambda: len(host.events) == 2)
+    assert host.events[0].data == host.events[1].data
+    assert host.events[0].unit != host.events[1].unit
+
+
 async def test_unlinked_and_banned_devices_stay_out(engine: SimulatedEngine) -> None:
     """Their credentials are refused for what happened, until they pair anew."""
     for session, banned, reason in (("t/a", False, "logged_out"), ("t/b", True, "banned")):

@@ -62,6 +62,7 @@ class Account:
         "name",
         "number",
         "owed",
+        "pairing",
         "pending",
         "script",
         "script_source",
@@ -77,6 +78,8 @@ class Account:
         self.number: str | None = None
         self.name: str | None = None
         self.link: SimulatedSession | None = None
+        self.pairing: SimulatedSession | None = None
+        """A device that waits to be linked; the one that is logged in stays until then."""
         self.pending: deque[Stanza] | None = None
         self.owed: dict[str, Accepted] | None = None
         """Accepted before this process began, with statuses that may still be due."""

@@ -197,7 +197,7 @@ class SimulatedSession:
     def _await_pairing(self, change: StateChange) -> None:
         first = self._stage == "opening"
         self._stage = "pairing"
-        self._account.link = self
+        self._account.pairing = self
         self._host.state(change)
         if first and self.settings.pair == "auto":
             self._engine.whatsapp.agenda.after(self.settings.pair_after_ms, self.pair)
@@ -207,6 +207,7 @@ class SimulatedSession:
         if self._stage != "pairing":
             return False
         account, whatsapp = self._account, self._engine.whatsapp
+        account.pairing = None
         account.number = self.settings.number or account.number
         account.name = self.settings.name
         creds = Credentials(whatsapp.link_device(account), account.me().pn or "", account.name)
@@ -362,6 +363,8 @@ class SimulatedSession:
         self._give_back()
         if self._account.link is self:
             self._account.link = None
+        if self._account.pairing is self:
+            self._account.pairing = None
         self._engine.forget(self)
         self._fail_all()
         code, retry = CLOSED[reason]

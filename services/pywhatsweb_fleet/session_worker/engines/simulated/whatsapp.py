@@ -44,7 +44,7 @@ class SimulatedWhatsApp:
     ``keep`` bounds `accepted`, the journal of what it took (the newest stay).
     """
 
-    def __init__(self, *, state_file: Path | None = None, keep: int = 100_000) -> None:
+    def __init__(self, *, state_file: Path | None = None, keep: int = 10_000) -> None:
         self.agenda = Agenda()
         self.accepted: deque[Accepted] = deque(maxlen=keep)
         self.accepted_count = 0
@@ -64,7 +64,7 @@ class SimulatedWhatsApp:
 
     def scan(self, session: str) -> bool:
         """The phone scans the QR code, or types the pairing code. False when none is shown."""
-        link = self.account(session).link
+        link = self.account(session).pairing
         return link is not None and link.pair()
 
     def script(self, session: str, *faults: AnyFault) -> None:
@@ -110,7 +110,8 @@ class SimulatedWhatsApp:
 
     def cut(self, session: str, reason: CloseReason = "connection_lost") -> bool:
         """Closes the link from WhatsApp's side. False when there is none."""
-        link = self.account(session).link
+        account = self.account(session)
+        link = account.link or account.pairing
         if link is not None:
             link.cut(reason)
         return link is not None
