@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 
@@ -18,14 +19,20 @@ app = App(
 )
 
 _HERE = "pywhatsweb_fleet.cli"
+# Where each is, and its line in the list: to list them imports none of them.
 _COMMANDS = {
-    "up": "fleet:up",
-    "run": "fleet:run",
-    "sandbox": "fleet:sandbox",
-    "version": "version:version",
+    "up": ("fleet:up", "Run the broker, every service and the local WhatsApp here."),
+    "session": ("session:app", "Start, watch, stop and forget sessions."),
+    "send": ("messages:send", "Send a text, and wait for what becomes of it."),
+    "events": ("messages:events", "Show the tenant's events as they come."),
+    "health": ("health:health", "Say whether the fleet works."),
+    "run": ("fleet:run", "Run one service, with settings from the environment."),
+    "sandbox": ("fleet:sandbox", "Run the local WhatsApp alone."),
+    "schema": ("schema:schema", "Print the contract: JSON Schema or AsyncAPI."),
+    "version": ("version:version", "Say which version this is."),
 }
-for _name, _path in _COMMANDS.items():
-    app.command(f"{_HERE}.{_path}", name=_name)
+for _order, (_name, (_path, _help)) in enumerate(_COMMANDS.items()):
+    app.command(f"{_HERE}.{_path}", name=_name, help=_help, sort_key=_order)
 
 
 def main() -> None:
@@ -42,7 +49,7 @@ def run(arguments: list[str]) -> int:
         print("Try: pww --help", file=sys.stderr)
         return exits.USAGE
     except exits.CommandError as error:
-        _tell(error)
+        _tell(error, _wants_json(arguments))
         return error.exit_code
     except KeyboardInterrupt:
         return exits.INTERRUPTED
@@ -59,7 +66,18 @@ def _first_line(error: CycloptsError) -> str:
     )
 
 
-def _tell(error: exits.CommandError) -> None:
+def _wants_json(arguments: list[str]) -> bool:
+    """Whether the answer was to be JSON: then a failure is, too."""
+    return "--format=json" in arguments or ("--format", "json") in itertools.pairwise(arguments)
+
+
+def _tell(error: exits.CommandError, as_json: bool) -> None:
+    if as_json:
+        from pywhatsweb_fleet.cli import show
+
+        body = error.error or {"code": None, "message": error.sentence, "action": error.action}
+        show.json_line({"ok": False, "error": body})
+        return
     print(f"pww: {error.sentence}", file=sys.stderr)
     if error.action:
         print(f"     {error.action}", file=sys.stderr)

@@ -1,0 +1,229 @@
+"""``pww send`` and ``pww events``."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from pywhatsweb_fleet.cli import exits, show
+from pywhatsweb_fleet.cli.options import Answer, Connection
+
+Until = Literal["none", "accepted", "sent", "delivered", "read"]
+
+_REACHES: dict[str, tuple[str, ...]] = {
+    "accepted": ("accepted", "queued", "sent", "delivered", "read", "played"),
+    "sent": ("sent", "delivered", "read", "played"),
+    "delivered": ("delivered", "read", "played"),
+    "read": ("read", "played"),
+}
+_FAILURES = ("failed", "rejected", "expired", "cancelled")
+
+
+def send(
+    text: str,
+    /,
+    *,
+    session: str,
+    to: str,
+    id: str | None = None,  # noqa: A002 - the option's name
+    wait: Until = "sent",
+    timeout: float = 60,
+    reply_to: str | None = None,
+    send_at: str | None = None,
+    where: Connection = None,
+    form: Answer = "human",
+) -> int:
+    """Send a text, and wait for what becomes of it. Exit code: 0 as asked, 1 failed, 3 no fleet, 4 not in time.
+
+    Parameters
+    ----------
+    text
+        The message.
+    session
+        Which session sends it.
+    to
+        A number (+5511999990001), a LID, or a group.
+    id
+        The command's id: the same one is never sent twice. Random when absent.
+    wait
+        Until which status to wait; none: only until the broker has it.
+    timeout
+        Seconds to wait.
+    reply_to
+        The id of the message that this one answers.
+    send_at
+        Not before this time: 2026-12-01T09:00:00-03:00.
+    """
+    command: dict[str, Any] = {
+        "id": id or f"cli-{secrets.token_hex(8)}",
+        "to": to,
+        "type": "text",
+        "text": {"body": text},
+    }
+    if reply_to is not None:
+        command["context"] = {"message_id": reply_to}
+    if send_at is not None:
+        command["send_at"] = send_at
+    return asyncio.run(_send(where, form, session, command, wait=wait, timeout=timeout))
+
+
+async def _send(
+    where: Connection, form: Answer, session: str, command: dict[str, Any], *, wait: Until, timeout: float
+) -> int:
+    from pywhatsweb.contracts.subjects import valid_name
+    from pywhatsweb_fleet.cli.link import linked
+
+    if not valid_name(session):
+        raise exits.CommandError(f"{session} cannot be a session's name.", exit_code=exits.USAGE)
+    async with linked(where) as link, link.events(session, "status") as events:
+        await link.publish(session, "send", command)
+        if wait == "none":
+            _step(form, command["id"], {"status": "published"})
+            return exits.OK
+        try:
+            async with asyncio.timeout(timeout):
+                return await _outcome(form, events, command["id"], wait)
+        except TimeoutError:
+            raise exits.CommandError(
+                f"not {wait} within {timeout:g} s; the fleet goes on. The command's id is {command['id']}.",
+                exit_code=exits.TIMED_OUT,
+                action=f"Is the session working? See: pww session status {session}",
+            ) from None
+
+
+async def _outcome(form: Answer, events: AsyncIterator[dict[str, Any]], command_id: str, wait: Until) -> int:
+    from pywhatsweb_fleet.cli.link import refused
+
+    async for event in events:
+        data = event["data"]
+        if data.get("command_id") != command_id:
+            continue
+        _step(form, command_id, data)
+        if data["status"] in _REACHES[wait]:
+            return exits.OK
+        if data["status"] in _FAILURES:
+            raise refused(
+                data.get("error") or {"code": data["status"], "message": f"The command is {data['status']}"}
+            )
+    raise exits.CommandError("the events ended before an outcome came.", exit_code=exits.UNREACHABLE)
+
+
+def _step(form: Answer, command_id: str, data: dict[str, Any]) -> None:
+    if form == "json":
+        show.json_line({**data, "command_id": command_id})
+    else:
+        again = "  (this id was sent before)" if data.get("duplicate") else ""
+        print(f"{show.word(data['status'])}{again}", flush=True)
+
+
+def events(
+    *,
+    follow: Annotated[bool, Parameter(negative="")] = True,  # noqa: ARG001 - what it always does, said aloud
+    session: str = "*",
+    type: str = "*",  # noqa: A002 - the option's name
+    limit: int | None = None,
+    where: Connection = None,
+    form: Answer = "human",
+) -> int:
+    """Show the tenant's events as they come, until Ctrl-C.
+
+    Parameters
+    ----------
+    follow
+        Show what comes from now on (the only way there is).
+    session
+        Only this session's.
+    type
+        Only these: qr, session, message, status, …
+    limit
+        End after so many.
+    """
+    return asyncio.run(_events(where, form, session, type, limit))
+
+
+async def _events(where: Connection, form: Answer, session: str, kind: str, limit: int | None) -> int:
+    from pywhatsweb.contracts.subjects import valid_name
+    from pywhatsweb_fleet.cli.link import linked
+
+    for name in (session, kind):
+        if name != "*" and not valid_name(name):
+            raise exits.CommandError(
+                f"{name} cannot be the name of a session or a type.", exit_code=exits.USAGE
+            )
+    if limit is not None and limit < 1:
+        raise exits.CommandError("--limit is 1 or more.", exit_code=exits.USAGE)
+    seen = 0
+    async with linked(where) as link, link.events(session, kind) as found:
+        async for event in found:
+            if form == "json":
+                show.json_line(event)
+            else:
+                print(line(event), flush=True)
+            seen += 1
+            if seen == limit:
+                break
+    return exits.OK
+
+
+def line(event: dict[str, Any]) -> str:
+    """An event on one line: time, session, type, and what it is about."""
+    at = str(event.get("timestamp", ""))[11:19]
+    about = " ".join(part for part in _ABOUT.get(event["event"], _anything)(event["data"]) if part)
+    return f"{show.dim(at)}  {event['session_id']:<10}  {event['event']:<8}  {about.replace(chr(10), ' ')}"
+
+
+def _name(chat: dict[str, Any] | None) -> str:
+    chat = chat or {}
+    return str(chat.get("pn") or chat.get("group") or chat.get("lid") or chat.get("key") or "?")
+
+
+def _session(data: dict[str, Any]) -> list[str]:
+    error = data.get("error") or {}
+    return [
+        show.word(data["status"]),
+        data.get("phone_number") or "",
+        data.get("reason") or "",
+        error.get("code", ""),
+    ]
+
+
+def _message(data: dict[str, Any]) -> list[str]:
+    arrow = "→" if data.get("origin") == "outbound" else "←"
+    content = data.get(data["type"])
+    text = content.get("body") or content.get("caption") or "" if isinstance(content, dict) else ""
+    return [arrow, _name(data.get("chat")), f"[{data['type']}]" if data["type"] != "text" else "", text]
+
+
+def _status(data: dict[str, Any]) -> list[str]:
+    error = data.get("error") or {}
+    return [
+        show.word(data["status"]),
+        data.get("command_id") or data.get("message_id") or "",
+        error.get("code", ""),
+    ]
+
+
+def _anything(data: dict[str, Any]) -> list[str]:
+    """A few plain fields of a type that has no line of its own."""
+    plain = [
+        f"{name}={value}" for name, value in data.items() if isinstance(value, str | int) and name != "id"
+    ]
+    return [_name(data["chat"])] * ("chat" in data) + plain[:4]
+
+
+_ABOUT: dict[str, Any] = {
+    "session": _session,
+    "message": _message,
+    "status": _status,
+    "qr": lambda data: [f"attempt {data.get('attempt')}, until {data.get('expires_at', '')[11:19]}"],
+    "pairing_code": lambda data: [data["code"]],
+    "reaction": lambda data: [
+        _name(data.get("chat")),
+        data.get("emoji") or "(taken back)",
+        data["message_id"],
+    ],
+}

@@ -1,0 +1,35 @@
+"""The options that commands share: which fleet, which tenant, and how to answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Group, Parameter
+
+Format = Literal["human", "json"]
+
+WHERE = Group("Which fleet (default: the one that `pww up` runs here)", sort_key=10)
+
+
+@Parameter(name="*", group=WHERE)
+@dataclass(frozen=True, kw_only=True)
+class Where:
+    """Without any of these, `PWW_NATS_URL` and its companions count, then the ready file of a running `pww up`."""
+
+    url: str | None = None
+    """The broker, nats://host:port."""
+    user: str | None = None
+    """The broker's user; else PWW_NATS_USER, else the tenant's name."""
+    password_file: Path | None = None
+    """A file with the password; else PWW_NATS_PASSWORD or PWW_NATS_PASSWORD_FILE."""
+    tenant: str | None = None
+    """Else PWW_TENANT, else the fleet's first tenant."""
+    data_dir: Path | None = None
+    """The data directory of the `pww up` to talk to."""
+
+
+Connection = Annotated[Where | None, Parameter()]
+Answer = Annotated[Format, Parameter(name="--format", group=WHERE)]
+"""human: for reading; json: one document a line, for programs."""
