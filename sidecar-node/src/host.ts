@@ -3,13 +3,24 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Engine, EngineSession, Link } from './engines/port.ts';
 import type { Frame } from './frames.ts';
 import { errorText } from './logs.ts';
-import { closedFields, type ActFrame, type Closed, type How, type OpenFrame, type Result, type Row } from './protocol.ts';
+import {
+  type ActFrame,
+  type Closed,
+  closedFields,
+  type How,
+  type OpenFrame,
+  type Result,
+  type Row,
+} from './protocol.ts';
 
 type Send = (frame: Frame) => void;
 type KeysReply = { resolve(rows: [string, Uint8Array][]): void; reject(error: Error): void };
 
 /** Time to get the first lease frame after `hello`, in milliseconds. */
 const FIRST_LEASE_MS = 10_000;
+/** Log frames one session may send in a window. */
+const LOGS_A_WINDOW = 20;
+const LOG_WINDOW_MS = 10_000;
 
 /** The session whose code is running, for errors that surface outside every try. */
 export const scope = new AsyncLocalStorage<HostedSession>();
@@ -23,6 +34,8 @@ export class HostedSession implements Link {
   #host: Host;
   #unit = 0;
   #ref = 0;
+  #logged = 0;
+  #logWindow = 0;
   #reads = new Map<number, KeysReply>();
 
   constructor(host: Host, frame: OpenFrame, credit: number) {
@@ -85,7 +98,13 @@ export class HostedSession implements Link {
   }
 
   log(level: string, event: string, fields: Record<string, unknown> = {}): void {
-    this.#host.log(level, event, fields, this.session);
+    const now = performance.now();
+    if (now > this.#logWindow) {
+      this.#logWindow = now + LOG_WINDOW_MS;
+      this.#logged = 0;
+    }
+    // A flood of bad stanzas must not become a flood of logs.
+    if (++this.#logged <= LOGS_A_WINDOW) this.#host.log(level, event, fields, this.session);
   }
 
   owned(): boolean {
@@ -123,10 +142,13 @@ export class Host {
 
   #arm(): void {
     clearTimeout(this.#leaseTimer);
-    this.#leaseTimer = setTimeout(() => {
-      if (this.owned()) this.#arm();
-      else this.destroyAll({ reason: 'lease_lapsed' });
-    }, Math.max(1, this.#leaseUntil - performance.now()));
+    this.#leaseTimer = setTimeout(
+      () => {
+        if (this.owned()) this.#arm();
+        else this.destroyAll({ reason: 'lease_lapsed' });
+      },
+      Math.max(1, this.#leaseUntil - performance.now()),
+    );
     this.#leaseTimer.unref();
   }
 
@@ -181,10 +203,17 @@ export class Host {
   act(frame: Frame): void {
     const session = this.#find(frame);
     if (session?.engine) this.#run(session, () => session.engine?.act(frame as unknown as ActFrame));
-    else this.send({
-      type: 'result', session: frame.session, incarnation: frame.incarnation, ref: frame.ref, ok: false,
-      code: 'E_SESSION_NOT_READY', detail: '', uncertain: false,
-    });
+    else
+      this.send({
+        type: 'result',
+        session: frame.session,
+        incarnation: frame.incarnation,
+        ref: frame.ref,
+        ok: false,
+        code: 'E_SESSION_NOT_READY',
+        detail: '',
+        uncertain: false,
+      });
   }
 
   close(frame: Frame): void {
@@ -216,7 +245,10 @@ export class Host {
   /** Closes every session as `stop` does; resolves when all have reported. */
   async shutdown(): Promise<void> {
     for (const session of [...this.#sessions.values()]) this.#run(session, () => session.engine?.close('stop'));
-    if (this.#sessions.size > 0) await new Promise<void>((resolve) => { this.#onIdle = resolve; });
+    if (this.#sessions.size > 0)
+      await new Promise<void>((resolve) => {
+        this.#onIdle = resolve;
+      });
   }
 
   forget(session: HostedSession): void {

@@ -50,17 +50,25 @@ export interface PinoLike {
 /** A pino look-alike for Baileys: `child()` is itself, `trace` to `info` cost nothing. */
 export function baileysLogger(sink: LogSink): PinoLike {
   const quiet = (): void => {};
-  const pass = (level: string) => (fields: unknown, message?: string): void => {
-    const text = message ?? (typeof fields === 'string' ? fields : '');
-    // History is off by choice; the addresses it would bring come with the messages.
-    if (text.includes('DISABLING ALL SYNC')) return;
-    const record = (typeof fields === 'object' && fields !== null ? fields : {}) as Record<string, unknown>;
-    const error = record.err ?? record.error ?? record.e;
-    sink(level, 'baileys', { message: redact(text), ...(error ? { error: errorText(error) } : {}) });
-  };
+  const pass =
+    (level: string) =>
+    (fields: unknown, message?: string): void => {
+      const text = message ?? (typeof fields === 'string' ? fields : '');
+      // History is off by choice; the addresses it would bring come with the messages.
+      if (text.includes('DISABLING ALL SYNC')) return;
+      const record = (typeof fields === 'object' && fields !== null ? fields : {}) as Record<string, unknown>;
+      const error = record.err ?? record.error ?? record.e;
+      sink(level, 'baileys', { message: redact(text), ...(error ? { error: errorText(error) } : {}) });
+    };
   const logger: PinoLike = {
-    level: 'silent', child: () => logger, trace: quiet, debug: quiet, info: quiet,
-    warn: pass('warn'), error: pass('error'), fatal: pass('error'),
+    level: 'silent',
+    child: () => logger,
+    trace: quiet,
+    debug: quiet,
+    info: quiet,
+    warn: pass('warn'),
+    error: pass('error'),
+    fatal: pass('error'),
   };
   return logger;
 }

@@ -1,12 +1,12 @@
 /** The sidecar process: wires fd 3 to the host. See PROTOCOL.md. */
 import net from 'node:net';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
-import { FrameError, FrameReader, FrameWriter, type Frame } from './frames.ts';
 import type { Engine } from './engines/port.ts';
+import { type Frame, FrameError, FrameReader, FrameWriter } from './frames.ts';
 import { Host, scope } from './host.ts';
-import { errorText, levelFilter, silenceConsole, type LogSink } from './logs.ts';
+import { errorText, type LogSink, levelFilter, silenceConsole } from './logs.ts';
+import { type Config, EXIT, type OpenFrame, PROTOCOL } from './protocol.ts';
 import { startTrimming } from './trim.ts';
-import { EXIT, PROTOCOL, type Config, type OpenFrame } from './protocol.ts';
 
 const STATS_MS = 10_000;
 const FATAL_FLUSH_MS = 500;
@@ -32,14 +32,25 @@ async function hello(frame: Frame): Promise<void> {
   }
   const config = (frame.config ?? {}) as Config;
   const log = levelFilter(config.log_level ?? 'info', (level, event, { session, ...fields }) =>
-    writer.send({ type: 'log', level, event, session, fields }));
+    writer.send({ type: 'log', level, event, session, fields }),
+  );
   const engines = await loadEngines(config, log);
   if (!engines) return;
-  host = new Host((out) => writer.send(out), (level, event, fields, session) => log(level, event, { ...fields, session }),
-    engines, config.credit ?? 64);
+  host = new Host(
+    (out) => writer.send(out),
+    (level, event, fields, session) => log(level, event, { ...fields, session }),
+    engines,
+    config.credit ?? 64,
+  );
   writer.onPressure = (blocked) => host?.press(blocked);
   const about = Object.entries(engines).map(([name, { version, capabilities }]) => [name, { version, capabilities }]);
-  writer.send({ type: 'hello', protocol: PROTOCOL, pid: process.pid, node: process.version, engines: Object.fromEntries(about) });
+  writer.send({
+    type: 'hello',
+    protocol: PROTOCOL,
+    pid: process.pid,
+    node: process.version,
+    engines: Object.fromEntries(about),
+  });
   startStats(host);
   startTrimming();
   const queued = early;
@@ -59,12 +70,18 @@ async function loadEngines(config: Config, log: LogSink): Promise<Record<string,
 
 function dispatch(to: Host, frame: Frame): void {
   switch (frame.type) {
-    case 'lease': return to.lease(frame.valid_ms as number);
-    case 'open': return to.open(frame as unknown as OpenFrame);
-    case 'close': return to.close(frame);
-    case 'act': return to.act(frame);
-    case 'committed': return to.committed(frame);
-    case 'keys': return to.keys(frame);
+    case 'lease':
+      return to.lease(frame.valid_ms as number);
+    case 'open':
+      return to.open(frame as unknown as OpenFrame);
+    case 'close':
+      return to.close(frame);
+    case 'act':
+      return to.act(frame);
+    case 'committed':
+      return to.committed(frame);
+    case 'keys':
+      return to.keys(frame);
     case 'shutdown': {
       void to.shutdown().then(() => {
         writer.flush();
@@ -72,7 +89,8 @@ function dispatch(to: Host, frame: Frame): void {
       });
       return;
     }
-    default: return to.log('warn', 'unknown_frame', { frame: String(frame.type).slice(0, 40) });
+    default:
+      return to.log('warn', 'unknown_frame', { frame: String(frame.type).slice(0, 40) });
   }
 }
 

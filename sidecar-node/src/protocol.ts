@@ -76,8 +76,19 @@ export interface Result {
 }
 
 export type CloseReason =
-  | 'stopped' | 'logged_out' | 'banned' | 'timed_out' | 'multidevice_mismatch' | 'connection_lost' | 'replaced'
-  | 'bad_session' | 'unavailable' | 'restart_required' | 'pairing_timeout' | 'certificate_refused' | 'lease_lapsed'
+  | 'stopped'
+  | 'logged_out'
+  | 'banned'
+  | 'timed_out'
+  | 'multidevice_mismatch'
+  | 'connection_lost'
+  | 'replaced'
+  | 'bad_session'
+  | 'unavailable'
+  | 'restart_required'
+  | 'pairing_timeout'
+  | 'certificate_refused'
+  | 'lease_lapsed'
   | 'engine_error';
 
 export interface Closed {
@@ -91,8 +102,15 @@ export type Row = [kind: string, id: string, value: Uint8Array | null];
 
 /** Reasons after which the worker may open again with the stored credentials. */
 const RETRYABLE: ReadonlySet<CloseReason> = new Set([
-  'stopped', 'timed_out', 'connection_lost', 'bad_session', 'unavailable', 'restart_required', 'pairing_timeout',
-  'lease_lapsed', 'engine_error',
+  'stopped',
+  'timed_out',
+  'connection_lost',
+  'bad_session',
+  'unavailable',
+  'restart_required',
+  'pairing_timeout',
+  'lease_lapsed',
+  'engine_error',
 ]);
 
 export function closedFields(closed: Closed): Record<string, unknown> {

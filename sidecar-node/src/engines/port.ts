@@ -51,4 +51,7 @@ export interface Engine {
   open(frame: OpenFrame, link: Link): EngineSession;
 }
 
-export type EngineFactory = (config: Config, log: (level: string, event: string, fields: Record<string, unknown>) => void) => Promise<Engine>;
+export type EngineFactory = (
+  config: Config,
+  log: (level: string, event: string, fields: Record<string, unknown>) => void,
+) => Promise<Engine>;

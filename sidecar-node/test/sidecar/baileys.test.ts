@@ -5,7 +5,9 @@ import { Sandbox, until } from './sandbox.ts';
 import { Worker } from './worker.ts';
 
 let sandbox: Sandbox;
-before(async () => { sandbox = await Sandbox.start(); });
+before(async () => {
+  sandbox = await Sandbox.start();
+});
 after(() => sandbox.stop());
 
 let last = 0;
@@ -75,8 +77,14 @@ test('sends a text under its preset id; statuses come back', async (t) => {
   assert.deepEqual([result.ok, result.message_id], [true, sent]);
   const entry = await sandbox.entry(({ kind, id: of }) => kind === 'message' && of === sent);
   assert.equal(entry.text, 'Olá, tudo bem?');
-  await worker.event('status', ({ message_ids, status }) => (message_ids as string[]).includes(sent) && status === 'delivered');
-  await worker.event('status', ({ message_ids, status }) => (message_ids as string[]).includes(sent) && status === 'read');
+  await worker.event(
+    'status',
+    ({ message_ids, status }) => (message_ids as string[]).includes(sent) && status === 'delivered',
+  );
+  await worker.event(
+    'status',
+    ({ message_ids, status }) => (message_ids as string[]).includes(sent) && status === 'read',
+  );
 });
 
 test('receives a text with both identities; the receipt waits for the commit', async (t) => {
@@ -85,7 +93,7 @@ test('receives a text with both identities; the receipt waits for the commit', a
   worker.autoCommit = false;
   const contact = number();
   const { ids } = (await inbound(contact, me, { type: 'text', text: 'bom dia' })) as { ids: string[] };
-  const { data } = await worker.event('message') as { data: Record<string, unknown> };
+  const { data } = (await worker.event('message')) as { data: Record<string, unknown> };
   assert.deepEqual([data.id, data.type, data.text, data.from_self], [ids[0], 'text', { body: 'bom dia' }, false]);
   assert.equal((data.chat as { pn: string }).pn, contact);
   assert.ok((data.chat as { lid: string }).lid);
@@ -123,25 +131,42 @@ test('a crash before the commit: delivered again, and it still decrypts', async 
 test('a burst from many contacts: each message once, in order per chat, all acknowledged', async (t) => {
   const { worker, me } = await paired(t, { credit: 8 });
   const contacts = Array.from({ length: 5 }, number);
-  await Promise.all(contacts.map(async (contact) => {
-    for (let n = 0; n < 10; n++) await inbound(contact, me, { type: 'text', text: `m${n}` });
-  }));
+  await Promise.all(
+    contacts.map(async (contact) => {
+      for (let n = 0; n < 10; n++) await inbound(contact, me, { type: 'text', text: `m${n}` });
+    }),
+  );
   const messages = await until(() => {
     const found = worker.frames.filter(({ type, kind }) => type === 'event' && kind === 'message');
     return found.length >= 50 ? found : undefined;
   });
   for (const contact of contacts) {
-    const bodies = messages.map(({ data }) => data as { chat: { pn: string }; text: { body: string } })
-      .filter(({ chat }) => chat.pn === contact).map(({ text: { body } }) => body);
-    assert.deepEqual(bodies, Array.from({ length: 10 }, (_, n) => `m${n}`));
+    const bodies = messages
+      .map(({ data }) => data as { chat: { pn: string }; text: { body: string } })
+      .filter(({ chat }) => chat.pn === contact)
+      .map(({ text: { body } }) => body);
+    assert.deepEqual(
+      bodies,
+      Array.from({ length: 10 }, (_, n) => `m${n}`),
+    );
   }
-  await until(async () => (await sandbox.journal()).filter(({ kind, account }) => kind === 'inbound_acked' && account === me.slice(1) || kind === 'inbound_acked' && account === me).length >= 50 || undefined);
+  await until(
+    async () =>
+      (await sandbox.journal()).filter(
+        ({ kind, account }) =>
+          (kind === 'inbound_acked' && account === me.slice(1)) || (kind === 'inbound_acked' && account === me),
+      ).length >= 50 || undefined,
+  );
 });
 
 test('sends while receiving: neither waits for ever', async (t) => {
   const { worker, me } = await paired(t);
   const [contact, to] = [number(), number()];
-  const sends = Promise.all(Array.from({ length: 20 }, (_, n) => worker.act('t/a', 2, 'send', { id: id(), to: { pn: to }, content: text(`s${n}`) })));
+  const sends = Promise.all(
+    Array.from({ length: 20 }, (_, n) =>
+      worker.act('t/a', 2, 'send', { id: id(), to: { pn: to }, content: text(`s${n}`) }),
+    ),
+  );
   for (let n = 0; n < 20; n++) void inbound(contact, me, { type: 'text', text: `r${n}` });
   assert.ok((await sends).every(({ ok }) => ok === true));
   await until(() => worker.frames.filter(({ kind }) => kind === 'message').length >= 20 || undefined);
@@ -156,12 +181,21 @@ test('a server with another root is refused', async (t) => {
   const own = new Worker(t);
   await own.hello({ whatsapp_url: sandbox.ready.ws_url });
   own.open('t/a', 1);
-  assert.equal((await own.state('t/a', 'closed')).reason, 'certificate_refused', "WhatsApp's own root does not sign this one");
+  assert.equal(
+    (await own.state('t/a', 'closed')).reason,
+    'certificate_refused',
+    "WhatsApp's own root does not sign this one",
+  );
 });
 
 test('a nack is the result, under its own code', async (t) => {
   const { worker, me } = await paired(t);
-  for (const [code, name] of [[463, 'E_WHATSAPP_REACHOUT_LIMITED'], [479, 'E_WHATSAPP_STALE_SESSION'], [421, 'E_WHATSAPP_ADDRESSING'], [499, 'E_WHATSAPP_REJECTED']]) {
+  for (const [code, name] of [
+    [463, 'E_WHATSAPP_REACHOUT_LIMITED'],
+    [479, 'E_WHATSAPP_STALE_SESSION'],
+    [421, 'E_WHATSAPP_ADDRESSING'],
+    [499, 'E_WHATSAPP_REJECTED'],
+  ]) {
     await sandbox.post('/api/faults', { kind: 'nack', account: me, code });
     const result = await worker.act('t/a', 2, 'send', { id: id(), to: { pn: number() }, content: text('x') });
     assert.deepEqual([result.ok, result.code, result.uncertain], [false, name, false]);
@@ -185,7 +219,12 @@ test('a connection lost before the ack is uncertain; the same id goes out again 
 });
 
 test('closed with what WhatsApp said: replaced, unlinked, banned, unavailable', async (t) => {
-  for (const [kind, reason, retry] of [['replaced', 'replaced', false], ['unlink', 'logged_out', false], ['unavailable', 'unavailable', true], ['banned', 'banned', false]]) {
+  for (const [kind, reason, retry] of [
+    ['replaced', 'replaced', false],
+    ['unlink', 'logged_out', false],
+    ['unavailable', 'unavailable', true],
+    ['banned', 'banned', false],
+  ]) {
     const { worker, me } = await paired(t);
     const from = worker.frames.length;
     await sandbox.post('/api/faults', { kind, account: me });
@@ -215,5 +254,8 @@ test('resumes with stored credentials in another process; shutdown closes all an
   await second.hello(sandbox.config);
   second.open('t/a', 3);
   await second.state('t/a', 'open');
-  assert.equal((await second.act('t/a', 3, 'send', { id: id(), to: { pn: number() }, content: text('back') })).ok, true);
+  assert.equal(
+    (await second.act('t/a', 3, 'send', { id: id(), to: { pn: number() }, content: text('back') })).ok,
+    true,
+  );
 });

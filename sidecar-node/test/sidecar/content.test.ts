@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { proto } from 'baileys/WAProto/index.js';
-import { Sandbox, until, type JournalEntry } from './sandbox.ts';
+import { type JournalEntry, Sandbox, until } from './sandbox.ts';
 import { Worker } from './worker.ts';
 
 const ME = '+5511955550001';
@@ -31,7 +31,11 @@ after(() => {
 
 const newId = (): string => `3EB0${String(++last).padStart(18, '0')}`;
 
-async function act(action: string, content: Record<string, unknown>, more: Record<string, unknown> = {}): Promise<string> {
+async function act(
+  action: string,
+  content: Record<string, unknown>,
+  more: Record<string, unknown> = {},
+): Promise<string> {
   const id = newId();
   const result = await worker.act('t/a', 2, action, { id, to: { pn: CONTACT }, content, ...more });
   assert.equal(result.ok, true, JSON.stringify(result));
@@ -39,45 +43,71 @@ async function act(action: string, content: Record<string, unknown>, more: Recor
 }
 
 /** Sends, and returns what the contact's phone decrypted. */
-async function sent(action: string, content: Record<string, unknown>, more: Record<string, unknown> = {}): Promise<{ id: string; entry: JournalEntry; message: proto.IMessage }> {
+async function sent(
+  action: string,
+  content: Record<string, unknown>,
+  more: Record<string, unknown> = {},
+): Promise<{ id: string; entry: JournalEntry; message: proto.IMessage }> {
   const id = await act(action, content, more);
   const entry = await sandbox.entry(({ kind, id: of }) => kind === 'message' && of === id);
   return { id, entry, message: proto.Message.fromObject(entry.content as object) };
 }
 
 async function received(body: Record<string, unknown>, kind = 'message'): Promise<Record<string, unknown>> {
-  const { ids } = (await sandbox.post(`/api/contacts/${encodeURIComponent(CONTACT)}/send`, { to: ME, ...body })) as { ids: string[] };
+  const { ids } = (await sandbox.post(`/api/contacts/${encodeURIComponent(CONTACT)}/send`, { to: ME, ...body })) as {
+    ids: string[];
+  };
   return (await worker.event(kind, ({ id }) => id === ids[0])).data as Record<string, unknown>;
 }
 
 test('text: mentions, and a reply to a known and to an unknown message', async () => {
   const first = await sent('send', { type: 'text', text: { body: 'first' }, mentions: [{ pn: '+5511933330001' }] });
   assert.deepEqual(first.message.extendedTextMessage?.contextInfo?.mentionedJid, ['5511933330001@s.whatsapp.net']);
-  const reply = await sent('send', { type: 'text', text: { body: 'reply' } }, { context: { message_id: first.id, from_self: true } });
+  const reply = await sent(
+    'send',
+    { type: 'text', text: { body: 'reply' } },
+    { context: { message_id: first.id, from_self: true } },
+  );
   const info = reply.message.extendedTextMessage?.contextInfo;
   assert.equal(info?.stanzaId, first.id);
   assert.equal(info?.quotedMessage?.extendedTextMessage?.text, 'first');
-  const other = await sent('send', { type: 'text', text: { body: 'reply' } }, { context: { message_id: 'ABCD', participant: CONTACT } });
+  const other = await sent(
+    'send',
+    { type: 'text', text: { body: 'reply' } },
+    { context: { message_id: 'ABCD', participant: CONTACT } },
+  );
   assert.equal(other.message.extendedTextMessage?.contextInfo?.stanzaId, 'ABCD');
   assert.equal(other.message.extendedTextMessage?.contextInfo?.participant, `${CONTACT.slice(1)}@s.whatsapp.net`);
 });
 
 test('location, contacts and poll', async () => {
-  const location = await sent('send', { type: 'location', location: { latitude: -23.5, longitude: -46.6, name: 'Sé' } });
-  assert.deepEqual([location.message.locationMessage?.degreesLatitude, location.message.locationMessage?.name], [-23.5, 'Sé']);
+  const location = await sent('send', {
+    type: 'location',
+    location: { latitude: -23.5, longitude: -46.6, name: 'Sé' },
+  });
+  assert.deepEqual(
+    [location.message.locationMessage?.degreesLatitude, location.message.locationMessage?.name],
+    [-23.5, 'Sé'],
+  );
   const card = { name: { formatted_name: 'Ana' }, phones: [{ phone: '+55 11 91111-1111' }] };
   const one = await sent('send', { type: 'contacts', contacts: [card] });
   assert.match(one.message.contactMessage?.vcard ?? '', /FN:Ana\nTEL;type=CELL;waid=5511911111111:\+5511911111111/);
   const two = await sent('send', { type: 'contacts', contacts: [card, card] });
   assert.equal(two.message.contactsArrayMessage?.contacts?.length, 2);
-  const poll = await sent('send', { type: 'poll', poll: { name: 'Quando?', options: ['hoje', 'amanhã'], selectable: 1 } });
+  const poll = await sent('send', {
+    type: 'poll',
+    poll: { name: 'Quando?', options: ['hoje', 'amanhã'], selectable: 1 },
+  });
   assert.equal(poll.message.pollCreationMessageV3?.options?.length, 2);
 });
 
 test('react, edit, delete, read and presence', async () => {
   const theirs = await received({ type: 'text', text: 'react to me' });
   const reaction = await sent('react', { message_id: theirs.id, emoji: '👍' });
-  assert.deepEqual([reaction.message.reactionMessage?.text, reaction.message.reactionMessage?.key?.fromMe], ['👍', false]);
+  assert.deepEqual(
+    [reaction.message.reactionMessage?.text, reaction.message.reactionMessage?.key?.fromMe],
+    ['👍', false],
+  );
   const alias = await sent('send', { type: 'reaction', reaction: { message_id: theirs.id, emoji: '' } });
   assert.equal(alias.message.reactionMessage?.text, '');
   const ours = await sent('send', { type: 'text', text: { body: 'typo' } });
@@ -86,16 +116,21 @@ test('react, edit, delete, read and presence', async () => {
   const revoke = await sent('delete', { message_id: ours.id });
   assert.deepEqual([revoke.entry.type, revoke.entry.text], ['revoke', ours.id]);
   await act('read', { message_ids: [theirs.id] });
-  await sandbox.entry(({ kind, id, type }) => kind === 'gateway_receipt' && id === theirs.id && String(type).startsWith('read'));
+  await sandbox.entry(
+    ({ kind, id, type }) => kind === 'gateway_receipt' && id === theirs.id && String(type).startsWith('read'),
+  );
   await act('presence', { state: 'composing' });
   await sandbox.entry(({ kind, type }) => kind === 'presence' && type === 'composing');
   await act('presence', { state: 'available' }, { to: {} });
 });
 
 for (const [type, field, body] of [
-  ['image', 'imageMessage', { caption: 'uma foto', mime_type: 'image/png' }], ['video', 'videoMessage', { mime_type: 'video/mp4' }],
-  ['audio', 'audioMessage', {}], ['voice', 'audioMessage', {}],
-  ['document', 'documentMessage', { filename: 'a.pdf', mime_type: 'application/pdf' }], ['sticker', 'stickerMessage', {}],
+  ['image', 'imageMessage', { caption: 'uma foto', mime_type: 'image/png' }],
+  ['video', 'videoMessage', { mime_type: 'video/mp4' }],
+  ['audio', 'audioMessage', {}],
+  ['voice', 'audioMessage', {}],
+  ['document', 'documentMessage', { filename: 'a.pdf', mime_type: 'application/pdf' }],
+  ['sticker', 'stickerMessage', {}],
 ] as const) {
   test(`${type}: from bytes and from a file, received by the contact`, async () => {
     const bytes = randomBytes(40_000);
@@ -132,7 +167,11 @@ for (const [type, field, body] of [
 test('media that cannot be had: named codes, and the session lives on', async () => {
   const bad = await worker.act('t/a', 2, 'media.get', { content: { source: Buffer.from([0xc1]) } });
   assert.equal(bad.code, 'E_MEDIA_NOT_FOUND');
-  const missing = await worker.act('t/a', 2, 'send', { id: newId(), to: { pn: CONTACT }, content: { type: 'image', image: { path: '/nonexistent' } } });
+  const missing = await worker.act('t/a', 2, 'send', {
+    id: newId(),
+    to: { pn: CONTACT },
+    content: { type: 'image', image: { path: '/nonexistent' } },
+  });
   assert.deepEqual([missing.code, missing.uncertain], ['E_MEDIA_NOT_FOUND', false]);
   await act('send', { type: 'text', text: { body: 'still here' } });
 });
@@ -151,7 +190,10 @@ test('unsupported and malformed content is refused, certainly not sent', async (
 test('check_numbers tells who is on WhatsApp', async () => {
   await sandbox.post('/api/contacts', { number: '+5511900000404', behaviour: { registered: false } });
   const result = await worker.act('t/a', 2, 'check_numbers', { content: { numbers: [CONTACT, '+5511900000404'] } });
-  assert.deepEqual(result.data, [{ number: CONTACT, exists: true }, { number: '+5511900000404', exists: false }]);
+  assert.deepEqual(result.data, [
+    { number: CONTACT, exists: true },
+    { number: '+5511900000404', exists: false },
+  ]);
 });
 
 test('received: location, contact, poll, reaction, edit, delete, reply', async () => {
@@ -178,18 +220,32 @@ test('what the account says on another device is told, as from_self', async (t) 
   await other.hello(sandbox.config);
   await sandbox.pair(other, 't/b', ME);
   const to = '+5511944440077';
-  const result = await other.act('t/b', 2, 'send', { id: newId(), to: { pn: to }, content: { type: 'text', text: { body: 'do celular' } } });
+  const result = await other.act('t/b', 2, 'send', {
+    id: newId(),
+    to: { pn: to },
+    content: { type: 'text', text: { body: 'do celular' } },
+  });
   assert.equal(result.ok, true);
-  const { data } = (await worker.event('message', ({ text }) => (text as { body?: string })?.body === 'do celular')) as { data: Record<string, unknown> };
-  assert.deepEqual([data.from_self, (data.chat as { pn: string }).pn, (data.from as { pn: string }).pn], [true, to, ME]);
+  const { data } = (await worker.event(
+    'message',
+    ({ text }) => (text as { body?: string })?.body === 'do celular',
+  )) as { data: Record<string, unknown> };
+  assert.deepEqual(
+    [data.from_self, (data.chat as { pn: string }).pn, (data.from as { pn: string }).pn],
+    [true, to, ME],
+  );
 });
 
 test('undecryptable once: told, asked for again, and then received', async () => {
   await received({ type: 'text', text: 'before' });
   await sandbox.post('/api/faults', { kind: 'undecryptable', account: ME, count: 1 });
-  const { ids } = (await sandbox.post(`/api/contacts/${encodeURIComponent(CONTACT)}/send`, { to: ME, type: 'text', text: 'secret' })) as { ids: string[] };
+  const { ids } = (await sandbox.post(`/api/contacts/${encodeURIComponent(CONTACT)}/send`, {
+    to: ME,
+    type: 'text',
+    text: 'secret',
+  })) as { ids: string[] };
   await worker.event('undecryptable', ({ id }) => id === ids[0]);
-  const { data } = await worker.event('message', ({ id }) => id === ids[0]) as { data: { text: unknown } };
+  const { data } = (await worker.event('message', ({ id }) => id === ids[0])) as { data: { text: unknown } };
   assert.deepEqual(data.text, { body: 'secret' });
 });
 
@@ -203,7 +259,8 @@ test('a recipient that could not decrypt gets the message again, also after a re
   await send(first, 2, 'warm up');
   await sandbox.post('/api/faults', { kind: 'bad_mac', account: me, count: 1 });
   const result = await send(first, 2, 'again');
-  const got = (id: unknown): Promise<JournalEntry> => sandbox.entry((e) => e.kind === 'message' && e.id === id && e.text !== '');
+  const got = (id: unknown): Promise<JournalEntry> =>
+    sandbox.entry((e) => e.kind === 'message' && e.id === id && e.text !== '');
   assert.equal((await got(result.message_id)).text, 'again');
   await until(() => first.uncommitted.length === 0 || undefined);
   const rows = [...(first.stored.get('t/r')?.rows.keys() ?? [])].filter((key) => key.startsWith('sent/'));

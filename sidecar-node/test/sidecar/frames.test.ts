@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { PassThrough } from 'node:stream';
 import { test } from 'node:test';
 import { encode } from '@msgpack/msgpack';
-import { FrameError, FrameReader, FrameWriter, MAX_FRAME, type Frame } from '../../src/frames.ts';
+import { type Frame, FrameError, FrameReader, FrameWriter, MAX_FRAME } from '../../src/frames.ts';
 
 function framed(value: unknown): Buffer {
   const body = encode(value);
@@ -11,7 +11,11 @@ function framed(value: unknown): Buffer {
   return Buffer.concat([header, body]);
 }
 
-const sample = [{ type: 'a', n: 1 }, { type: 'b', bin: Buffer.alloc(300, 7) }, { type: 'c', text: 'é'.repeat(500) }];
+const sample = [
+  { type: 'a', n: 1 },
+  { type: 'b', bin: Buffer.alloc(300, 7) },
+  { type: 'c', text: 'é'.repeat(500) },
+];
 const stream = Buffer.concat(sample.map(framed));
 
 function readAll(chunks: Buffer[]): Frame[] {
@@ -23,7 +27,11 @@ test('frames are read whatever the chunks they come in', () => {
   for (const size of [1, 2, 3, 5, 7, 64, 1000, stream.length]) {
     const chunks: Buffer[] = [];
     for (let at = 0; at < stream.length; at += size) chunks.push(stream.subarray(at, at + size));
-    assert.deepEqual(readAll(chunks).map(({ type }) => type), ['a', 'b', 'c'], `chunks of ${size}`);
+    assert.deepEqual(
+      readAll(chunks).map(({ type }) => type),
+      ['a', 'b', 'c'],
+      `chunks of ${size}`,
+    );
   }
 });
 
@@ -36,7 +44,11 @@ test('a large frame in many chunks is read once', () => {
 });
 
 test('a length out of range, garbage and what is no map end the stream', () => {
-  const length = (n: number): Buffer => { const b = Buffer.alloc(8); b.writeUInt32BE(n); return b; };
+  const length = (n: number): Buffer => {
+    const b = Buffer.alloc(8);
+    b.writeUInt32BE(n);
+    return b;
+  };
   assert.throws(() => readAll([length(0)]), FrameError);
   assert.throws(() => readAll([length(MAX_FRAME + 1)]), FrameError);
   assert.throws(() => readAll([Buffer.from([0, 0, 0, 2, 0xc1, 0xc1])]), FrameError);

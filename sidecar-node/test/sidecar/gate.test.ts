@@ -13,13 +13,23 @@ function scripted(credit = 64) {
   let unit = 0;
   const gate = new OutputGate({
     credit,
-    emitKeys: (rows, creds) => { emitted.push(rows); log.push(`keys ${++unit}${creds ? ' creds' : ''}`); return unit; },
+    emitKeys: (rows, creds) => {
+      emitted.push(rows);
+      log.push(`keys ${++unit}${creds ? ' creds' : ''}`);
+      return unit;
+    },
     pause: (paused) => log.push(paused ? 'pause' : 'resume'),
   });
   return {
-    gate, log, emitted,
-    event: () => { log.push(`event ${++unit}`); gate.emitted(unit); },
-    frame: (name: string, bytes = 0) => gate.pass({ tag: 'receipt', attrs: {}, content: Buffer.alloc(bytes) } as BinaryNode, () => log.push(name)),
+    gate,
+    log,
+    emitted,
+    event: () => {
+      log.push(`event ${++unit}`);
+      gate.emitted(unit);
+    },
+    frame: (name: string, bytes = 0) =>
+      gate.pass({ tag: 'receipt', attrs: {}, content: Buffer.alloc(bytes) } as BinaryNode, () => log.push(name)),
     row: (id = 'a', value = 1): Row => ['session', id, Uint8Array.of(value)],
   };
 }
@@ -130,7 +140,9 @@ test('new prekeys become durable ahead of the rows of a stanza in handling', asy
   gate.arrive();
   gate.write([row(), ['pre-key', '1', Uint8Array.of(1)], ['pre-key', '2', null]]);
   let durable = false;
-  void gate.durable('pre-key').then(() => { durable = true; });
+  void gate.durable('pre-key').then(() => {
+    durable = true;
+  });
   assert.deepEqual(emitted, [[['pre-key', '1', Uint8Array.of(1)]]]);
   await tick();
   assert.equal(durable, false);
@@ -155,35 +167,64 @@ test('closed: nothing held leaves any more', async () => {
 
 test('whatever the interleaving, no frame leaves before the stanzas ahead of it are settled', () => {
   let seed = 42;
-  const random = (n: number): number => { seed = (seed * 1103515245 + 12345) & 0x7fffffff; return seed % n; };
+  const random = (n: number): number => {
+    seed = (seed * 1103515245 + 12345) & 0x7fffffff;
+    return seed % n;
+  };
   for (let round = 0; round < 300; round++) {
     const { gate, log, event, frame, row } = scripted(1000);
     const open: number[] = [];
     const unitsAt: number[] = [];
     const needs = new Map<string, number>();
-    let arrived = 0, units = 0, committed = 0, frames = 0;
+    let arrived = 0,
+      units = 0,
+      committed = 0,
+      frames = 0;
     const check = (): void => {
       for (const line of log) if (needs.has(line)) assert.ok((needs.get(line) as number) <= arrived);
     };
     for (let step = 0; step < 60; step++) {
       const before = log.length;
       switch (random(6)) {
-        case 0: arrived++; open.push(gate.arrive()); break;
-        case 1: event(); break;
-        case 2: { const name = `f${++frames}`; needs.set(name, arrived); frame(name); break; }
-        case 3: if (open.length) gate.handled(open.splice(random(open.length), 1)[0] as number); break;
-        case 4: gate.write([row()]); break;
-        default: units = gate.uncommitted + committed; if (committed < units) gate.committed(++committed);
+        case 0:
+          arrived++;
+          open.push(gate.arrive());
+          break;
+        case 1:
+          event();
+          break;
+        case 2: {
+          const name = `f${++frames}`;
+          needs.set(name, arrived);
+          frame(name);
+          break;
+        }
+        case 3:
+          if (open.length) gate.handled(open.splice(random(open.length), 1)[0] as number);
+          break;
+        case 4:
+          gate.write([row()]);
+          break;
+        default:
+          units = gate.uncommitted + committed;
+          if (committed < units) gate.committed(++committed);
       }
       // Every frame that left in this step: all stanzas before it are handled, and all units then made committed.
       for (const line of log.slice(before)) {
         const after = needs.get(line);
-        if (after !== undefined) assert.ok(open.every((stanza) => stanza > after), `${line} left before a stanza was handled`);
+        if (after !== undefined)
+          assert.ok(
+            open.every((stanza) => stanza > after),
+            `${line} left before a stanza was handled`,
+          );
       }
       unitsAt.push(gate.uncommitted);
       check();
     }
     const left = log.filter((line) => line.startsWith('f'));
-    assert.deepEqual(left, [...left].sort((a, b) => Number(a.slice(1)) - Number(b.slice(1))));
+    assert.deepEqual(
+      left,
+      [...left].sort((a, b) => Number(a.slice(1)) - Number(b.slice(1))),
+    );
   }
 });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
+import { createServer } from 'node:net';
 import { test } from 'node:test';
 import { encode } from '@msgpack/msgpack';
 import { until } from './sandbox.ts';
@@ -11,9 +11,14 @@ async function silentServer(t: { after(work: () => void): void }): Promise<{ url
   const open = new Set<import('node:net').Socket>();
   const server = createServer((socket) => {
     open.add(socket);
-    socket.on('error', () => {}).on('close', () => open.delete(socket)).resume();
+    socket
+      .on('error', () => {})
+      .on('close', () => open.delete(socket))
+      .resume();
   });
-  await new Promise<void>((resolve) => { server.listen(0, '127.0.0.1', resolve); });
+  await new Promise<void>((resolve) => {
+    server.listen(0, '127.0.0.1', resolve);
+  });
   const { port } = server.address() as AddressInfo;
   t.after(() => {
     server.close();

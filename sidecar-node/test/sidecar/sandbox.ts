@@ -1,5 +1,5 @@
 /** The local WhatsApp, as a process for tests. */
-import { spawn, type ChildProcess } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,7 +8,12 @@ import type { Worker } from './worker.ts';
 
 const MAIN = fileURLToPath(new URL('../../sandbox/main.ts', import.meta.url));
 
-interface Ready { ws_url: string; root_key: string; media_ca: string; http_url: string }
+interface Ready {
+  ws_url: string;
+  root_key: string;
+  media_ca: string;
+  http_url: string;
+}
 export type JournalEntry = Record<string, unknown>;
 
 export class Sandbox {
@@ -25,7 +30,11 @@ export class Sandbox {
   static async start(): Promise<Sandbox> {
     const dir = mkdtempSync(join(tmpdir(), 'sidecar-test-'));
     const file = join(dir, 'ready.json');
-    const child = spawn(process.execPath, [MAIN, '--data-dir', join(dir, 'data'), '--ready-file', file, '--exit-with-stdin'], { stdio: ['pipe', 'ignore', 'ignore'] });
+    const child = spawn(
+      process.execPath,
+      [MAIN, '--data-dir', join(dir, 'data'), '--ready-file', file, '--exit-with-stdin'],
+      { stdio: ['pipe', 'ignore', 'ignore'] },
+    );
     const ready = await until(() => {
       try {
         return JSON.parse(readFileSync(file, 'utf8')) as Ready;
@@ -43,12 +52,18 @@ export class Sandbox {
 
   /** What a sidecar needs to trust this WhatsApp. */
   get config(): Record<string, unknown> {
-    return { whatsapp_url: this.ready.ws_url, whatsapp_root_key: this.ready.root_key, whatsapp_ca: readFileSync(this.ready.media_ca, 'utf8') };
+    return {
+      whatsapp_url: this.ready.ws_url,
+      whatsapp_root_key: this.ready.root_key,
+      whatsapp_ca: readFileSync(this.ready.media_ca, 'utf8'),
+    };
   }
 
   async post(path: string, body: unknown): Promise<Record<string, unknown>> {
     const response = await fetch(`${this.ready.http_url}${path}`, {
-      method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body),
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(body),
     });
     const answer = (await response.json()) as Record<string, unknown>;
     if (!response.ok) throw new Error(`${path}: ${response.status} ${JSON.stringify(answer)}`);

@@ -1,13 +1,16 @@
 /** A worker for tests: speaks PROTOCOL.md with a real sidecar process and keeps its rows in memory. */
-import { spawn, type ChildProcess } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { EventEmitter, once } from 'node:events';
 import type { Duplex } from 'node:stream';
 import { fileURLToPath } from 'node:url';
-import { FrameReader, FrameWriter, type Frame } from '../../src/frames.ts';
+import { type Frame, FrameReader, FrameWriter } from '../../src/frames.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 
-export interface Stored { creds: Uint8Array | undefined; rows: Map<string, Uint8Array> }
+export interface Stored {
+  creds: Uint8Array | undefined;
+  rows: Map<string, Uint8Array>;
+}
 
 export class Worker extends EventEmitter {
   readonly child: ChildProcess;
@@ -32,13 +35,20 @@ export class Worker extends EventEmitter {
     this.#stream = this.child.stdio[3] as Duplex;
     this.#writer = new FrameWriter(this.#stream);
     const reader = new FrameReader();
-    this.#stream.on('data', (chunk: Buffer) => { for (const frame of reader.push(chunk)) this.#receive(frame); });
+    this.#stream.on('data', (chunk: Buffer) => {
+      for (const frame of reader.push(chunk)) this.#receive(frame);
+    });
     this.#stream.on('error', () => {});
-    for (const stream of [this.child.stdout, this.child.stderr]) stream?.on('data', (chunk: Buffer) => { this.output += chunk.toString(); });
+    for (const stream of [this.child.stdout, this.child.stderr])
+      stream?.on('data', (chunk: Buffer) => {
+        this.output += chunk.toString();
+      });
     this.exited = once(this.child, 'exit').then(([code]) => code as number | null);
   }
 
-  get stream(): Duplex { return this.#stream; }
+  get stream(): Duplex {
+    return this.#stream;
+  }
 
   send(frame: Frame): void {
     this.#writer.send(frame);
@@ -59,7 +69,16 @@ export class Worker extends EventEmitter {
 
   open(session: string, incarnation: number, more: Frame = {}): void {
     const creds = this.stored.get(session)?.creds ?? null;
-    this.send({ type: 'open', session, incarnation, engine: 'baileys', creds, pairing: { method: 'qr' }, settings: {}, ...more });
+    this.send({
+      type: 'open',
+      session,
+      incarnation,
+      engine: 'baileys',
+      creds,
+      pairing: { method: 'qr' },
+      settings: {},
+      ...more,
+    });
   }
 
   async act(session: string, incarnation: number, action: string, more: Frame = {}): Promise<Frame> {
@@ -75,7 +94,12 @@ export class Worker extends EventEmitter {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         this.off('frame', look);
-        const tail = this.frames.slice(-8).map((frame) => `${String(frame.type)}:${String(frame.state ?? frame.kind ?? frame.event ?? '')}:${JSON.stringify(frame.fields ?? frame.reason ?? frame.code ?? '')}`);
+        const tail = this.frames
+          .slice(-8)
+          .map(
+            (frame) =>
+              `${String(frame.type)}:${String(frame.state ?? frame.kind ?? frame.event ?? '')}:${JSON.stringify(frame.fields ?? frame.reason ?? frame.code ?? '')}`,
+          );
         reject(new Error(`no such frame; last: ${tail.join(', ')} ${this.output}`));
       }, ms);
       const look = (frame: Frame): void => {
@@ -93,7 +117,10 @@ export class Worker extends EventEmitter {
   }
 
   event(kind: string, match: (data: Record<string, unknown>) => boolean = () => true, from = 0): Promise<Frame> {
-    return this.next((frame) => frame.type === 'event' && frame.kind === kind && match(frame.data as Record<string, unknown>), from);
+    return this.next(
+      (frame) => frame.type === 'event' && frame.kind === kind && match(frame.data as Record<string, unknown>),
+      from,
+    );
   }
 
   /** Commits what waits, in order, up to `count` units. */
@@ -110,7 +137,9 @@ export class Worker extends EventEmitter {
     this.frames.push(frame);
     if (frame.type === 'keys_get') this.#answer(frame);
     if (frame.type === 'event' || frame.type === 'keys_set') {
-      if (frame.unit === 0) { /* may be lost */ } else if (this.autoCommit && this.uncommitted.length === 0) this.#commit(frame);
+      if (frame.unit === 0) {
+        /* may be lost */
+      } else if (this.autoCommit && this.uncommitted.length === 0) this.#commit(frame);
       else this.uncommitted.push(frame);
     }
     this.emit('frame', frame);

@@ -10,7 +10,12 @@ const NACK_CODES: Record<string, string> = {
   '421': 'E_WHATSAPP_ADDRESSING',
 };
 
-interface Waiter { resolve(at: number): void; reject(error: ActionError): void; timer: NodeJS.Timeout; departed: boolean }
+interface Waiter {
+  resolve(at: number): void;
+  reject(error: ActionError): void;
+  timer: NodeJS.Timeout;
+  departed: boolean;
+}
 
 export class Acks {
   #waiting = new Map<string, Waiter>();

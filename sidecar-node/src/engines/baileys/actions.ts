@@ -1,10 +1,17 @@
 /** The worker's actions on one session: in order up to the stanza's departure, then each waits for its own ack. */
-import { generateWAMessage, type AnyMessageContent, type MiscMessageGenerationOptions, type WAPresence, type WASocket } from 'baileys';
+import {
+  type AnyMessageContent,
+  generateWAMessage,
+  type MiscMessageGenerationOptions,
+  proto,
+  type WAPresence,
+  type WASocket,
+} from 'baileys';
 import { errorText } from '../../logs.ts';
-import { ActionError, type ActFrame, type Content, type Result } from '../../protocol.ts';
+import { type ActFrame, ActionError, type Content, type Result } from '../../protocol.ts';
 import type { Acks } from './acks.ts';
 import type { SentMessages } from './caches.ts';
-import { build, quoted, targetKey } from './content.ts';
+import { build, edited, quoted, targetKey } from './content.ts';
 import { requireJid } from './identity.ts';
 import { fetchMedia } from './media.ts';
 
@@ -14,9 +21,9 @@ const MAX_TYPING_MS = 30_000;
 /** Questions: nothing that is sent waits for them. */
 const UNORDERED = new Set(['media.get', 'check_numbers']);
 
-type Sent = Partial<Result> | Promise<Partial<Result>>;
+const { MESSAGE_EDIT } = proto.Message.ProtocolMessage.Type;
 
-const attribute: Record<string, Record<string, string>> = { delete: { edit: '7' }, edit: { edit: '1' } };
+type Sent = Partial<Result> | Promise<Partial<Result>>;
 
 export class Actions {
   #socket: WASocket;
@@ -51,7 +58,11 @@ export class Actions {
   #inTurn(frame: ActFrame): Promise<{ done: Sent }> {
     this.#queued++;
     const turn = this.#tail.then(() => this.#begin(frame));
-    this.#tail = turn.catch(() => {}).finally(() => { this.#queued--; });
+    this.#tail = turn
+      .catch(() => {})
+      .finally(() => {
+        this.#queued--;
+      });
     return turn;
   }
 
@@ -60,15 +71,24 @@ export class Actions {
     if (this.#stopped) throw new ActionError('E_CONNECTION_LOST');
     const content = frame.content ?? {};
     switch (frame.action) {
-      case 'send': return { done: await this.#send(frame, content) };
-      case 'react': return { done: await this.#react(frame, content) };
-      case 'edit': return { done: await this.#edit(frame, content) };
-      case 'delete': return { done: await this.#delete(frame, content) };
-      case 'read': return { done: await this.#read(frame, content) };
-      case 'presence': return { done: await this.#presence(frame, content) };
-      case 'media.get': return { done: { data: await fetchMedia(content) } };
-      case 'check_numbers': return { done: this.#checkNumbers(content) };
-      default: throw new ActionError('E_UNSUPPORTED_TYPE', String(frame.action).slice(0, 40));
+      case 'send':
+        return { done: await this.#send(frame, content) };
+      case 'react':
+        return { done: await this.#react(frame, content) };
+      case 'edit':
+        return { done: await this.#edit(frame, content) };
+      case 'delete':
+        return { done: await this.#delete(frame, content) };
+      case 'read':
+        return { done: await this.#read(frame, content) };
+      case 'presence':
+        return { done: await this.#presence(frame, content) };
+      case 'media.get':
+        return { done: { data: await fetchMedia(content) } };
+      case 'check_numbers':
+        return { done: this.#checkNumbers(content) };
+      default:
+        throw new ActionError('E_UNSUPPORTED_TYPE', String(frame.action).slice(0, 40));
     }
   }
 
@@ -93,8 +113,9 @@ export class Actions {
 
   async #edit(frame: ActFrame, content: Content): Promise<Sent> {
     const jid = requireJid(frame.to);
-    const edit = targetKey(jid, content, frame.context, true);
-    return this.#relay(frame, jid, { ...build(content), edit } as AnyMessageContent);
+    const key = targetKey(jid, content, frame.context, true);
+    const protocolMessage = { type: MESSAGE_EDIT, key, editedMessage: edited(content), timestampMs: Date.now() };
+    return this.#depart(frame, jid, { protocolMessage }, { additionalAttributes: { edit: '1' } });
   }
 
   async #delete(frame: ActFrame, content: Content): Promise<Sent> {
@@ -102,24 +123,40 @@ export class Actions {
     return this.#relay(frame, jid, { delete: targetKey(jid, content, frame.context, true) });
   }
 
-  /** Generates and relays one message under its preset id. What Baileys' `sendMessage` does, with the proto in hand. */
-  async #relay(frame: ActFrame, jid: string, content: AnyMessageContent, options: Partial<MiscMessageGenerationOptions> = {}): Promise<Sent> {
-    const id = frame.id;
-    if (!id) throw new ActionError('E_MISSING_FIELD', 'id is missing');
-    const me = this.#socket.authState.creds.me?.id;
-    if (!me || !this.#socket.ws.isOpen) throw new ActionError('E_CONNECTION_LOST');
+  async #relay(
+    frame: ActFrame,
+    jid: string,
+    content: AnyMessageContent,
+    options: Partial<MiscMessageGenerationOptions> = {},
+  ): Promise<Sent> {
     const full = await generateWAMessage(jid, content, {
-      ...options, messageId: id, userJid: me, logger: quietLogger, upload: this.#socket.waUploadToServer,
+      ...options,
+      messageId: required(frame),
+      userJid: this.#me(),
+      logger: quietLogger,
+      upload: this.#socket.waUploadToServer,
     } as Parameters<typeof generateWAMessage>[2]);
-    if (!full.message) throw new ActionError('E_MISSING_FIELD');
-    this.#sent.add(id, full.message);
+    return this.#depart(frame, jid, full.message ?? {}, relayOptions(content, jid));
+  }
+
+  /** Relays one message under its preset id. What Baileys' `sendMessage` does, with the proto in hand. */
+  async #depart(frame: ActFrame, jid: string, message: proto.IMessage, options: RelayOptions): Promise<Sent> {
+    const id = required(frame);
+    this.#me();
+    this.#sent.add(id, message);
     const acked = this.#acks.wait(id);
     try {
-      await this.#socket.relayMessage(jid, full.message, { messageId: id, ...relayOptions(content, jid) });
+      await this.#socket.relayMessage(jid, message, { ...options, messageId: id });
     } catch (error) {
       throw failed(error, this.#acks.cancel(id));
     }
     return acked.then((at) => ({ message_id: id, at }));
+  }
+
+  #me(): string {
+    const me = this.#socket.authState.creds.me?.id;
+    if (!me || !this.#socket.ws.isOpen) throw new ActionError('E_CONNECTION_LOST');
+    return me;
   }
 
   async #type(jid: string, ms: number): Promise<void> {
@@ -151,16 +188,31 @@ export class Actions {
   }
 }
 
-function relayOptions(content: AnyMessageContent, jid: string): Record<string, unknown> {
+type RelayOptions = Omit<Parameters<WASocket['relayMessage']>[2], 'messageId'>;
+
+function required({ id }: ActFrame): string {
+  if (!id) throw new ActionError('E_MISSING_FIELD', 'id is missing');
+  return id;
+}
+
+function relayOptions(content: AnyMessageContent, jid: string): RelayOptions {
   if ('poll' in content) return { additionalNodes: [{ tag: 'meta', attrs: { polltype: 'creation' } }] };
-  if ('edit' in content && content.edit) return { additionalAttributes: attribute.edit };
+  if ('event' in content) return { additionalNodes: [{ tag: 'meta', attrs: { event_type: 'creation' } }] };
   if (!('delete' in content)) return {};
   // Someone else's message in a group is deleted as its admin.
-  return { additionalAttributes: jid.endsWith('@g.us') && !content.delete.fromMe ? { edit: '8' } : attribute.delete };
+  return { additionalAttributes: { edit: jid.endsWith('@g.us') && !content.delete.fromMe ? '8' : '7' } };
 }
 
 const quiet = (): void => {};
-const quietLogger = { level: 'silent', child: () => quietLogger, trace: quiet, debug: quiet, info: quiet, warn: quiet, error: quiet };
+const quietLogger = {
+  level: 'silent',
+  child: () => quietLogger,
+  trace: quiet,
+  debug: quiet,
+  info: quiet,
+  warn: quiet,
+  error: quiet,
+};
 
 function refused(error: unknown): Result {
   if (error instanceof ActionError) {

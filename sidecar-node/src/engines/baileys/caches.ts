@@ -1,5 +1,5 @@
 /** Small bounded caches in the place of Baileys' NodeCaches: no timers, no statistics, oldest out first. */
-import { proto } from 'baileys';
+import { type BaileysEventMap, type GroupMetadata, proto } from 'baileys';
 import type { KeyStore } from './keys.ts';
 
 export class BoundedCache {
@@ -82,5 +82,29 @@ export class SentMessages {
     const bytes = Buffer.from(row[1]);
     const end = 1 + (bytes[0] ?? 0);
     return bytes.toString('latin1', 1, end) === id ? proto.Message.decode(bytes.subarray(end)) : undefined;
+  }
+}
+
+/** Members of groups lately written to: without it each send to a group asks the server for them. */
+export class Groups {
+  #known = new BoundedCache(64, 5 * 60_000);
+  #fetch: (jid: string) => Promise<GroupMetadata>;
+
+  constructor(fetch: (jid: string) => Promise<GroupMetadata>) {
+    this.#fetch = fetch;
+  }
+
+  async metadata(jid: string): Promise<GroupMetadata> {
+    const known = this.#known.get<GroupMetadata>(jid);
+    if (known) return known;
+    const fetched = await this.#fetch(jid);
+    this.#known.set(jid, fetched);
+    return fetched;
+  }
+
+  /** Whatever changes a group makes it unknown. */
+  take<E extends keyof BaileysEventMap>(event: E, data: BaileysEventMap[E]): void {
+    if (event === 'group-participants.update') this.#known.del((data as { id: string }).id);
+    if (event === 'groups.update') for (const { id } of data as { id?: string }[]) this.#known.del(id ?? '');
   }
 }

@@ -3,8 +3,15 @@ import { redact } from '../../logs.ts';
 import type { Closed, CloseReason } from '../../protocol.ts';
 
 const REASONS: Record<number, CloseReason> = {
-  401: 'logged_out', 403: 'banned', 408: 'timed_out', 411: 'multidevice_mismatch', 428: 'connection_lost',
-  440: 'replaced', 500: 'bad_session', 503: 'unavailable', 515: 'restart_required',
+  401: 'logged_out',
+  403: 'banned',
+  408: 'timed_out',
+  411: 'multidevice_mismatch',
+  428: 'connection_lost',
+  440: 'replaced',
+  500: 'bad_session',
+  503: 'unavailable',
+  515: 'restart_required',
 };
 
 const CERTIFICATE = /^(noise (intermediate )?certificate|invalid noise .*certificate|certification match)/;

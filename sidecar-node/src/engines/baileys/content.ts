@@ -1,5 +1,5 @@
 /** A command's content (INTERFACE.md §3) as Baileys wants it. */
-import type { AnyMessageContent, WAMessage, WAMessageKey } from 'baileys';
+import type { AnyMessageContent, proto, WAMessage, WAMessageKey } from 'baileys';
 import { ActionError, type Address, type Content, type Context } from '../../protocol.ts';
 import { jidOf } from './identity.ts';
 
@@ -26,7 +26,12 @@ function vcard(contact: Fields): { displayName: string; vcard: string } {
   const displayName = text(contact.name) ?? text(name.formatted_name) ?? text(name.first_name) ?? '';
   if (text(contact.vcard)) return { displayName, vcard: contact.vcard as string };
   const clean = (value: unknown): string => String(value ?? '').replace(/[\r\n;]/g, ' ');
-  const lines = ['BEGIN:VCARD', 'VERSION:3.0', `N:${clean(name.last_name)};${clean(name.first_name)};;;`, `FN:${clean(displayName)}`];
+  const lines = [
+    'BEGIN:VCARD',
+    'VERSION:3.0',
+    `N:${clean(name.last_name)};${clean(name.first_name)};;;`,
+    `FN:${clean(displayName)}`,
+  ];
   for (const phone of (contact.phones ?? []) as Fields[]) {
     const digits = String(phone.phone ?? phone.wa_id ?? '').replace(/[^\d+]/g, '');
     lines.push(`TEL;type=CELL;waid=${digits.replace('+', '')}:${digits}`);
@@ -37,46 +42,113 @@ function vcard(contact: Fields): { displayName: string; vcard: string } {
 
 const BUILDERS: Record<string, (body: Fields, content: Content) => AnyMessageContent> = {
   text: (body) => ({ text: required(body.body, 'text.body'), linkPreview: null }),
-  image: (body, content) => ({
-    image: media(content, body), caption: text(body.caption), mimetype: text(body.mime_type),
-    // Without a thumbnail Baileys would load an image library for each picture.
-    jpegThumbnail: '',
-  }) as AnyMessageContent,
-  video: (body, content) => ({
-    video: media(content, body), caption: text(body.caption), mimetype: text(body.mime_type), jpegThumbnail: '',
-  }) as AnyMessageContent,
-  audio: (body, content) => ({
-    audio: media(content, body), mimetype: text(body.mime_type) ?? 'audio/mpeg', ptt: false, seconds: seconds(body),
-  }) as AnyMessageContent,
-  voice: (body, content) => ({
-    audio: media(content, body), mimetype: text(body.mime_type) ?? 'audio/ogg; codecs=opus', ptt: true,
-    seconds: seconds(body), waveform: body.waveform instanceof Uint8Array ? body.waveform : new Uint8Array(64),
-  }) as AnyMessageContent,
-  document: (body, content) => ({
-    document: media(content, body), mimetype: text(body.mime_type) ?? 'application/octet-stream',
-    fileName: text(body.filename), caption: text(body.caption),
-  }) as AnyMessageContent,
-  sticker: (body, content) => ({
-    sticker: media(content, body), isAnimated: body.animated === true, mimetype: text(body.mime_type),
-  }) as AnyMessageContent,
-  location: (body) => ({
-    location: {
-      degreesLatitude: Number(body.latitude), degreesLongitude: Number(body.longitude),
-      name: text(body.name), address: text(body.address),
-    },
-  }) as AnyMessageContent,
+  image: (body, content) =>
+    ({
+      image: media(content, body),
+      caption: text(body.caption),
+      mimetype: text(body.mime_type),
+      // Without a thumbnail Baileys would load an image library for each picture.
+      jpegThumbnail: '',
+      viewOnce: body.view_once === true || undefined,
+    }) as AnyMessageContent,
+  video: (body, content) =>
+    ({
+      video: media(content, body),
+      caption: text(body.caption),
+      mimetype: text(body.mime_type),
+      jpegThumbnail: '',
+      gifPlayback: body.gif === true || undefined,
+      viewOnce: body.view_once === true || undefined,
+    }) as AnyMessageContent,
+  audio: (body, content) =>
+    ({
+      audio: media(content, body),
+      mimetype: text(body.mime_type) ?? 'audio/mpeg',
+      ptt: false,
+      seconds: seconds(body),
+    }) as AnyMessageContent,
+  voice: (body, content) =>
+    ({
+      audio: media(content, body),
+      mimetype: text(body.mime_type) ?? 'audio/ogg; codecs=opus',
+      ptt: true,
+      seconds: seconds(body),
+      waveform: body.waveform instanceof Uint8Array ? body.waveform : new Uint8Array(64),
+      viewOnce: body.view_once === true || undefined,
+    }) as AnyMessageContent,
+  document: (body, content) =>
+    ({
+      document: media(content, body),
+      mimetype: text(body.mime_type) ?? 'application/octet-stream',
+      fileName: text(body.filename),
+      caption: text(body.caption),
+    }) as AnyMessageContent,
+  sticker: (body, content) =>
+    ({
+      sticker: media(content, body),
+      isAnimated: body.animated === true,
+      mimetype: text(body.mime_type),
+    }) as AnyMessageContent,
+  location: (body) =>
+    ({
+      location: {
+        degreesLatitude: Number(body.latitude),
+        degreesLongitude: Number(body.longitude),
+        name: text(body.name),
+        address: text(body.address),
+      },
+    }) as AnyMessageContent,
   contacts: (_body, content) => {
     const contacts = (content.contacts as Fields[]).map(vcard);
     return { contacts: { displayName: contacts[0]?.displayName, contacts } } as AnyMessageContent;
   },
-  poll: (body) => ({
-    poll: {
-      name: required(body.name, 'poll.name'),
-      values: (body.options ?? []) as string[],
-      selectableCount: Number(body.selectable ?? 1),
-    },
-  }) as AnyMessageContent,
+  poll: (body) =>
+    ({
+      poll: {
+        name: required(body.name, 'poll.name'),
+        values: (body.options ?? []) as string[],
+        selectableCount: Number(body.selectable ?? 1),
+      },
+    }) as AnyMessageContent,
+  event,
 };
+
+function event(body: Fields): AnyMessageContent {
+  const place = (body.location ?? {}) as Fields;
+  const location = body.location
+    ? { degreesLatitude: Number(place.latitude), degreesLongitude: Number(place.longitude), name: text(place.name) }
+    : undefined;
+  return {
+    event: {
+      name: required(body.name, 'event.name'),
+      description: text(body.description),
+      startDate: moment(body.start_at, 'event.start_at'),
+      endDate: body.end_at ? moment(body.end_at, 'event.end_at') : undefined,
+      location,
+      isCancelled: body.cancelled === true,
+      extraGuestsAllowed: body.extra_guests === true,
+    },
+  } as AnyMessageContent;
+}
+
+/** A time as ISO-8601, in milliseconds, or as MessagePack's own timestamp. */
+function moment(value: unknown, name: string): Date {
+  const date = value instanceof Date ? value : new Date(value as string | number);
+  if (Number.isNaN(date.getTime())) throw new ActionError('E_INVALID_FIELD', `${name} is no time`);
+  return date;
+}
+
+/** The new content of a message sent before; of a file only the caption can change. */
+export function edited(content: Content): proto.IMessage {
+  const type = String(content.type ?? 'text');
+  const body = fields(content, type);
+  if (type === 'text') return { extendedTextMessage: { text: required(body.body, 'text.body') } };
+  const caption = text(body.caption) ?? '';
+  if (type === 'image') return { imageMessage: { caption } };
+  if (type === 'video') return { videoMessage: { caption } };
+  if (type === 'document') return { documentWithCaptionMessage: { message: { documentMessage: { caption } } } };
+  throw new ActionError('E_UNSUPPORTED_TYPE', type.slice(0, 40));
+}
 
 /** Kinds of content that `build` can make. */
 export const KINDS: readonly string[] = Object.keys(BUILDERS);
@@ -100,7 +172,12 @@ export function build(content: Content): AnyMessageContent {
 }
 
 /** The key of the message an action is about: `content` names it, or the context does. */
-export function targetKey(jid: string, content: Content, context: Context | null | undefined, ours: boolean): WAMessageKey {
+export function targetKey(
+  jid: string,
+  content: Content,
+  context: Context | null | undefined,
+  ours: boolean,
+): WAMessageKey {
   const id = text(content.message_id) ?? text(context?.message_id);
   if (!id) throw new ActionError('E_MISSING_FIELD', 'message_id is missing');
   const participant = jidOf((content.participant ?? context?.participant) as Address | string | undefined);
@@ -112,7 +189,12 @@ export function targetKey(jid: string, content: Content, context: Context | null
 export function quoted(jid: string, context: Context, known: WAMessage['message'] | undefined): WAMessage {
   const participant = jidOf(context.participant);
   return {
-    key: { remoteJid: jid, id: context.message_id, fromMe: context.from_self === true, ...(participant ? { participant } : {}) },
+    key: {
+      remoteJid: jid,
+      id: context.message_id,
+      fromMe: context.from_self === true,
+      ...(participant ? { participant } : {}),
+    },
     message: known ?? { conversation: '' },
   };
 }

@@ -30,9 +30,20 @@ function nodeBytes({ content }: BinaryNode): number {
   return 100 + (content?.length ?? 0);
 }
 
-interface Held { after: number; bytes: number; send: () => void }
-interface Batch { after: number; rows: Row[]; creds: boolean }
-interface Settling { stanza: number; unit: number }
+interface Held {
+  after: number;
+  bytes: number;
+  send: () => void;
+}
+interface Batch {
+  after: number;
+  rows: Row[];
+  creds: boolean;
+}
+interface Settling {
+  stanza: number;
+  unit: number;
+}
 
 export class OutputGate {
   #io: GateIO;
@@ -56,10 +67,16 @@ export class OutputGate {
     this.#io = io;
   }
 
-  get heldFrames(): number { return this.#held.length; }
-  get uncommitted(): number { return this.#lastUnit - this.#committed; }
+  get heldFrames(): number {
+    return this.#held.length;
+  }
+  get uncommitted(): number {
+    return this.#lastUnit - this.#committed;
+  }
   get idle(): boolean {
-    return this.#held.length === 0 && this.#batches.length === 0 && this.uncommitted === 0 && this.#handled === this.#arrived;
+    return (
+      this.#held.length === 0 && this.#batches.length === 0 && this.uncommitted === 0 && this.#handled === this.#arrived
+    );
   }
 
   /** A stanza that WhatsApp expects to be acknowledged came in. Returns its number for `handled`. */
@@ -110,7 +127,10 @@ export class OutputGate {
     const latest = new Map<string, Row>();
     for (const { rows } of due) for (const row of rows) latest.set(`${row[0]}\0${row[1]}`, row);
     for (const row of this.#staged.splice(0)) latest.set(`${row[0]}\0${row[1]}`, row);
-    this.#emit([...latest.values()], due.some(({ creds }) => creds));
+    this.#emit(
+      [...latest.values()],
+      due.some(({ creds }) => creds),
+    );
   }
 
   /**
@@ -176,8 +196,8 @@ export class OutputGate {
 
   /** Held bytes pause reading only once all is handled: handling may be waiting for an answer on that socket. */
   #regulate(): void {
-    const full = this.uncommitted >= this.#io.credit
-      || (this.#heldBytes > HELD_BYTES && this.#handled === this.#arrived);
+    const full =
+      this.uncommitted >= this.#io.credit || (this.#heldBytes > HELD_BYTES && this.#handled === this.#arrived);
     if (full === this.#paused || this.#closed) return;
     this.#paused = full;
     this.#io.pause(full);

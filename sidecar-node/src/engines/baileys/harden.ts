@@ -20,8 +20,9 @@ export class UnfitDependency extends Error {
 const SEAM = {
   file: '/baileys/lib/Socket/socket.js',
   before: '    const sendNode = (frame) => {\n',
-  after: '    const sendNode = (frame) => config.outgoing ? config.outgoing(frame, transmit) : transmit(frame);\n'
-    + '    const transmit = (frame) => {\n',
+  after:
+    '    const sendNode = (frame) => config.outgoing ? config.outgoing(frame, transmit) : transmit(frame);\n' +
+    '    const transmit = (frame) => {\n',
 };
 
 let seamApplied = false;

@@ -2,8 +2,16 @@
 import type { Address } from '../../protocol.ts';
 import { ActionError } from '../../protocol.ts';
 
-export interface Person { pn: string | null; lid: string | null; name?: string }
-export interface Chat { pn: string | null; lid: string | null; group: string | null }
+export interface Person {
+  pn: string | null;
+  lid: string | null;
+  name?: string;
+}
+export interface Chat {
+  pn: string | null;
+  lid: string | null;
+  group: string | null;
+}
 
 /** `user@server` without agent and device; undefined for what is neither a person nor a group. */
 function split(jid: string | null | undefined): { user: string; server: string } | undefined {

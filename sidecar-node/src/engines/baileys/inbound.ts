@@ -1,9 +1,19 @@
 /** Baileys' events, as they are made, into the event kinds of PROTOCOL.md. */
 import { createHash } from 'node:crypto';
-import { decryptPollVote, jidNormalizedUser, normalizeMessageContent, proto, WAMessageStubType, type BaileysEventMap, type BinaryNode, type WAMessage, type WAMessageKey } from 'baileys';
+import {
+  type BaileysEventMap,
+  type BinaryNode,
+  decryptPollVote,
+  jidNormalizedUser,
+  normalizeMessageContent,
+  proto,
+  type WAMessage,
+  type WAMessageKey,
+  WAMessageStubType,
+} from 'baileys';
 import { redact } from '../../logs.ts';
 import type { SentMessages } from './caches.ts';
-import { chat, person, type Chat, type Person } from './identity.ts';
+import { type Chat, chat, type Person, person } from './identity.ts';
 import { contentFields, describe } from './messages.ts';
 
 export interface InboundSink {
@@ -48,20 +58,32 @@ export class Inbound {
   }
 
   #takers: { [E in keyof BaileysEventMap]?: (data: BaileysEventMap[E]) => void } = {
-    'messages.upsert': ({ messages }) => { for (const message of messages) this.#message(message, false); },
-    'messaging-history.set': ({ messages }) => { for (const message of messages) this.#message(message, true); },
+    'messages.upsert': ({ messages }) => {
+      for (const message of messages) this.#message(message, false);
+    },
+    'messaging-history.set': ({ messages }) => {
+      for (const message of messages) this.#message(message, true);
+    },
     'messages.update': (updates) => this.#statuses(updates),
     'message-receipt.update': (updates) => this.#groupReceipts(updates),
     'presence.update': (update) => this.#presence(update),
-    'contacts.upsert': (contacts) => { for (const each of contacts) this.#contact(each); },
+    'contacts.upsert': (contacts) => {
+      for (const each of contacts) this.#contact(each);
+    },
     'lid-mapping.update': ({ lid, pn }) => {
       const both = person(lid, pn);
       this.#sink.event('contact', { person: both, name: null, pn: both.pn, lid: both.lid });
     },
     'group-participants.update': (update) => this.#participants(update),
-    'groups.upsert': (groups) => { for (const each of groups) this.#group(each.id, 'create', each.author, each.authorPn, { subject: each.subject }); },
-    'groups.update': (groups) => { for (const each of groups) this.#groupUpdate(each); },
-    call: (calls) => { for (const each of calls) this.#call(each); },
+    'groups.upsert': (groups) => {
+      for (const each of groups) this.#group(each.id, 'create', each.author, each.authorPn, { subject: each.subject });
+    },
+    'groups.update': (groups) => {
+      for (const each of groups) this.#groupUpdate(each);
+    },
+    call: (calls) => {
+      for (const each of calls) this.#call(each);
+    },
   };
 
   #message(message: WAMessage, history: boolean): void {
@@ -76,7 +98,8 @@ export class Inbound {
     if (content?.protocolMessage) return this.#protocol(message, content.protocolMessage);
     if (content?.reactionMessage) return this.#reaction(message, content.reactionMessage);
     if (content?.pollUpdateMessage) return this.#later(this.#pollVote(message, content.pollUpdateMessage));
-    const described = describe(message.message) ?? (key.isViewOnce ? { type: 'unsupported', body: { kind: 'view_once' } } : undefined);
+    const described =
+      describe(message.message) ?? (key.isViewOnce ? { type: 'unsupported', body: { kind: 'view_once' } } : undefined);
     if (!described) return;
     const offline = this.#stanzas.get(key.id)?.offline !== undefined;
     this.#sink.event('message', { ...this.#head(message), ...contentFields(described), offline, history });
@@ -87,7 +110,10 @@ export class Inbound {
     const { key } = message;
     const where = this.#chat(key);
     return {
-      id: key.id, chat: where, from: this.#author(message, where), from_self: Boolean(key.fromMe),
+      id: key.id,
+      chat: where,
+      from: this.#author(message, where),
+      from_self: Boolean(key.fromMe),
       sent_at: Number(message.messageTimestamp ?? 0) * 1000 || Date.now(),
     };
   }
@@ -96,7 +122,9 @@ export class Inbound {
     if (!key.fromMe) return chat(key.remoteJid, key.remoteJidAlt);
     // Of what we said on another device, Baileys tells our own other jid as the chat's.
     const attrs = this.#stanzas.get(key.id ?? '') ?? {};
-    const alt = key.remoteJid?.endsWith('lid') ? attrs.peer_recipient_pn ?? attrs.recipient_pn : attrs.peer_recipient_lid ?? attrs.recipient_lid;
+    const alt = key.remoteJid?.endsWith('lid')
+      ? (attrs.peer_recipient_pn ?? attrs.recipient_pn)
+      : (attrs.peer_recipient_lid ?? attrs.recipient_lid);
     return chat(key.remoteJid, alt);
   }
 
@@ -118,7 +146,11 @@ export class Inbound {
   }
 
   #reaction(message: WAMessage, reaction: proto.Message.IReactionMessage): void {
-    this.#sink.event('reaction', { ...this.#head(message), message_id: reaction.key?.id ?? '', emoji: reaction.text ?? '' });
+    this.#sink.event('reaction', {
+      ...this.#head(message),
+      message_id: reaction.key?.id ?? '',
+      emoji: reaction.text ?? '',
+    });
   }
 
   /** Votes are encrypted with the poll's secret: only those on polls that we sent can be read. */
@@ -129,26 +161,45 @@ export class Inbound {
     const secret = made?.messageContextInfo?.messageSecret;
     const options = made && secret && update.vote ? this.#votes(message, update, made, secret) : undefined;
     if (options) this.#sink.event('poll_vote', { ...head, options });
-    else this.#sink.event('message', { ...this.#head(message), type: 'unsupported', unsupported: { kind: 'pollUpdateMessage' }, offline: false, history: false });
+    else
+      this.#sink.event('message', {
+        ...this.#head(message),
+        type: 'unsupported',
+        unsupported: { kind: 'pollUpdateMessage' },
+        offline: false,
+        history: false,
+      });
   }
 
-  #votes({ key }: WAMessage, update: proto.Message.IPollUpdateMessage, made: proto.IMessage, secret: Uint8Array): string[] | undefined {
+  #votes(
+    { key }: WAMessage,
+    update: proto.Message.IPollUpdateMessage,
+    made: proto.IMessage,
+    secret: Uint8Array,
+  ): string[] | undefined {
     const creation = made.pollCreationMessage ?? made.pollCreationMessageV2 ?? made.pollCreationMessageV3;
     const me = this.#sink.me();
-    const voters = key.fromMe ? [me.lid, me.id] : [key.participant ?? key.remoteJid, key.participantAlt ?? key.remoteJidAlt];
+    const voters = key.fromMe
+      ? [me.lid, me.id]
+      : [key.participant ?? key.remoteJid, key.participantAlt ?? key.remoteJidAlt];
     // The voter's device chose the address form, and the key is bound to it: each pairing is tried.
-    for (const voter of voters) for (const creator of [me.lid, me.id]) {
-      if (!voter || !creator) continue;
-      try {
-        const vote = decryptPollVote(update.vote as proto.Message.IPollEncValue, {
-          pollCreatorJid: jidNormalizedUser(creator), pollMsgId: update.pollCreationMessageKey?.id ?? '',
-          pollEncKey: secret, voterJid: jidNormalizedUser(voter),
-        });
-        const chosen = new Set((vote.selectedOptions ?? []).map((hash) => Buffer.from(hash).toString('hex')));
-        const names = (creation?.options ?? []).map(({ optionName }) => optionName ?? '');
-        return names.filter((name) => chosen.has(createHash('sha256').update(name).digest('hex')));
-      } catch { /* not this pairing */ }
-    }
+    for (const voter of voters)
+      for (const creator of [me.lid, me.id]) {
+        if (!voter || !creator) continue;
+        try {
+          const vote = decryptPollVote(update.vote as proto.Message.IPollEncValue, {
+            pollCreatorJid: jidNormalizedUser(creator),
+            pollMsgId: update.pollCreationMessageKey?.id ?? '',
+            pollEncKey: secret,
+            voterJid: jidNormalizedUser(voter),
+          });
+          const chosen = new Set((vote.selectedOptions ?? []).map((hash) => Buffer.from(hash).toString('hex')));
+          const names = (creation?.options ?? []).map(({ optionName }) => optionName ?? '');
+          return names.filter((name) => chosen.has(createHash('sha256').update(name).digest('hex')));
+        } catch {
+          /* not this pairing */
+        }
+      }
     return undefined;
   }
 
@@ -173,7 +224,14 @@ export class Inbound {
   }
 
   status(jid: string | null | undefined, ids: string[], status: string, at: number, by?: Person): void {
-    this.#sink.event('status', { message_ids: ids, chat: chat(jid), from_self: true, status, ...(by ? { by } : {}), at });
+    this.#sink.event('status', {
+      message_ids: ids,
+      chat: chat(jid),
+      from_self: true,
+      status,
+      ...(by ? { by } : {}),
+      at,
+    });
   }
 
   #groupReceipts(updates: BaileysEventMap['message-receipt.update']): void {
@@ -195,7 +253,12 @@ export class Inbound {
   #contact(contact: BaileysEventMap['contacts.upsert'][number]): void {
     const who = person(contact.id, contact.lid ?? contact.phoneNumber);
     if (!who.pn && !who.lid) return;
-    this.#sink.event('contact', { person: who, name: contact.name ?? contact.notify ?? null, pn: who.pn, lid: who.lid });
+    this.#sink.event('contact', {
+      person: who,
+      name: contact.name ?? contact.notify ?? null,
+      pn: who.pn,
+      lid: who.lid,
+    });
   }
 
   #participants({ id, author, authorPn, participants, action }: Stub): void {
@@ -208,11 +271,23 @@ export class Inbound {
     if (id) this.#group(id, change, author, authorPn, subject !== undefined ? { subject } : {});
   }
 
-  #group(id: string, change: string, author: string | undefined, authorPn: string | undefined, more: Record<string, unknown>): void {
+  #group(
+    id: string,
+    change: string,
+    author: string | undefined,
+    authorPn: string | undefined,
+    more: Record<string, unknown>,
+  ): void {
     this.#sink.event('group', { group: chat(id).group, change, by: author ? person(author, authorPn) : null, ...more });
   }
 
   #call({ id, chatId, from, callerPn, status, isVideo }: BaileysEventMap['call'][number]): void {
-    this.#sink.event('call', { id, chat: chat(chatId), from: person(from, callerPn), state: status, video: Boolean(isVideo) });
+    this.#sink.event('call', {
+      id,
+      chat: chat(chatId),
+      from: person(from, callerPn),
+      state: status,
+      video: Boolean(isVideo),
+    });
   }
 }

@@ -3,7 +3,13 @@
  * account has over 800 prekeys. Uncommitted writes are always readable; what is committed sits in a small LRU.
  */
 import { Decoder, Encoder } from '@msgpack/msgpack';
-import { proto, type AuthenticationCreds, type SignalDataSet, type SignalDataTypeMap, type SignalKeyStore } from 'baileys';
+import {
+  type AuthenticationCreds,
+  proto,
+  type SignalDataSet,
+  type SignalDataTypeMap,
+  type SignalKeyStore,
+} from 'baileys';
 import type { Row } from '../../protocol.ts';
 import type { Link } from '../port.ts';
 import type { OutputGate } from './gate.ts';
@@ -59,7 +65,10 @@ export function decodeCreds(bytes: Uint8Array): AuthenticationCreds {
 }
 
 /** The newest write of a row, and the unit it left in (0: not yet). */
-interface Pending { row: Row; unit: number }
+interface Pending {
+  row: Row;
+  unit: number;
+}
 
 export class KeyStore implements SignalKeyStore {
   #link: Link;
@@ -75,7 +84,10 @@ export class KeyStore implements SignalKeyStore {
     this.#gate = gate;
   }
 
-  async get<T extends keyof SignalDataTypeMap>(kind: T, ids: string[]): Promise<{ [id: string]: SignalDataTypeMap[T] }> {
+  async get<T extends keyof SignalDataTypeMap>(
+    kind: T,
+    ids: string[],
+  ): Promise<{ [id: string]: SignalDataTypeMap[T] }> {
     const found: { [id: string]: SignalDataTypeMap[T] } = {};
     const rows = await this.rows(kind, ids);
     for (const [id, bytes] of rows) {

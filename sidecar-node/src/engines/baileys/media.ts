@@ -13,7 +13,12 @@ import type { MediaSource } from './messages.ts';
 /** A file returned in the result itself has to fit a frame. */
 const MAX_INLINE = 15 * 1024 * 1024;
 
-interface Fetched { size: number; sha256: string; data?: Uint8Array; path?: string }
+interface Fetched {
+  size: number;
+  sha256: string;
+  data?: Uint8Array;
+  path?: string;
+}
 
 function sourceOf(content: Content): MediaSource {
   try {
@@ -40,7 +45,9 @@ export async function fetchMedia(content: Content): Promise<Fetched> {
       else if (!file.write(chunk)) return void file.once('drain', done);
       done();
     },
-    final(done) { file ? file.end(done) : done(); },
+    final(done) {
+      file ? file.end(done) : done();
+    },
   });
   file?.on('error', (error) => sink.destroy(error));
   try {
@@ -48,7 +55,11 @@ export async function fetchMedia(content: Content): Promise<Fetched> {
     await pipeline(await downloadContentFromMessage(message, source.type), sink);
     const digest = hash.digest();
     if (source.sha256 && !digest.equals(Buffer.from(source.sha256))) throw new ActionError('E_MEDIA_CORRUPT');
-    return { size, sha256: digest.toString('hex'), ...(path === undefined ? { data: Buffer.concat(chunks) } : { path }) };
+    return {
+      size,
+      sha256: digest.toString('hex'),
+      ...(path === undefined ? { data: Buffer.concat(chunks) } : { path }),
+    };
   } catch (error) {
     file?.destroy();
     if (path !== undefined) await rm(path, { force: true });
@@ -61,6 +72,7 @@ function refusal(error: unknown): ActionError {
   const status = (error as { output?: { statusCode?: number } }).output?.statusCode;
   const detail = errorText(error);
   if (status === 404 || status === 410) return new ActionError('E_MEDIA_EXPIRED', detail);
-  if ((error as { code?: string }).code?.startsWith('ERR_OSSL')) return new ActionError('E_MEDIA_DECRYPT_FAILED', detail);
+  if ((error as { code?: string }).code?.startsWith('ERR_OSSL'))
+    return new ActionError('E_MEDIA_DECRYPT_FAILED', detail);
   return new ActionError('E_MEDIA_DOWNLOAD_FAILED', detail);
 }

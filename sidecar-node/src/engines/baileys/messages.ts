@@ -1,7 +1,7 @@
 /** What a WhatsApp message says, in the shapes of a send command (INTERFACE.md §3). */
 import { Encoder } from '@msgpack/msgpack';
 import { getContentType, normalizeMessageContent, type proto } from 'baileys';
-import { person, type Person } from './identity.ts';
+import { type Person, person } from './identity.ts';
 
 export interface Described {
   type: string;
@@ -30,14 +30,23 @@ export interface MediaSource {
 
 type Nullable<T> = { [K in keyof T]?: T[K] | null };
 type MediaProto = Nullable<{
-  mimetype: string; fileLength: unknown; fileSha256: Uint8Array; directPath: string; url: string; mediaKey: Uint8Array; fileName: string;
+  mimetype: string;
+  fileLength: unknown;
+  fileSha256: Uint8Array;
+  directPath: string;
+  url: string;
+  mediaKey: Uint8Array;
+  fileName: string;
 }>;
 
 const encoder = new Encoder({ ignoreUndefined: true });
 
 function describeMedia(type: MediaSource['type'], message: MediaProto): MediaDescriptor {
   const source: MediaSource = {
-    type, path: message.directPath ?? undefined, url: message.url ?? undefined, key: message.mediaKey ?? new Uint8Array(0),
+    type,
+    path: message.directPath ?? undefined,
+    url: message.url ?? undefined,
+    key: message.mediaKey ?? new Uint8Array(0),
     sha256: message.fileSha256 ?? undefined,
   };
   return {
@@ -61,54 +70,92 @@ function contact(displayName: string | null | undefined, vcard: string | null | 
 }
 
 const optional = (fields: Record<string, unknown>): Record<string, unknown> =>
-  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== null && value !== undefined && value !== ''));
+  Object.fromEntries(
+    Object.entries(fields).filter(([, value]) => value !== null && value !== undefined && value !== ''),
+  );
 
 type Reader = (content: proto.IMessage) => Described;
 
 const readers: Record<string, Reader> = {
   conversation: ({ conversation }) => ({ type: 'text', body: { body: conversation } }),
   extendedTextMessage: ({ extendedTextMessage: m }) => ({ type: 'text', body: { body: m?.text ?? '' } }),
-  imageMessage: ({ imageMessage: m }) => ({ type: 'image', body: optional({ caption: m?.caption }), media: describeMedia('image', m ?? {}) }),
+  imageMessage: ({ imageMessage: m }) => ({
+    type: 'image',
+    body: optional({ caption: m?.caption }),
+    media: describeMedia('image', m ?? {}),
+  }),
   videoMessage: ({ videoMessage: m }) => ({
-    type: 'video', body: optional({ caption: m?.caption, gif: m?.gifPlayback || undefined }), media: describeMedia('video', m ?? {}),
+    type: 'video',
+    body: optional({ caption: m?.caption, gif: m?.gifPlayback || undefined }),
+    media: describeMedia('video', m ?? {}),
   }),
   ptvMessage: ({ ptvMessage: m }) => ({ type: 'video', body: {}, media: describeMedia('video', m ?? {}) }),
-  audioMessage: ({ audioMessage: m }) => ({ type: m?.ptt ? 'voice' : 'audio', body: {}, media: describeMedia('audio', m ?? {}) }),
+  audioMessage: ({ audioMessage: m }) => ({
+    type: m?.ptt ? 'voice' : 'audio',
+    body: {},
+    media: describeMedia('audio', m ?? {}),
+  }),
   documentMessage: ({ documentMessage: m }) => ({
-    type: 'document', body: optional({ caption: m?.caption, filename: m?.fileName }), media: describeMedia('document', m ?? {}),
+    type: 'document',
+    body: optional({ caption: m?.caption, filename: m?.fileName }),
+    media: describeMedia('document', m ?? {}),
   }),
   stickerMessage: ({ stickerMessage: m }) => ({
-    type: 'sticker', body: optional({ animated: m?.isAnimated || undefined }), media: describeMedia('sticker', m ?? {}),
+    type: 'sticker',
+    body: optional({ animated: m?.isAnimated || undefined }),
+    media: describeMedia('sticker', m ?? {}),
   }),
   locationMessage: ({ locationMessage: m }) => ({
     type: 'location',
-    body: { latitude: m?.degreesLatitude ?? 0, longitude: m?.degreesLongitude ?? 0, ...optional({ name: m?.name, address: m?.address }) },
+    body: {
+      latitude: m?.degreesLatitude ?? 0,
+      longitude: m?.degreesLongitude ?? 0,
+      ...optional({ name: m?.name, address: m?.address }),
+    },
   }),
   liveLocationMessage: ({ liveLocationMessage: m }) => ({
     type: 'live_location',
     body: {
-      latitude: m?.degreesLatitude ?? 0, longitude: m?.degreesLongitude ?? 0,
-      ...optional({ accuracy: m?.accuracyInMeters, speed: m?.speedInMps, heading: m?.degreesClockwiseFromMagneticNorth, caption: m?.caption }),
+      latitude: m?.degreesLatitude ?? 0,
+      longitude: m?.degreesLongitude ?? 0,
+      ...optional({
+        accuracy: m?.accuracyInMeters,
+        speed: m?.speedInMps,
+        heading: m?.degreesClockwiseFromMagneticNorth,
+        caption: m?.caption,
+      }),
     },
   }),
   contactMessage: ({ contactMessage: m }) => ({ type: 'contacts', body: [contact(m?.displayName, m?.vcard)] }),
   contactsArrayMessage: ({ contactsArrayMessage: m }) => ({
-    type: 'contacts', body: (m?.contacts ?? []).map((each) => contact(each.displayName, each.vcard)),
+    type: 'contacts',
+    body: (m?.contacts ?? []).map((each) => contact(each.displayName, each.vcard)),
   }),
   pollCreationMessage: ({ pollCreationMessage: m }) => poll(m),
   pollCreationMessageV2: ({ pollCreationMessageV2: m }) => poll(m),
   pollCreationMessageV3: ({ pollCreationMessageV3: m }) => poll(m),
-  buttonsResponseMessage: ({ buttonsResponseMessage: m }) => reply('button_reply', m?.selectedButtonId, m?.selectedDisplayText),
-  templateButtonReplyMessage: ({ templateButtonReplyMessage: m }) => reply('button_reply', m?.selectedId, m?.selectedDisplayText),
-  listResponseMessage: ({ listResponseMessage: m }) => reply('list_reply', m?.singleSelectReply?.selectedRowId, m?.title, m?.description),
+  buttonsResponseMessage: ({ buttonsResponseMessage: m }) =>
+    reply('button_reply', m?.selectedButtonId, m?.selectedDisplayText),
+  templateButtonReplyMessage: ({ templateButtonReplyMessage: m }) =>
+    reply('button_reply', m?.selectedId, m?.selectedDisplayText),
+  listResponseMessage: ({ listResponseMessage: m }) =>
+    reply('list_reply', m?.singleSelectReply?.selectedRowId, m?.title, m?.description),
   interactiveResponseMessage: ({ interactiveResponseMessage: m }) => ({
     type: 'interactive',
-    body: { type: 'nfm_reply', nfm_reply: optional({ name: m?.nativeFlowResponseMessage?.name, body: m?.body?.text, response_json: m?.nativeFlowResponseMessage?.paramsJson }) },
+    body: {
+      type: 'nfm_reply',
+      nfm_reply: optional({
+        name: m?.nativeFlowResponseMessage?.name,
+        body: m?.body?.text,
+        response_json: m?.nativeFlowResponseMessage?.paramsJson,
+      }),
+    },
   }),
   eventMessage: ({ eventMessage: m }) => ({
     type: 'event',
     body: {
-      name: m?.name ?? '', start_at: new Date(Number(m?.startTime ?? 0) * 1000).toISOString(),
+      name: m?.name ?? '',
+      start_at: new Date(Number(m?.startTime ?? 0) * 1000).toISOString(),
       ...optional({ description: m?.description, link: m?.joinLink, cancelled: m?.isCanceled || undefined }),
     },
   }),
@@ -117,12 +164,19 @@ const readers: Record<string, Reader> = {
 function poll(m: proto.Message.IPollCreationMessage | null | undefined): Described {
   return {
     type: 'poll',
-    body: { name: m?.name ?? '', options: (m?.options ?? []).map(({ optionName }) => optionName ?? ''), selectable: m?.selectableOptionsCount ?? 0 },
+    body: {
+      name: m?.name ?? '',
+      options: (m?.options ?? []).map(({ optionName }) => optionName ?? ''),
+      selectable: m?.selectableOptionsCount ?? 0,
+    },
   };
 }
 
 function reply(kind: string, id: unknown, title: unknown, description?: unknown): Described {
-  return { type: 'interactive', body: { type: kind, [kind]: { id: id ?? '', title: title ?? '', ...optional({ description }) } } };
+  return {
+    type: 'interactive',
+    body: { type: kind, [kind]: { id: id ?? '', title: title ?? '', ...optional({ description }) } },
+  };
 }
 
 /** Undefined for what carries nothing to show: key distribution, protocol messages. */
@@ -131,7 +185,7 @@ export function describe(message: proto.IMessage | null | undefined): Described 
   const field = getContentType(content);
   if (!content || !field) return undefined;
   const described = readers[field]?.(content) ?? { type: 'unsupported', body: { kind: field } };
-  const info = (content[field] as { contextInfo?: proto.IContextInfo | null } | string | null | undefined);
+  const info = content[field] as { contextInfo?: proto.IContextInfo | null } | string | null | undefined;
   if (typeof info === 'object' && info?.contextInfo) addContext(described, info.contextInfo);
   return described;
 }
@@ -149,5 +203,11 @@ function addContext(described: Described, info: proto.IContextInfo): void {
 
 /** `type`, its field, and what goes beside it in an event. */
 export function contentFields({ type, body, media, context, mentions }: Described): Record<string, unknown> {
-  return { type, [type]: body, ...(context ? { context } : {}), ...(mentions ? { mentions } : {}), ...(media ? { media } : {}) };
+  return {
+    type,
+    [type]: body,
+    ...(context ? { context } : {}),
+    ...(mentions ? { mentions } : {}),
+    ...(media ? { media } : {}),
+  };
 }

@@ -1,5 +1,13 @@
 /** One WhatsApp account on Baileys, from `open` to `closed`. It never reconnects: the worker decides. */
-import { initAuthCreds, jidDecode, type AuthenticationCreds, type BaileysEventMap, type BinaryNode, type ConnectionState, type WASocket } from 'baileys';
+import {
+  type AuthenticationCreds,
+  type BaileysEventMap,
+  type BinaryNode,
+  type ConnectionState,
+  initAuthCreds,
+  jidDecode,
+  type WASocket,
+} from 'baileys';
 import { errorText } from '../../logs.ts';
 import type { ActFrame, Closed, Config, How, OpenFrame, Pairing, Row, Settings } from '../../protocol.ts';
 import type { EngineSession, Link, SessionStats } from '../port.ts';
@@ -15,8 +23,6 @@ import { makeSocket, rawSocket } from './socket.ts';
 /** How long a stop waits for units to be committed and held frames to leave, in milliseconds. */
 const DRAIN_MS = 500;
 const LOGOUT_MS = 3_000;
-/** Longer than any of Baileys' own query timeouts: handling that takes this long will never end. */
-const HANDLING_MS = 120_000;
 const FIRST_QR_MS = 60_000;
 const NEXT_QR_MS = 20_000;
 /** Six QR references pass before WhatsApp ends the pairing. */
@@ -51,15 +57,26 @@ export class BaileysSession implements EngineSession {
     });
     this.#keys = new KeyStore(link, this.#gate);
     const sent = new SentMessages(this.#keys);
-    this.#inbound = new Inbound({
-      event: (kind, data) => this.#gate.emitted(link.event(kind, data)),
-      passing: (kind, data) => link.passing(kind, data),
-      me: () => ({ id: this.#creds.me?.id, lid: this.#creds.me?.lid }),
-    }, sent);
+    this.#inbound = new Inbound(
+      {
+        event: (kind, data) => this.#gate.emitted(link.event(kind, data)),
+        passing: (kind, data) => link.passing(kind, data),
+        me: () => ({ id: this.#creds.me?.id, lid: this.#creds.me?.lid }),
+      },
+      sent,
+    );
     this.#socket = makeSocket({
-      config, settings, link, sent, creds: this.#creds, keys: this.#keys, gate: this.#gate, acks: this.#acks,
+      config,
+      settings,
+      link,
+      sent,
+      creds: this.#creds,
+      keys: this.#keys,
+      gate: this.#gate,
+      acks: this.#acks,
       tap: (event, data) => this.#tap(event, data),
       handle: (node, run) => this.#handle(node, run),
+      stuck: (tag) => this.destroy({ reason: 'engine_error', detail: `handling of a ${tag} never ended` }),
     });
     this.#actions = new Actions(this.#socket, sent, this.#acks);
     this.#listen();
@@ -70,9 +87,12 @@ export class BaileysSession implements EngineSession {
     const { ws } = this.#socket;
     ws.on('CB:ack,class:message', ({ attrs }: BinaryNode) => {
       // A nack that no send waits for any more is told as a status.
-      if (!this.#acks.received(attrs) && attrs.error && attrs.id) this.#inbound.status(attrs.from, [attrs.id], 'failed', Date.now());
+      if (!this.#acks.received(attrs) && attrs.error && attrs.id)
+        this.#inbound.status(attrs.from, [attrs.id], 'failed', Date.now());
     });
-    ws.on('frame', () => { this.#lastFrameAt = Date.now(); });
+    ws.on('frame', () => {
+      this.#lastFrameAt = Date.now();
+    });
     // A socket that is still connecting ignores a pause.
     ws.on('open', () => this.#applyPause());
   }
@@ -100,8 +120,6 @@ export class BaileysSession implements EngineSession {
 
   async #handle(node: BinaryNode, run: () => Promise<void>): Promise<void> {
     const stanza = this.#gate.arrive();
-    const stuck = setTimeout(() => this.destroy({ reason: 'engine_error', detail: `handling of a ${node.tag} never ended` }), HANDLING_MS);
-    stuck.unref();
     const end = this.#inbound.begin(node);
     try {
       await run();
@@ -109,7 +127,6 @@ export class BaileysSession implements EngineSession {
       this.#link.log('error', 'handling_failed', { stanza: node.tag, error: errorText(error) });
     } finally {
       await end();
-      clearTimeout(stuck);
       this.#gate.handled(stanza);
     }
   }
@@ -146,9 +163,12 @@ export class BaileysSession implements EngineSession {
   }
 
   act(frame: ActFrame): void {
-    this.#actions.run(frame).then((result) => this.#link.result(frame.ref, result), (error: unknown) => {
-      this.#link.result(frame.ref, { ok: false, code: 'E_INTERNAL', detail: errorText(error), uncertain: true });
-    });
+    this.#actions.run(frame).then(
+      (result) => this.#link.result(frame.ref, result),
+      (error: unknown) => {
+        this.#link.result(frame.ref, { ok: false, code: 'E_INTERNAL', detail: errorText(error), uncertain: true });
+      },
+    );
   }
 
   committed(unit: number): void {
@@ -175,14 +195,17 @@ export class BaileysSession implements EngineSession {
     if (this.#closing) return;
     this.#closing = { reason: how === 'logout' ? 'logged_out' : 'stopped' };
     this.#actions.stop();
-    this.#windDown(how).catch(() => {}).finally(() => this.destroy(this.#closing as Closed));
+    this.#windDown(how)
+      .catch(() => {})
+      .finally(() => this.destroy(this.#closing as Closed));
   }
 
   async #windDown(how: How): Promise<void> {
     if (how === 'logout') await this.#unlink();
     if (how !== 'stop') return;
     const until = Date.now() + DRAIN_MS;
-    while (!this.#gate.idle && !this.#closed && Date.now() < until) await new Promise((resolve) => setTimeout(resolve, 10));
+    while (!this.#gate.idle && !this.#closed && Date.now() < until)
+      await new Promise((resolve) => setTimeout(resolve, 10));
   }
 
   async #unlink(): Promise<void> {
@@ -219,6 +242,10 @@ export class BaileysSession implements EngineSession {
   }
 
   stats(): SessionStats {
-    return { held_frames: this.#gate.heldFrames, uncommitted: this.#gate.uncommitted, last_frame_at: this.#lastFrameAt };
+    return {
+      held_frames: this.#gate.heldFrames,
+      uncommitted: this.#gate.uncommitted,
+      last_frame_at: this.#lastFrameAt,
+    };
   }
 }

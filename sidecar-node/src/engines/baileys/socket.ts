@@ -2,18 +2,26 @@
 import https from 'node:https';
 import type { Socket } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import makeWASocket, {
+  type AuthenticationCreds,
+  type BaileysEventMap,
+  type BinaryNode,
+  type UserFacingSocketConfig,
+  type WASocket,
+} from 'baileys';
 import type { WebSocket } from 'ws';
-import makeWASocket, { type AuthenticationCreds, type BaileysEventMap, type BinaryNode, type UserFacingSocketConfig, type WASocket } from 'baileys';
 import { baileysLogger } from '../../logs.ts';
 import type { Config, Settings } from '../../protocol.ts';
 import type { Link } from '../port.ts';
 import type { Acks } from './acks.ts';
-import { BoundedCache, type SentMessages } from './caches.ts';
+import { BoundedCache, Groups, type SentMessages } from './caches.ts';
 import type { OutputGate } from './gate.ts';
 import type { KeyStore } from './keys.ts';
 
 const MINUTE = 60_000;
 const FAREWELL_MS = 250;
+/** Longer than any of Baileys' own query timeouts. */
+const HANDLING_MS = 120_000;
 /** Stanzas of one kind handled before other sessions get their turn. */
 const YIELD_EVERY = 8;
 /** Stanzas that WhatsApp delivers again until they are acknowledged. */
@@ -34,6 +42,8 @@ export interface Parts {
   tap: Tap;
   /** A stanza from WhatsApp that must be acknowledged; `run` is Baileys' handling of it, to the end. */
   handle(node: BinaryNode, run: () => Promise<void>): Promise<void>;
+  /** Baileys' handling of such a stanza will never end. */
+  stuck(tag: string): void;
 }
 
 /** An `iq` that hands something to the server which must be durable here first. */
@@ -82,10 +92,14 @@ function outgoing({ gate, link, acks }: Parts, cork: () => void) {
 }
 
 function proxyAgent(proxy: string): https.Agent {
-  return new https.Agent({ keepAlive: false, proxyEnv: { HTTPS_PROXY: proxy, HTTP_PROXY: proxy } } as https.AgentOptions);
+  if (!/^https?:/.test(proxy)) throw new Error('only http and https proxies are supported');
+  return new https.Agent({
+    keepAlive: false,
+    proxyEnv: { HTTPS_PROXY: proxy, HTTP_PROXY: proxy },
+  } as https.AgentOptions);
 }
 
-function socketConfig(parts: Parts, raw: () => WebSocket | undefined): UserFacingSocketConfig {
+function socketConfig(parts: Parts, raw: () => WebSocket | undefined, groups: Groups): UserFacingSocketConfig {
   const { config, settings, creds, keys, sent, link } = parts;
   const wanted = {
     ...(config.whatsapp_url ? { waWebSocketUrl: config.whatsapp_url } : {}),
@@ -101,7 +115,9 @@ function socketConfig(parts: Parts, raw: () => WebSocket | undefined): UserFacin
     getMessage: async ({ id }: { id?: string | null }) => (id ? sent.get(id) : undefined),
     transactionOpts: { maxCommitRetries: 1, delayBetweenTriesMs: 0 },
     msgRetryCounterCache: new BoundedCache(512, 60 * MINUTE),
-    userDevicesCache: new BoundedCache(512, 5 * MINUTE),
+    // Changes are notified while connected, and each refresh costs a new key bundle and session for every device.
+    userDevicesCache: new BoundedCache(1024, 60 * MINUTE),
+    cachedGroupMetadata: (jid: string) => groups.metadata(jid),
     callOfferCache: new BoundedCache(32, 5 * MINUTE),
     placeholderResendCache: new BoundedCache(128, 60 * MINUTE),
     outgoing: outgoing(parts, makeCork(raw)),
@@ -111,8 +127,18 @@ function socketConfig(parts: Parts, raw: () => WebSocket | undefined): UserFacin
 
 /** What Baileys' event buffer would fold or delay; nobody inside Baileys listens to these. */
 const BUFFERED = new Set<keyof BaileysEventMap>([
-  'messaging-history.set', 'chats.upsert', 'chats.update', 'chats.delete', 'contacts.upsert', 'contacts.update',
-  'messages.upsert', 'messages.update', 'messages.delete', 'messages.reaction', 'message-receipt.update', 'groups.update',
+  'messaging-history.set',
+  'chats.upsert',
+  'chats.update',
+  'chats.delete',
+  'contacts.upsert',
+  'contacts.update',
+  'messages.upsert',
+  'messages.update',
+  'messages.delete',
+  'messages.reaction',
+  'message-receipt.update',
+  'groups.update',
 ]);
 
 function tapEvents(socket: WASocket, tap: Tap): void {
@@ -128,7 +154,7 @@ function tapEvents(socket: WASocket, tap: Tap): void {
  * Knows the end of Baileys' handling (its own listeners' promises) and keeps the order: one stanza of a kind after
  * another. Left alone, a contact's second message overtakes the first, whose new address is being stored.
  */
-function wrapHandlers(socket: WASocket, handle: Parts['handle']): void {
+function wrapHandlers(socket: WASocket, { handle, stuck }: Parts): void {
   for (const tag of ACKNOWLEDGED) {
     const event = `CB:${tag}`;
     let tail: Promise<void> = Promise.resolve();
@@ -141,9 +167,14 @@ function wrapHandlers(socket: WASocket, handle: Parts['handle']): void {
       const plain = offline === undefined ? node : { ...node, attrs };
       const run = async (): Promise<void> => {
         if (++handled % YIELD_EVERY === 0) await nextTurn();
+        const timer = setTimeout(() => stuck(tag), HANDLING_MS).unref();
         for (const listener of listeners) if (socket.ws.isOpen) await listener(plain);
+        clearTimeout(timer);
       };
-      void handle(node, () => (tail = tail.then(run, run)));
+      void handle(node, () => {
+        tail = tail.then(run, run);
+        return tail;
+      });
     });
   }
 }
@@ -165,9 +196,13 @@ export function rawSocket(socket: WASocket): WebSocket | undefined {
 }
 
 export function makeSocket(parts: Parts): WASocket {
-  const socket: WASocket = makeWASocket(socketConfig(parts, () => rawSocket(socket)));
-  tapEvents(socket, parts.tap);
-  wrapHandlers(socket, parts.handle);
+  const groups = new Groups((jid) => socket.groupMetadata(jid));
+  const socket: WASocket = makeWASocket(socketConfig(parts, () => rawSocket(socket), groups));
+  tapEvents(socket, (event, data) => {
+    groups.take(event, data);
+    parts.tap(event, data);
+  });
+  wrapHandlers(socket, parts);
   hastenClose(socket);
   return socket;
 }

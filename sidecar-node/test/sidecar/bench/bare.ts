@@ -1,31 +1,60 @@
 /** Bare Baileys, as its own process: pairs, sends N texts one after the other, prints what each took. */
-import { writeFileSync } from 'node:fs';
+import { silenceConsole } from '../../../src/logs.ts';
+
 const [url = '', root = '', httpUrl = '', number = '', contact = '', count = '500'] = process.argv.slice(2);
-const log = console.log;
-for (const name of ['log', 'info', 'warn', 'error', 'debug'] as const) console[name] = () => {};
+const log = (line: string): void => void process.stdout.write(`${line}\n`);
+silenceConsole();
 const { default: makeWASocket, Curve, WA_CERT_DETAILS, initAuthCreds, proto } = await import('baileys');
 Curve.verify = () => true;
 (WA_CERT_DETAILS as { PUBLIC_KEY: Buffer }).PUBLIC_KEY = Buffer.from(root, 'hex');
 const quiet = (): void => {};
-const logger = { level: 'silent', child: () => logger, trace: quiet, debug: quiet, info: quiet, warn: quiet, error: quiet };
+const logger = {
+  level: 'silent',
+  child: () => logger,
+  trace: quiet,
+  debug: quiet,
+  info: quiet,
+  warn: quiet,
+  error: quiet,
+};
 const rows = new Map<string, unknown>();
 const creds = initAuthCreds();
 const keys = {
-  get: async (kind: string, ids: string[]) => Object.fromEntries(ids.flatMap((id) => (rows.has(`${kind}/${id}`) ? [[id, rows.get(`${kind}/${id}`)]] : []))),
+  get: async (kind: string, ids: string[]) =>
+    Object.fromEntries(ids.flatMap((id) => (rows.has(`${kind}/${id}`) ? [[id, rows.get(`${kind}/${id}`)]] : []))),
   set: async (data: Record<string, Record<string, unknown>>) => {
-    for (const [kind, values] of Object.entries(data)) for (const [id, value] of Object.entries(values)) {
-      if (value === null) rows.delete(`${kind}/${id}`); else rows.set(`${kind}/${id}`, value);
-    }
+    for (const [kind, values] of Object.entries(data))
+      for (const [id, value] of Object.entries(values)) {
+        if (value === null) rows.delete(`${kind}/${id}`);
+        else rows.set(`${kind}/${id}`, value);
+      }
   },
 };
-const connect = () => makeWASocket({ waWebSocketUrl: url, auth: { creds, keys: keys as never }, logger: logger as never, shouldSyncHistoryMessage: () => false, emitOwnEvents: false, getMessage: async () => proto.Message.create({}) });
+const connect = () =>
+  makeWASocket({
+    waWebSocketUrl: url,
+    auth: { creds, keys: keys as never },
+    logger: logger as never,
+    shouldSyncHistoryMessage: () => false,
+    emitOwnEvents: false,
+    getMessage: async () => proto.Message.create({}),
+  });
 let socket = connect();
 await new Promise<void>((resolve) => {
-  const listen = (): void => socket.ev.on('connection.update', (update) => {
-    if (update.qr) void fetch(`${httpUrl}/api/phones/${encodeURIComponent(number)}/scan`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ qr: update.qr }) });
-    if (update.connection === 'close') { socket = connect(); listen(); }
-    if (update.connection === 'open') resolve();
-  });
+  const listen = (): void =>
+    socket.ev.on('connection.update', (update) => {
+      if (update.qr)
+        void fetch(`${httpUrl}/api/phones/${encodeURIComponent(number)}/scan`, {
+          method: 'POST',
+          headers: { 'content-type': 'application/json' },
+          body: JSON.stringify({ qr: update.qr }),
+        });
+      if (update.connection === 'close') {
+        socket = connect();
+        listen();
+      }
+      if (update.connection === 'open') resolve();
+    });
   listen();
 });
 const waiting = new Map<string, () => void>();
@@ -40,9 +69,18 @@ const send = async (n: number): Promise<void> => {
 for (let n = 0; n < 50; n++) await send(n);
 const before = process.cpuUsage();
 const times: number[] = [];
-for (let n = 50; n < 50 + Number(count); n++) { const at = performance.now(); await send(n); times.push(performance.now() - at); }
+for (let n = 50; n < 50 + Number(count); n++) {
+  const at = performance.now();
+  await send(n);
+  times.push(performance.now() - at);
+}
 const cpu = process.cpuUsage(before);
 times.sort((a, b) => a - b);
-log(JSON.stringify({ p50: times[times.length >> 1], p95: times[Math.floor(times.length * 0.95)], cpu: (cpu.user + cpu.system) / 1000 / times.length }));
-writeFileSync('/dev/null', '');
+log(
+  JSON.stringify({
+    p50: times[times.length >> 1],
+    p95: times[Math.floor(times.length * 0.95)],
+    cpu: (cpu.user + cpu.system) / 1000 / times.length,
+  }),
+);
 process.exit(0);

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { Sandbox } from '../sandbox.ts';
 import { Worker } from '../worker.ts';
 
+const print = (...parts: string[]): void => void process.stdout.write(`${parts.join(' ')}\n`);
 const COUNT = Number(process.argv[2] ?? 100);
 
 function pss(pid: number): number {
@@ -19,12 +20,24 @@ await sandbox.pair(worker, 't/warm', '+5511600000000');
 await rest(2000);
 const base = pss(pid);
 for (let n = 0; n < COUNT; n += 10) {
-  await Promise.all(Array.from({ length: Math.min(10, COUNT - n) }, (_, k) => sandbox.pair(worker, `t/s${n + k}`, `+5511${String(610000000 + n + k)}`)));
+  await Promise.all(
+    Array.from({ length: Math.min(10, COUNT - n) }, (_, k) =>
+      sandbox.pair(worker, `t/s${n + k}`, `+5511${String(610000000 + n + k)}`),
+    ),
+  );
   worker.frames.length = 0;
 }
 await rest(15_000);
 const full = pss(pid);
 const stats = await worker.next(({ type }) => type === 'stats');
-console.log(JSON.stringify({ base, full, per_session: (full - base) / COUNT, heap: Number(stats.heap) / 1048576, loop_lag_ms: stats.loop_lag_ms }));
+print(
+  JSON.stringify({
+    base,
+    full,
+    per_session: (full - base) / COUNT,
+    heap: Number(stats.heap) / 1048576,
+    loop_lag_ms: stats.loop_lag_ms,
+  }),
+);
 worker.kill();
 sandbox.stop();
