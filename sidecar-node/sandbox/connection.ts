@@ -40,6 +40,8 @@ export class Connection {
   #messages: Promise<void> = Promise.resolve();
   #nextTag = 1;
   #lastDelayed = 0;
+  #outbox: Buffer[] = [];
+  #outboxBytes = 0;
 
   constructor(sandbox: Sandbox, socket: WebSocket) {
     this.#sandbox = sandbox;
@@ -80,10 +82,18 @@ export class Connection {
 
   end(): void {
     // Frames held back by a 'slow' fault leave first.
-    setTimeout(() => this.#socket.close(), Math.max(0, this.#lastDelayed - Date.now()));
+    setTimeout(
+      () => {
+        this.#flush();
+        this.#socket.close();
+      },
+      Math.max(0, this.#lastDelayed - Date.now()),
+    );
   }
 
+  /** Ends the connection as a broken network does: what was about to leave is lost. */
   destroy(): void {
+    this.#outbox = [];
     this.#socket.terminate();
   }
 
@@ -147,7 +157,7 @@ export class Connection {
       const batch = this.#sandbox.queue.after(companion, this.#cursor, BATCH);
       if (batch.length === 0) break;
       for (const queued of batch) this.#deliverOne(companion, queued);
-      while (this.#socket.bufferedAmount > HIGH_WATER && !this.closed)
+      while (this.#socket.bufferedAmount + this.#outboxBytes > HIGH_WATER && !this.closed)
         await new Promise((resolve) => setTimeout(resolve, 5));
     }
     if (this.#offlineDone || this.closed) return;
@@ -180,12 +190,27 @@ export class Connection {
     const slow = this.#sandbox.faults.peek('slow', this.account);
     const now = Date.now();
     if (!slow && this.#lastDelayed <= now) {
-      this.#socket.send(frame);
+      this.#write(frame);
       return;
     }
     // Noise counts frames: a delayed one must not be overtaken.
     this.#lastDelayed = Math.max(this.#lastDelayed, now + (slow?.delayMs ?? 0));
-    setTimeout(() => this.#socket.send(frame), this.#lastDelayed - now);
+    setTimeout(() => this.#write(frame), this.#lastDelayed - now);
+  }
+
+  /** Frames of one turn leave in one WebSocket message: an ack and its receipts cost one write instead of three. */
+  #write(frame: Buffer): void {
+    this.#outbox.push(frame);
+    this.#outboxBytes += frame.length;
+    if (this.#outbox.length === 1) setImmediate(() => this.#flush());
+  }
+
+  #flush(): void {
+    const frames = this.#outbox;
+    this.#outbox = [];
+    this.#outboxBytes = 0;
+    const [only] = frames;
+    if (only && !this.closed) this.#socket.send(frames.length === 1 ? only : Buffer.concat(frames));
   }
 
   #receive(data: Buffer): void {

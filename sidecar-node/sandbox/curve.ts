@@ -65,12 +65,10 @@ export function typed(publicKey: Uint8Array): Buffer {
 export class SigningIdentity implements KeyPair {
   readonly privateKey: Buffer;
   readonly publicKey: Buffer;
-  readonly #edwards: KeyObject;
-  readonly #sign: number;
+  readonly #seed: Uint8Array;
 
   constructor(seed: Uint8Array) {
-    this.#edwards = createPrivateKey({ key: Buffer.concat([ED25519_PKCS8, seed]), format: 'der', type: 'pkcs8' });
-    this.#sign = (rawPublic(createPublicKey(this.#edwards))[31] ?? 0) & 0x80;
+    this.#seed = seed;
     const scalar = createHash('sha512').update(seed).digest().subarray(0, 32);
     scalar[0] = (scalar[0] ?? 0) & 0xf8;
     scalar[31] = ((scalar[31] ?? 0) & 0x7f) | 0x40;
@@ -79,8 +77,11 @@ export class SigningIdentity implements KeyPair {
   }
 
   sign(message: Uint8Array): Buffer {
-    const signature = signEd25519(null, message, this.#edwards);
-    signature[63] = (signature[63] ?? 0) | this.#sign;
+    // Made for each signature: a phone signs once or twice in its life, and a kept KeyObject costs more than its seed.
+    const edwards = createPrivateKey({ key: Buffer.concat([ED25519_PKCS8, this.#seed]), format: 'der', type: 'pkcs8' });
+    const sign = (rawPublic(createPublicKey(edwards))[31] ?? 0) & 0x80;
+    const signature = signEd25519(null, message, edwards);
+    signature[63] = (signature[63] ?? 0) | sign;
     return signature;
   }
 }

@@ -1,6 +1,7 @@
 import { randomBytes, randomInt } from 'node:crypto';
 import { hkdf, type KeyPair, keyPairOf, SigningIdentity, typed } from './curve.ts';
 import { Refusal } from './refusal.ts';
+import type { Bundle } from './signal.ts';
 import type { Store } from './store.ts';
 import { lidJid, parseJid, pnJid } from './wire.ts';
 
@@ -43,15 +44,25 @@ const SIGNED_PREKEY_ID = 1;
 class PhoneKeys {
   readonly identity: SigningIdentity;
   readonly registrationId: number;
-  readonly signedPreKey: KeyPair & { readonly id: number; readonly signature: Buffer };
+  readonly signedPreKey: KeyPair & { readonly id: number };
   readonly #seed: Buffer;
 
   constructor(seed: Buffer) {
     this.#seed = seed;
     this.identity = new SigningIdentity(hkdf(seed, 32, 'identity'));
     this.registrationId = 1 + (hkdf(seed, 2, 'registration').readUInt16BE() % 16380);
-    const pair = keyPairOf(hkdf(seed, 32, 'signed prekey'));
-    this.signedPreKey = { ...pair, id: SIGNED_PREKEY_ID, signature: this.identity.sign(typed(pair.publicKey)) };
+    this.signedPreKey = { ...keyPairOf(hkdf(seed, 32, 'signed prekey')), id: SIGNED_PREKEY_ID };
+  }
+
+  /** What a server hands to somebody who wants to write to this phone. */
+  bundle(preKeyId: number): Bundle {
+    const { id, publicKey } = this.signedPreKey;
+    return {
+      registrationId: this.registrationId,
+      identityKey: this.identity.publicKey,
+      signedPreKey: { id, publicKey, signature: this.identity.sign(typed(publicKey)) },
+      preKey: { id: preKeyId, publicKey: this.preKey(preKeyId).publicKey },
+    };
   }
 
   preKey(id: number): KeyPair {
@@ -82,7 +93,7 @@ interface PersonRow {
 }
 
 const NUMBER = /^[1-9]\d{6,14}$/;
-const KEYS_KEPT = 5_000;
+const KEYS_KEPT = 1_000;
 
 export function parseNumber(value: unknown, field = 'number'): string {
   const digits = typeof value === 'string' || typeof value === 'number' ? String(value).replace(/^\+/, '') : '';

@@ -8,9 +8,9 @@ import { historyFor } from './history.ts';
 import { logError } from './log.ts';
 import { addressesOf, type Person } from './people.ts';
 import type { Sandbox } from './sandbox.ts';
-import type { Ciphertext } from './signal.ts';
-import { ciphertextOf, retryKeys } from './stanzas.ts';
-import { bigEndian, child, lidJid, type Node, node, parseJid, pnJid, seconds } from './wire.ts';
+import type { Bundle, Ciphertext } from './signal.ts';
+import { bundleNodes, ciphertextOf, retryKeys } from './stanzas.ts';
+import { child, lidJid, type Node, node, parseJid, pnJid, seconds } from './wire.ts';
 
 export interface Arrival {
   readonly stanza: Node;
@@ -23,7 +23,7 @@ export interface Arrival {
 interface Posting {
   /** The attempt, when a device asked for the message again. */
   readonly retry?: number;
-  readonly keys?: NonNullable<ReturnType<typeof retryKeys>>;
+  readonly keys?: Bundle;
   readonly group?: Group;
   /** The ciphertext that is the same for all members of the group. */
   readonly shared?: Node;
@@ -307,21 +307,10 @@ export class Phones {
     if (count > MAX_RETRIES) return;
     if (this.#retries.size > RETRIES_KEPT) this.#retries.delete(this.#retries.keys().next().value as string);
     this.#retries.set(key, count);
-    const keys = this.#sandbox.people.keysOf(phone);
-    const content = [
-      node('retry', { count: String(count), id: about.id, t: seconds(), v: '1' }),
-      node('registration', {}, bigEndian(keys.registrationId, 4)),
-    ];
-    if (count > 1) {
-      const [, type, identity, key, skey] = this.#sandbox.phoneBundle(phone);
-      content.push(
-        node(
-          'keys',
-          {},
-          [type, identity, key, skey].filter((part) => part !== undefined),
-        ),
-      );
-    }
+    const [registration, ...keys] = bundleNodes(this.#sandbox.phoneBundle(phone));
+    const content = [node('retry', { count: String(count), id: about.id, t: seconds(), v: '1' })];
+    if (registration) content.push(registration);
+    if (count > 1) content.push(node('keys', {}, keys));
     const group = this.#sandbox.groups.find(stanza.attrs.to ?? '');
     const sender = group
       ? { from: group.id, participant: lidJid(phone.lid) }

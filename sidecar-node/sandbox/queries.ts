@@ -5,6 +5,8 @@ import { typed, verifySignature } from './curve.ts';
 import { logError } from './log.ts';
 import type { Person } from './people.ts';
 import type { Sandbox } from './sandbox.ts';
+import type { Bundle } from './signal.ts';
+import { bundleNodes } from './stanzas.ts';
 import { answerUsync } from './usync.ts';
 import {
   bigEndian,
@@ -185,30 +187,16 @@ function keyBundles({ sandbox, first }: Query): Answer {
     const jid = attrs.jid ?? '';
     const person = sandbox.people.ofJid(jid);
     const device = parseJid(jid)?.device ?? 0;
-    const bundle = person && bundleNodes(sandbox, person, device);
-    if (bundle) users.push(node('user', { jid, t: seconds() }, bundle));
+    const bundle = person && bundleOf(sandbox, person, device);
+    if (bundle) users.push(node('user', { jid, t: seconds() }, bundleNodes(bundle)));
   }
   return [node('list', {}, users)];
 }
 
-function bundleNodes(sandbox: Sandbox, person: Person, device: number): Node[] | undefined {
+function bundleOf(sandbox: Sandbox, person: Person, device: number): Bundle | undefined {
   if (device === 0) return sandbox.phoneBundle(person);
   const companion = sandbox.companions.find(person.number, device);
-  if (!companion) return undefined;
-  const { registrationId, identityKey, signedPreKey, preKey } = sandbox.bundleOf(companion);
-  return [
-    node('registration', {}, bigEndian(registrationId, 4)),
-    node('type', {}, Buffer.from([5])),
-    node('identity', {}, identityKey),
-    ...(preKey
-      ? [node('key', {}, [node('id', {}, bigEndian(preKey.id, 3)), node('value', {}, preKey.publicKey)])]
-      : []),
-    node('skey', {}, [
-      node('id', {}, bigEndian(signedPreKey.id, 3)),
-      node('value', {}, signedPreKey.publicKey),
-      node('signature', {}, signedPreKey.signature),
-    ]),
-  ];
+  return companion && sandbox.bundleOf(companion);
 }
 
 /** The client logs out: its device is forgotten, and the client closes by itself. */

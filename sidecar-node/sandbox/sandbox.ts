@@ -17,7 +17,7 @@ import { Relay } from './relay.ts';
 import { SenderKeys } from './sender_keys.ts';
 import { type Bundle, Signal } from './signal.ts';
 import { Store } from './store.ts';
-import { bigEndian, type Node, node, SERVER } from './wire.ts';
+import { type Node, node, SERVER } from './wire.ts';
 
 export interface SandboxOptions {
   readonly dataDir: string;
@@ -135,22 +135,11 @@ export class Sandbox {
     };
   }
 
-  /** The key bundle of a person's primary phone, as `iq encrypt` carries it. */
-  phoneBundle(person: Person): Node[] {
-    const keys = this.people.keysOf(person);
+  /** What another device needs to start a session with a person's primary phone. */
+  phoneBundle(person: Person): Bundle {
     const id = person.nextPreKey++;
     this.people.save(person);
-    return [
-      node('registration', {}, bigEndian(keys.registrationId, 4)),
-      node('type', {}, Buffer.from([5])),
-      node('identity', {}, keys.identity.publicKey),
-      node('key', {}, [node('id', {}, bigEndian(id, 3)), node('value', {}, keys.preKey(id).publicKey)]),
-      node('skey', {}, [
-        node('id', {}, bigEndian(keys.signedPreKey.id, 3)),
-        node('value', {}, keys.signedPreKey.publicKey),
-        node('signature', {}, keys.signedPreKey.signature),
-      ]),
-    ];
+    return this.people.keysOf(person).bundle(id);
   }
 
   /** Unlinks a device as its phone's user does: it is told at once if connected, else at its next login. */

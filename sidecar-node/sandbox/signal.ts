@@ -25,7 +25,7 @@ export interface Device {
   readonly device: number;
 }
 
-const SESSIONS_KEPT = 20_000;
+const SESSIONS_KEPT = 5_000;
 
 /**
  * Signal for all the phones of this WhatsApp. Sessions live in memory in serialised form (libsignal changes a record

@@ -1,7 +1,10 @@
 import { type Companion, companionJid, companionLid } from './companions.ts';
 import type { Person } from './people.ts';
-import type { Ciphertext } from './signal.ts';
-import { bytesOf, child, children, lidJid, type Node, node, pnJid, seconds, unsigned } from './wire.ts';
+import type { Bundle, Ciphertext } from './signal.ts';
+import { bigEndian, bytesOf, child, children, lidJid, type Node, node, pnJid, seconds, unsigned } from './wire.ts';
+
+/** Curve25519, as Signal numbers key types. */
+const KEY_TYPE = Buffer.from([5]);
 
 /** The server's answer to a message. */
 export function ackOf(stanza: Node, error?: string): Node {
@@ -64,8 +67,23 @@ export function ciphertextOf(enc: Node): Ciphertext {
   return { type: enc.attrs.type === 'pkmsg' ? 'pkmsg' : 'msg', body: Buffer.from(bytesOf(enc) ?? Buffer.alloc(0)) };
 }
 
+/** A key bundle as `iq encrypt` and retry receipts carry it. */
+export function bundleNodes({ registrationId, identityKey, signedPreKey, preKey }: Bundle): Node[] {
+  const key = (id: number, publicKey: Buffer): Node[] => [
+    node('id', {}, bigEndian(id, 3)),
+    node('value', {}, publicKey),
+  ];
+  return [
+    node('registration', {}, bigEndian(registrationId, 4)),
+    node('type', {}, KEY_TYPE),
+    node('identity', {}, identityKey),
+    ...(preKey ? [node('key', {}, key(preKey.id, preKey.publicKey))] : []),
+    node('skey', {}, [...key(signedPreKey.id, signedPreKey.publicKey), node('signature', {}, signedPreKey.signature)]),
+  ];
+}
+
 /** The session material in a retry receipt, which a device adds from its second attempt on. */
-export function retryKeys(receipt: Node) {
+export function retryKeys(receipt: Node): Bundle | undefined {
   const keys = child(receipt, 'keys');
   const skey = child(keys, 'skey');
   const identityKey = bytesOf(child(keys, 'identity'));

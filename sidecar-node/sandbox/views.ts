@@ -23,6 +23,7 @@ export function stateView(sandbox: Sandbox): Record<string, unknown> {
       online: sandbox.connectionsOf(undefined).length,
       journal: journal.last,
       memory_bytes: process.memoryUsage.rss(),
+      heap_bytes: process.memoryUsage().heapUsed,
     },
     defaults: people.defaults,
     faults: faults.list().map(({ until, left, delayMs, ...fault }) => ({

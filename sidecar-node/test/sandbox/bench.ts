@@ -76,6 +76,8 @@ await measure('texts in', count * perCompanion, () =>
   ),
 );
 const summary = await sandbox.call('GET', '/api/journal/summary');
+const { counts } = await sandbox.call('GET', '/api/state');
+console_(`heap ${(counts.heap_bytes / 1e6).toFixed(0)} MB, ${counts.contacts} contacts`);
 const total = Object.values(summary).reduce((sum, { distinct_ids }) => sum + distinct_ids, 0);
 console_(`distinct messages decrypted ${total}; memory at the end ${(await memory()).toFixed(0)} MB`);
 for (const gateway of gateways) await gateway.close();

@@ -168,6 +168,7 @@ export class Gateway {
   readonly keys = new Map<string, string>();
   readonly messages: WAMessage[] = [];
   readonly upserts: { type: string; message: WAMessage }[] = [];
+  readonly histories: BaileysEventMap['messaging-history.set'][] = [];
   readonly updates: WAMessageUpdate[] = [];
   readonly closes: number[] = [];
   readonly acks: Record<string, string>[] = [];
@@ -210,6 +211,7 @@ export class Gateway {
         this.upserts.push({ type, message });
       }
     });
+    socket.ev.on('messaging-history.set', (history) => this.histories.push(history));
     socket.ev.on('messages.update', (updates) => this.updates.push(...updates));
     socket.ws.on('CB:ack,class:message', (ack: { attrs: Record<string, string> }) => this.acks.push(ack.attrs));
     return this;
