@@ -1,7 +1,8 @@
 /** Bare Baileys, as its own process: pairs, sends N texts one after the other, prints what each took. */
 import { silenceConsole } from '../../../src/logs.ts';
 
-const [url = '', root = '', httpUrl = '', number = '', contact = '', count = '500'] = process.argv.slice(2);
+const [url = '', root = '', httpUrl = '', number = '', contact = '', count = '500', mode = 'send'] =
+  process.argv.slice(2);
 const log = (line: string): void => void process.stdout.write(`${line}\n`);
 silenceConsole();
 const { default: makeWASocket, Curve, WA_CERT_DETAILS, initAuthCreds, proto } = await import('baileys');
@@ -57,6 +58,33 @@ await new Promise<void>((resolve) => {
     });
   listen();
 });
+if (mode === 'receive') {
+  let received = 0;
+  let before = process.cpuUsage();
+  let at = 0;
+  socket.ev.on('messages.upsert', ({ messages }) => {
+    if (received === 0) {
+      before = process.cpuUsage();
+      at = performance.now();
+    }
+    received += messages.length;
+    if (received < Number(count)) return;
+    const cpu = process.cpuUsage(before);
+    log(
+      JSON.stringify({
+        a_second: (received / (performance.now() - at)) * 1000,
+        cpu: (cpu.user + cpu.system) / 1000 / received,
+      }),
+    );
+    process.exit(0);
+  });
+  await fetch(`${httpUrl}/api/contacts/${encodeURIComponent(contact)}/send`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ to: number, type: 'text', text: 'message', count: Number(count) }),
+  });
+  await new Promise(() => {});
+}
 const waiting = new Map<string, () => void>();
 socket.ws.on('CB:ack,class:message', (node: { attrs: { id: string } }) => waiting.get(node.attrs.id)?.());
 const send = async (n: number): Promise<void> => {

@@ -1,4 +1,4 @@
-/** Send latency and CPU a message: the sidecar against bare Baileys, in the same run, in turns. */
+/** Latency and CPU a message, sent and received: the sidecar against bare Baileys, in the same run, in turns. */
 import { execFile, spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -61,6 +61,39 @@ for (let round = 0; round < ROUNDS; round++) {
     'sidecar',
     JSON.stringify({ p50: times[times.length >> 1], p95: times[Math.floor(times.length * 0.95)], cpu }),
   );
+  const bareIn = await promisify(execFile)(process.execPath, [
+    BARE,
+    ws_url,
+    root_key,
+    http_url,
+    `+55115${50000000 + ++number}`,
+    contact,
+    String(COUNT),
+    'receive',
+  ]);
+  print('bare    in', bareIn.stdout.trim());
+  let received = 0;
+  let at = 0;
+  let cpuAt = 0;
+  const all = new Promise<void>((resolve) => {
+    worker.on('frame', ({ kind }) => {
+      if (kind !== 'message') return;
+      if (received++ === 0) {
+        at = performance.now();
+        cpuAt = cpuMs(pid);
+      }
+      if (received === COUNT) resolve();
+    });
+  });
+  await sandbox.post(`/api/contacts/${encodeURIComponent(contact)}/send`, {
+    to: mine,
+    type: 'text',
+    text: 'message',
+    count: COUNT,
+  });
+  await all;
+  const inbound = { a_second: (COUNT / (performance.now() - at)) * 1000, cpu: (cpuMs(pid) - cpuAt) / COUNT };
+  print('sidecar in', JSON.stringify(inbound));
   worker.kill();
 }
 sandbox.stop();
