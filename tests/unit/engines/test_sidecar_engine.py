@@ -118,7 +118,7 @@ async def test_keys_are_read_for_the_sidecar(make_engine: MakeEngine) -> None:
     [
         ("E_WHATSAPP_STALE_SESSION", "E_WHATSAPP_STALE_SESSION", False),
         ("E_ACK_TIMEOUT", "E_ACK_TIMEOUT", True),
-        ("E_SESSION_NOT_OPEN", "E_CONNECTION_LOST", False),
+        ("E_SESSION_NOT_READY", "E_CONNECTION_LOST", False),
         ("E_MADE_UP", "E_ENGINE_ERROR", False),
     ],
 )

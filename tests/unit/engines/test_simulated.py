@@ -245,8 +245,46 @@ async def test_every_kind_of_message_and_action_is_taken(engine: SimulatedEngine
     for name in ("react", "edit", "delete", "read", "presence"):
         await act(host, Action(name, "3EB0" + name, Recipient(lid="123"), {}))
     checked = await act(host, Action("check_numbers", "x", None, {"numbers": [FRIEND]}))
-    assert checked.data[0]["exists"] is True
+    assert checked.data == [{"number": FRIEND, "exists": True}]
+    file = await act(host, Action("media.get", "x", None, {"source": b"abc"}))
+    assert (file.data["size"], file.data["data"]) == (3, b"abc")
+    with pytest.raises(EngineError) as refused:
+        await act(host, Action("media.get", "x", None, {"source": "???"}))
+    assert refused.value.code == "E_INVALID_FIELD"
     assert len(engine.whatsapp.accepted) == len(SEND_TYPES) + 3
+
+
+async def test_a_number_can_be_absent(engine: SimulatedEngine) -> None:
+    """Checked, it is not there; written to, the send fails for certain."""
+    host = await opened(engine, absent=[FRIEND])
+    checked = await act(host, Action("check_numbers", "x", None, {"numbers": [FRIEND]}))
+    assert checked.data[0]["exists"] is False
+    with pytest.raises(EngineError) as missing:
+        await act(host, text(1))
+    assert (missing.value.code, missing.value.uncertain) == ("E_NOT_ON_WHATSAPP", False)
+
+
+async def test_statuses_that_a_killed_worker_owed_are_told_by_the_next(tmp_path: Path) -> None:
+    """What was accepted and not yet delivered and read is, after the restart; what was, is not told twice."""
+    state = tmp_path / "whatsapp.jsonl"
+    first = SimulatedEngine(state_file=state, defaults={**QUICK, "delivered_ms": 1, "read_ms": 60_000})
+    await first.start()
+    host = await opened(first)
+    for n, to in enumerate((Recipient(pn=FRIEND), Recipient(lid="77"), Recipient(group="120363"))):
+        await act(host, Action("send", f"3EB0{n}", to, {"type": "text", "text": {"body": "x"}}))
+    await wait_until(lambda: len(host.kinds("status")) == 3)
+    second = SimulatedEngine(state_file=state, defaults={**QUICK, "delivered_ms": 1, "read_ms": 1})
+    await second.start()
+    moved = await opened(second, record=host.record, incarnation=2)
+    await wait_until(lambda: len(moved.events) == 3)
+    await asyncio.sleep(0.02)
+    told = [
+        (e.data["status"], e.data["chat"]["pn"] or e.data["chat"]["lid"] or e.data["chat"]["group"])
+        for e in moved.events
+    ]
+    assert told == [("read", FRIEND), ("read", "77"), ("read", "120363")]
+    await first.stop()
+    await second.stop()
 
 
 async def test_typing_delays_only_its_own_session(engine: SimulatedEngine) -> None:

@@ -40,13 +40,8 @@ if TYPE_CHECKING:
 
 _STATES = frozenset(("connecting", "qr", "pairing_code", "open", "closed"))
 
-# Names that a sidecar uses beside the catalogue's.
-_CODES = {
-    "E_SESSION_NOT_OPEN": "E_CONNECTION_LOST",
-    "E_INVALID_CONTENT": "E_INVALID_FIELD",
-    "E_SEND_FAILED": "E_ENGINE_ERROR",
-    "E_DUPLICATE_MESSAGE_ID": "E_DUPLICATE_ID",
-}
+# The port knows one code for a link that is not there (yet, or any more).
+_NOT_OPEN = frozenset(("E_SESSION_NOT_READY", "E_SESSION_NOT_OPEN"))
 
 
 class SidecarSession:
@@ -166,9 +161,10 @@ class SidecarSession:
             future.set_result(Done(frame.message_id or "", frame.at or 0, frame.data))
             return
         code, detail = frame.code or "E_ENGINE_ERROR", frame.detail or ""
-        if code not in ErrorCode.__members__:
-            detail = f"{code} {detail}".strip()
-            code = _CODES.get(code, "E_ENGINE_ERROR")
+        if code in _NOT_OPEN:
+            code = "E_CONNECTION_LOST"
+        elif code not in ErrorCode.__members__:
+            code, detail = "E_ENGINE_ERROR", f"{code} {detail}".strip()
         future.set_exception(EngineError(code, detail, uncertain=frame.uncertain))
 
     def _state(self, frame: State) -> None:

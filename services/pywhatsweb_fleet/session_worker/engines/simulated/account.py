@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -52,6 +52,13 @@ def chat_of(to: Recipient | None) -> dict[str, Any]:
     return {**known_person(to.pn, to.lid), "group": None}
 
 
+class Debt(NamedTuple):
+    """An accepted message, and which of its statuses (or ``echo``) were delivered already."""
+
+    record: Accepted
+    paid: set[str]
+
+
 class Account:
     """Slots and lazily made containers: 10,000 idle ones must cost little."""
 
@@ -81,8 +88,8 @@ class Account:
         self.pairing: SimulatedSession | None = None
         """A device that waits to be linked; the one that is logged in stays until then."""
         self.pending: deque[Stanza] | None = None
-        self.owed: dict[str, Accepted] | None = None
-        """Accepted before this process began, with statuses that may still be due."""
+        self.owed: dict[str, Debt] | None = None
+        """By message id: accepted before this process began, with statuses that may still be due."""
         self.script: list[AnyFault] | None = None
         self.script_source: tuple[AnyFault, ...] = ()
         self.sends = 0

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from pywhatsweb_fleet.session_worker.engines.port import EngineError, OpenSpec, SessionHost
-from pywhatsweb_fleet.session_worker.engines.simulated.link import SimulatedSession, read_credentials
+from pywhatsweb_fleet.session_worker.engines.simulated.device import read_credentials
+from pywhatsweb_fleet.session_worker.engines.simulated.link import SimulatedSession
 from pywhatsweb_fleet.session_worker.engines.simulated.settings import SimulatedSettings, read_settings
 from pywhatsweb_fleet.session_worker.engines.simulated.whatsapp import SimulatedWhatsApp, now_ms
 

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import secrets
 from collections import deque
 from typing import TYPE_CHECKING
-
-import msgspec
 
 from pywhatsweb_fleet.session_worker.engines.port import (
     Action,
@@ -23,7 +20,15 @@ from pywhatsweb_fleet.session_worker.engines.port import (
     SessionHost,
     StateChange,
 )
-from pywhatsweb_fleet.session_worker.engines.simulated.account import Account, invented_lid
+from pywhatsweb_fleet.session_worker.engines.simulated.account import Account
+from pywhatsweb_fleet.session_worker.engines.simulated.answers import answer_at_once
+from pywhatsweb_fleet.session_worker.engines.simulated.device import (
+    Credentials,
+    invented_code,
+    invented_qr,
+    read_credentials,
+    written_credentials,
+)
 from pywhatsweb_fleet.session_worker.engines.simulated.journal import Stanza, as_offline
 from pywhatsweb_fleet.session_worker.engines.simulated.settings import (
     AnyFault,
@@ -42,7 +47,7 @@ _OTHER_TYPES = ("text", "location", "contacts", "poll", "interactive", "reaction
 SEND_TYPES = frozenset((*_MEDIA_TYPES, *_OTHER_TYPES))
 ACKNOWLEDGED = frozenset(("send", "react", "edit", "delete"))
 """Actions that WhatsApp answers; the rest it only takes."""
-ACTIONS = ACKNOWLEDGED | {"read", "presence", "check_numbers"}
+ACTIONS = ACKNOWLEDGED | {"read", "presence", "check_numbers", "media.get"}
 
 NACKS = {463: "E_WHATSAPP_REACHOUT_LIMITED", 479: "E_WHATSAPP_STALE_SESSION", 421: "E_WHATSAPP_ADDRESSING"}
 
@@ -63,34 +68,6 @@ CLOSED: dict[CloseReason, tuple[int | None, bool]] = {
     "engine_error": (None, True),
 }
 """WhatsApp's code, and whether the stored credentials open it again."""
-
-_CODE_ALPHABET = "123456789ABCDEFGHJKLMNPQRSTVWXYZ"
-
-
-class Credentials(msgspec.Struct, frozen=True):
-    """What a simulated device keeps of itself; opaque to everybody else."""
-
-    device: str
-    number: str
-    name: str
-    version: int = 1
-
-
-def read_credentials(creds: bytes) -> Credentials:
-    """Raises EngineError("E_WHATSAPP_BAD_SESSION")."""
-    try:
-        return msgspec.msgpack.decode(creds, type=Credentials)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise EngineError(
-            "E_WHATSAPP_BAD_SESSION", "these are not a simulated session's credentials"
-        ) from error
-
-
-def invented_qr() -> str:
-    """Formed and as long as WhatsApp Web's own, and worth nothing."""
-    ref = base64.b64encode(secrets.token_bytes(156)).decode()
-    keys = ",".join(base64.b64encode(secrets.token_bytes(32)).decode() for _ in range(3))
-    return f"https://wa.me/settings/linked_devices#2@{ref},{keys},1"
 
 
 class SimulatedSession:
@@ -185,7 +162,7 @@ class SimulatedSession:
     def _show_code(self, wanted: str | None) -> None:
         if self._stage != "opening":
             return
-        code = wanted or "".join(secrets.choice(_CODE_ALPHABET) for _ in range(8))
+        code = wanted or invented_code()
         shown_ms = self.settings.code_expires_ms
         self._await_pairing(StateChange("pairing_code", code, self._engine.now_ms() + shown_ms))
         self._engine.whatsapp.agenda.after(shown_ms, self._expire_code)
@@ -211,7 +188,7 @@ class SimulatedSession:
         account.number = self.settings.number or account.number
         account.name = self.settings.name
         creds = Credentials(whatsapp.link_device(account), account.me().pn or "", account.name)
-        self._write_keys(msgspec.msgpack.encode(creds))
+        self._write_keys(written_credentials(creds))
         if self.settings.restart_after_pairing:
             self.cut("restart_required")
             return True
@@ -226,7 +203,7 @@ class SimulatedSession:
     async def act(self, action: Action) -> Done:
         """As the port says. Raises EngineError."""
         if self._stage != "open":
-            raise EngineError("E_CONNECTION_LOST", "the session is not linked")
+            raise EngineError("E_CONNECTION_LOST", "the session is not open")
         if action.action not in ACTIONS:
             raise EngineError("E_UNSUPPORTED_TYPE", f"no action {action.action!r}")
         if action.action == "send" and action.content.get("type") not in SEND_TYPES:
@@ -266,10 +243,14 @@ class SimulatedSession:
             self._waiting = set()
         self._waiting.add(future)
         if action.action not in ACKNOWLEDGED:
-            self._engine.whatsapp.agenda.after(0, self._settle, future, self._answer_at_once(action))
+            self._engine.whatsapp.agenda.after(0, self._settle, future, answer_at_once(action, self.settings))
             return
         to = action.to
         recipient = None if to is None else to.pn or to.lid or to.group
+        if recipient in self.settings.absent:
+            missing = EngineError("E_NOT_ON_WHATSAPP", "nobody has this number")
+            self._engine.whatsapp.agenda.after(self.settings.ack_ms, self._settle, future, missing)
+            return
         fault = self._account.next_fault(recipient, self.settings.random)
         if type(fault) is Nack:
             code = NACKS.get(fault.code, "E_WHATSAPP_REJECTED")
@@ -289,15 +270,6 @@ class SimulatedSession:
         elif type(fault) is not DropAck:
             wait_ms = self.settings.ack_ms + (fault.ms if type(fault) is Delay else 0)
             self._engine.whatsapp.agenda.after(wait_ms, self._settle, future, Done(action.id, at))
-
-    def _answer_at_once(self, action: Action) -> Done:
-        data = None
-        if action.action == "check_numbers":
-            data = [
-                {"number": number, "exists": True, "pn": number, "lid": invented_lid(number)}
-                for number in map(str, action.content.get("numbers", ()))
-            ]
-        return Done(action.id, self._engine.now_ms(), data)
 
     def _settle(self, future: asyncio.Future[Done], outcome: Done | EngineError) -> None:
         if self._waiting is not None:
@@ -327,7 +299,7 @@ class SimulatedSession:
                 self._unacked = deque()
             self._unacked.append((self._unit, stanza))
             self._host.event(EventUnit(self._unit, stanza.kind, stanza.data))
-            if self.settings.key_writes and stanza.kind == "message":
+            if self.settings.key_writes and stanza.kind == "message" and self._stage == "open":
                 self._write_keys(None, [("session", stanza.key, secrets.token_bytes(64))])
                 self._gate = self._unit
         self._delivering = False

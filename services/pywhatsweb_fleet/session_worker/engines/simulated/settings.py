@@ -98,6 +98,8 @@ class SimulatedSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
     """Audio and voice only."""
     echo_ms: Millis | None = None
     """Contacts answer each message with its own content after so long."""
+    absent: tuple[str, ...] = ()
+    """Numbers that are not on WhatsApp."""
     key_writes: bool = False
     """A `KeysUnit` a send and an inbound message, as a real engine's ratchets cause."""
     credit: Annotated[int, msgspec.Meta(ge=1, le=4096)] = 64

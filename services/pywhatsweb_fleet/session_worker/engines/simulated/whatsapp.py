@@ -9,12 +9,18 @@ from __future__ import annotations
 import secrets
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from pywhatsweb_fleet.session_worker.engines.port import Action, CloseReason
-from pywhatsweb_fleet.session_worker.engines.simulated.account import Account, chance, chat_of, known_person
+from pywhatsweb_fleet.session_worker.engines.port import Action, CloseReason, Recipient
+from pywhatsweb_fleet.session_worker.engines.simulated.account import (
+    Account,
+    Debt,
+    chance,
+    chat_of,
+    known_person,
+)
 from pywhatsweb_fleet.session_worker.engines.simulated.agenda import Agenda
 from pywhatsweb_fleet.session_worker.engines.simulated.journal import (
     Accepted,
@@ -51,7 +57,6 @@ class SimulatedWhatsApp:
         self._accounts: dict[str, Account] = {}
         self._seen: dict[str, None] = {}
         self._file = StateFile(state_file) if state_file is not None else None
-        self._settings = SimulatedSettings()
         self.refresh()
 
     # -- for tests and demonstrations ----------------------------------------------------------------
@@ -146,8 +151,8 @@ class SimulatedWhatsApp:
         if other is not None and other is not link:
             other.cut("replaced")
         owed, account.owed = account.owed, None
-        for record in (owed or {}).values():
-            self._answer(account, record, link.settings)
+        for debt in (owed or {}).values():
+            self._answer(account, debt.record, link.settings, _chat_by_name(debt.record.to), debt.paid)
 
     def accept(self, account: Account, action: Action, epoch: int, settings: SimulatedSettings) -> int:
         """Takes a message for its recipient; returns when, in milliseconds."""
@@ -159,7 +164,7 @@ class SimulatedWhatsApp:
             epoch,
             action.action,
             action.id,
-            None if to is None else to.pn or to.lid or to.group,
+            _name(to),
             at,
             action.content.get("type"),
             dict(action.content) if wants_echo and _light(action.content) else None,
@@ -202,19 +207,18 @@ class SimulatedWhatsApp:
         account: Account,
         record: Accepted,
         settings: SimulatedSettings,
-        chat: dict[str, Any] | None = None,
+        chat: dict[str, Any],
+        done: Collection[str] = (),
     ) -> None:
         """What the recipient's phone does with a message: delivered, read, played, perhaps an answer."""
-        if chat is None:
-            chat = _chat_by_name(record.to)
         after = self.agenda.after
-        if settings.delivered_ms is not None:
+        if settings.delivered_ms is not None and "delivered" not in done:
             after(settings.delivered_ms, self._status, account, record.id, chat, "delivered", settings)
-        if settings.read_ms is not None:
+        if settings.read_ms is not None and "read" not in done:
             after(settings.read_ms, self._status, account, record.id, chat, "read", settings)
-        if settings.played_ms is not None and record.type in ("audio", "voice"):
+        if settings.played_ms is not None and record.type in ("audio", "voice") and "played" not in done:
             after(settings.played_ms, self._status, account, record.id, chat, "played", settings)
-        if settings.echo_ms is not None and record.content is not None:
+        if settings.echo_ms is not None and record.content is not None and "echo" not in done:
             after(settings.echo_ms, self._echo, account, record, chat, settings)
 
     def _status(
@@ -269,23 +273,24 @@ class SimulatedWhatsApp:
             self.accepted.append(record)
             self.accepted_count += 1
             if record.action == "send" and self._first_time(record.session + record.id):
-                account.owed = account.owed if account.owed is not None else {}
-                account.owed[record.id] = record
+                self._owe(account, record)
         elif isinstance(record, Stanza):
             if account.pending is None:
                 account.pending = deque()
             account.pending.append(record)
-            self._no_longer_owed(account, record.key)
+            kind, _, rest = record.key.partition(":")
+            message_id, _, status = rest.partition(":")
+            if account.owed and message_id in account.owed:
+                account.owed[message_id].paid.add(status or kind)
         elif account.pending is not None:
             account.pending = deque(s for s in account.pending if s.key != record.key) or None
 
-    def _no_longer_owed(self, account: Account, key: str) -> None:
-        # The last thing that a recipient does settles the debt; an earlier one leaves a repeat possible, which the
-        # worker's stable event ids remove.
-        kind, _, rest = key.partition(":")
-        message_id = rest.partition(":")[0]
-        if account.owed and (kind == "echo" or rest.endswith(":read")):
-            account.owed.pop(message_id, None)
+    def _owe(self, account: Account, record: Accepted) -> None:
+        if account.owed is None:
+            account.owed = {}
+        account.owed[record.id] = Debt(record, set())
+        if len(account.owed) > OFFLINE_LIMIT:
+            del account.owed[next(iter(account.owed))]
 
 
 def _light(content: Mapping[str, Any]) -> bool:
@@ -293,7 +298,17 @@ def _light(content: Mapping[str, Any]) -> bool:
     return content.get("type") in ("text", "location", "contacts", "poll")
 
 
-def _chat_by_name(to: str | None) -> dict[str, Any]:
-    if to is None or not to.startswith("+"):
-        return {"pn": None, "lid": to, "group": None}
-    return {**known_person(to, None), "group": None}
+def _name(to: Recipient | None) -> str | None:
+    """A recipient in the journal: a number as it is, a LID or a group with WhatsApp's own ending."""
+    if to is None:
+        return None
+    if to.pn:
+        return to.pn
+    return f"{to.lid}@lid" if to.lid else f"{to.group}@g.us"
+
+
+def _chat_by_name(name: str | None) -> dict[str, Any]:
+    local, _, server = (name or "").partition("@")
+    if server == "g.us":
+        return chat_of(Recipient(group=local))
+    return chat_of(Recipient(lid=local) if server == "lid" else Recipient(pn=local or None))
