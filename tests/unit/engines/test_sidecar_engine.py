@@ -278,6 +278,23 @@ async def test_uncommitted_units_stop_the_reading(make_engine: MakeEngine) -> No
     assert [u.unit for u in host.units] == list(range(1, 20_001))
 
 
+async def test_a_session_can_be_closed_while_the_reading_is_stopped(make_engine: MakeEngine) -> None:
+    """Units that nobody commits any more do not keep its end, nor the engine's, from being heard."""
+    engine = make_engine()
+    await engine.start()
+    record = Record()
+    record.creds = b"c"
+    hosts = [RecordingHost(record, hold=True) for _ in range(2)]
+    for n, host in enumerate(hosts):
+        await host.open(engine, f"t/s{n}", 7, settings={"events": 10 if n else 20_000})
+    await wait_until(lambda: len(hosts[0].events) > 1024, 5)
+    assert hosts[0].link is not None
+    await asyncio.wait_for(hosts[0].link.close("handover"), 5)
+    assert hosts[0].states[-1].reason == "stopped"
+    await asyncio.wait_for(engine.stop(), 5)
+    assert hosts[1].closed is not None
+
+
 async def test_a_sidecar_that_does_not_read_makes_senders_wait(make_engine: MakeEngine) -> None:
     """Acts beyond the high-water mark wait in line instead of filling memory; order is kept when it reads again."""
     engine = make_engine()

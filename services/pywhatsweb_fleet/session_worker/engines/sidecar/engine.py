@@ -148,6 +148,9 @@ class SidecarEngine:
         if self._lease_timer is not None:
             self._lease_timer.cancel()
             self._lease_timer = None
+        if self._channel is not None:
+            # Sessions report their end behind whatever waits to be read.
+            self._channel.read(on=True)
         await self._process.stop(STOP_S)
         self._close_all("stopped", "the engine was stopped")
         for task in self._tasks:
@@ -159,16 +162,15 @@ class SidecarEngine:
     def next_ref(self) -> int:
         return next(self._refs)
 
-    def forget(self, session: SidecarSession, units: int, size: int) -> None:
-        """It closed with so many units, of so many bytes, uncommitted."""
+    def forget(self, session: SidecarSession) -> None:
+        """It closed."""
         self._sessions.pop((session.session, session.incarnation), None)
-        self.relieve(units, size)
 
     def burden(self, size: int) -> None:
         """A host was given a unit."""
         self._waiting_units += 1
         self._waiting_bytes += size
-        if self._channel is not None and self._over(1.0):
+        if self._channel is not None and self._started and self._over(1.0):
             self._channel.read(on=False)
 
     def relieve(self, units: int, size: int) -> None:

@@ -126,6 +126,8 @@ class SidecarSession:
         if self.closed or self._closing:
             return
         self._closing = True
+        # Else the answer could stand behind units that nobody commits any more.
+        self._lay_down()
         self._ended = asyncio.get_running_loop().create_future()
         self._channel.put(Close(session=self.session, incarnation=self.incarnation, how=how))
         try:
@@ -141,17 +143,26 @@ class SidecarSession:
             self._result(frame)
         elif isinstance(frame, Event):
             if frame.unit:
-                self._uncommitted.append((frame.unit, size))
-                self._engine.burden(size)
+                self._burden(frame.unit, size)
             self._host.event(EventUnit(frame.unit, frame.kind, frame.data))
         elif isinstance(frame, KeysSet):
-            self._uncommitted.append((frame.unit, size))
-            self._engine.burden(size)
+            self._burden(frame.unit, size)
             self._host.keys(KeysUnit(frame.unit, frame.creds, frame.rows))
         elif isinstance(frame, State):
             self._state(frame)
         else:
             self._engine.spawn(self._load_keys(frame))
+
+    def _burden(self, unit: int, size: int) -> None:
+        if not self._closing:
+            self._uncommitted.append((unit, size))
+            self._engine.burden(size)
+
+    def _lay_down(self) -> None:
+        """What it holds no longer keeps the engine from reading."""
+        units, size = len(self._uncommitted), sum(size for _, size in self._uncommitted)
+        self._uncommitted.clear()
+        self._engine.relieve(units, size)
 
     def _result(self, frame: Result) -> None:
         future = self._acts.get(frame.ref)
@@ -229,8 +240,8 @@ class SidecarSession:
         if self.closed:
             return
         self.closed = True
-        self._engine.forget(self, len(self._uncommitted), sum(size for _, size in self._uncommitted))
-        self._uncommitted.clear()
+        self._lay_down()
+        self._engine.forget(self)
         for future in self._acts.values():
             if not future.done():
                 future.set_exception(EngineError("E_CONNECTION_LOST", "the session closed", uncertain=True))
