@@ -101,6 +101,10 @@ export class Control {
     // A page of the web that had its name resolve to 127.0.0.1 must not steer the sandbox.
     if (!LOOPBACK.test(request.headers.host ?? ''))
       throw new Refusal('This server only answers to loopback names.', 403);
+    const { origin } = request.headers;
+    if (origin !== undefined && !LOOPBACK.test(origin.replace(/^https?:\/\//, ''))) {
+      throw new Refusal('This server does not answer to pages of other sites.', 403);
+    }
     const url = new URL(request.url ?? '/', 'http://localhost');
     if (url.pathname === '/' && request.method === 'GET') {
       response.writeHead(200, { 'content-type': 'text/html; charset=utf-8', 'content-security-policy': PAGE_POLICY });

@@ -40,29 +40,34 @@ export const DEFAULT_BEHAVIOUR: Behaviour = {
 
 const SIGNED_PREKEY_ID = 1;
 
-/** Signal keys of a person's primary phone, all derived from one seed so that a contact costs one small row. */
+/**
+ * Signal keys of a person's primary phone, all derived from one seed so that a contact costs one small row. Only the
+ * identity, which every message needs, is kept; the others are derived when a session begins.
+ */
 class PhoneKeys {
   readonly identity: SigningIdentity;
   readonly registrationId: number;
-  readonly signedPreKey: KeyPair & { readonly id: number };
   readonly #seed: Buffer;
 
   constructor(seed: Buffer) {
     this.#seed = seed;
     this.identity = new SigningIdentity(hkdf(seed, 32, 'identity'));
     this.registrationId = 1 + (hkdf(seed, 2, 'registration').readUInt16BE() % 16380);
-    this.signedPreKey = { ...keyPairOf(hkdf(seed, 32, 'signed prekey')), id: SIGNED_PREKEY_ID };
   }
 
   /** What a server hands to somebody who wants to write to this phone. */
   bundle(preKeyId: number): Bundle {
-    const { id, publicKey } = this.signedPreKey;
+    const { publicKey } = this.signedPreKey();
     return {
       registrationId: this.registrationId,
       identityKey: this.identity.publicKey,
-      signedPreKey: { id, publicKey, signature: this.identity.sign(typed(publicKey)) },
+      signedPreKey: { id: SIGNED_PREKEY_ID, publicKey, signature: this.identity.sign(typed(publicKey)) },
       preKey: { id: preKeyId, publicKey: this.preKey(preKeyId).publicKey },
     };
+  }
+
+  signedPreKey(): KeyPair {
+    return keyPairOf(hkdf(this.#seed, 32, 'signed prekey'));
   }
 
   preKey(id: number): KeyPair {
@@ -93,7 +98,7 @@ interface PersonRow {
 }
 
 const NUMBER = /^[1-9]\d{6,14}$/;
-const KEYS_KEPT = 1_000;
+const KEYS_KEPT = 20_000;
 
 export function parseNumber(value: unknown, field = 'number'): string {
   const digits = typeof value === 'string' || typeof value === 'number' ? String(value).replace(/^\+/, '') : '';

@@ -113,7 +113,10 @@ export class Signal {
       },
       // Prekeys are derived, and the server hands each out once: there is nothing to remove.
       removePreKey: () => undefined,
-      loadSignedPreKey: () => ({ privKey: keys.signedPreKey.privateKey, pubKey: typed(keys.signedPreKey.publicKey) }),
+      loadSignedPreKey: () => {
+        const pair = keys.signedPreKey();
+        return { privKey: pair.privateKey, pubKey: typed(pair.publicKey) };
+      },
       getOurRegistrationId: () => keys.registrationId,
       getOurIdentity: () => ({ privKey: keys.identity.privateKey, pubKey: typed(keys.identity.publicKey) }),
     };

@@ -80,6 +80,10 @@ const { counts } = await sandbox.call('GET', '/api/state');
 console_(`heap ${(counts.heap_bytes / 1e6).toFixed(0)} MB, ${counts.contacts} contacts`);
 const total = Object.values(summary).reduce((sum, { distinct_ids }) => sum + distinct_ids, 0);
 console_(`distinct messages decrypted ${total}; memory at the end ${(await memory()).toFixed(0)} MB`);
+if (process.env['BENCH_SNAPSHOT']) {
+  process.kill(sandbox.ready.pid, 'SIGUSR2');
+  await new Promise((resolve) => setTimeout(resolve, 4000));
+}
 for (const gateway of gateways) await gateway.close();
 await sandbox.dispose();
 process.exit(0);

@@ -50,15 +50,15 @@ test('Bad requests are answered with a sentence and leave the sandbox running.',
   assert.equal(notJson.status, 400);
 });
 
-test('A request under another host name is refused.', async () => {
-  const status = await new Promise((resolve, reject) => {
-    request(`${sandbox.ready.http_url}/api/state`, { headers: { host: 'evil.example' } }, (response) =>
-      resolve(response.resume().statusCode),
-    )
-      .on('error', reject)
-      .end();
-  });
-  assert.equal(status, 403);
+test('A request under another host name, or from a page of another site, is refused.', async () => {
+  for (const headers of [{ host: 'evil.example' }, { origin: 'https://evil.example' }, { origin: 'null' }]) {
+    const status = await new Promise((resolve, reject) => {
+      request(`${sandbox.ready.http_url}/api/state`, { headers }, (response) => resolve(response.resume().statusCode))
+        .on('error', reject)
+        .end();
+    });
+    assert.equal(status, 403);
+  }
 });
 
 test('The page is served and refers to no other address.', async () => {

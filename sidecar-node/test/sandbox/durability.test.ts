@@ -87,6 +87,49 @@ test("Receipts that are due later survive a kill -9, and so does a contact's beh
   assert.equal((await sandbox.call('GET', `/api/contacts/${CONTACT}`)).behaviour.read_delay_ms, 100);
 });
 
+test('A kill -9 amid traffic both ways loses nothing and breaks no session.', async () => {
+  await sandbox.call('PATCH', `/api/contacts/${CONTACT}`, { behaviour: { deliver_delay_ms: 0, read_delay_ms: 0 } });
+  const ids = Array.from({ length: 60 }, (_, index) => `3EB0${String(index).padStart(18, '0')}`);
+  const inbound: string[] = [];
+  const send = async (id: string): Promise<void> => {
+    // As a gateway does: the same id again until the server has acknowledged it.
+    await until(`${id} is acknowledged`, async () => {
+      if (gateway.isOpen) await gateway.send(CONTACT, { text: `out ${id}` }, { messageId: id }).catch(() => undefined);
+      return await until('an ack', () => gateway.ack(id), 300).catch(() => undefined);
+    });
+  };
+  const traffic = (async () => {
+    for (const [index, id] of ids.entries()) {
+      await send(id);
+      if (index % 3 === 0)
+        await receive(`in ${index}`).then(
+          (each) => inbound.push(each),
+          () => undefined,
+        );
+    }
+  })();
+  for (const after of [10, 30]) {
+    await until('some were sent', () => gateway.ack(ids[after] as string));
+    await sandbox.killAndRestart();
+  }
+  await traffic;
+  await until(
+    'all inbound are acknowledged',
+    async () => (await sandbox.call('GET', '/api/journal/summary'))[ACCOUNT].inbound_pending === 0,
+  );
+  const shown = new Set((await sandbox.entries({ account: ACCOUNT, kind: 'message' })).map(({ id }) => id));
+  assert.deepEqual(
+    ids.filter((id) => !shown.has(id)),
+    [],
+  );
+  const received = new Set(gateway.messages.map(({ key }) => key.id));
+  assert.deepEqual(
+    inbound.filter((id) => !received.has(id)),
+    [],
+  );
+  assert.equal((await sandbox.entries({ account: ACCOUNT, kind: 'decrypt_failed' })).length, 0);
+});
+
 test('The sandbox ends cleanly on SIGTERM.', async () => {
   await gateway.close();
   assert.equal(await sandbox.stop('SIGTERM'), 0);
