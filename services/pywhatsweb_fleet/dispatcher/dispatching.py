@@ -16,7 +16,7 @@ from pywhatsweb.contracts.ids import CommandId, TenantId
 from pywhatsweb.contracts.statuses import MessageStatus
 from pywhatsweb.errors import ErrorCode
 from pywhatsweb_fleet.dispatcher import handlers, outcomes, reading
-from pywhatsweb_fleet.dispatcher.intake import Fresh, Settled, Stale
+from pywhatsweb_fleet.dispatcher.intake import Dispatch, Fresh, Settled, Stale
 from pywhatsweb_fleet.dispatcher.outcomes import Outcome
 from pywhatsweb_fleet.dispatcher.quotas import Quotas
 from pywhatsweb_fleet.dispatcher.reading import Job, Raw, Tenant
@@ -35,7 +35,7 @@ class Dispatching:
         self._quotas = Quotas()
         self._schedules = Schedules(deps.bus, deps.publisher)
 
-    async def handle(self, raws: list[Raw], fresh: Fresh) -> Settled:
+    async def handle(self, raws: list[Raw]) -> Dispatch:
         tenant = self._deps.directory.tenants.get(self._id)
         if tenant is None:
             raise Stale  # removed; its streams are about to go
@@ -43,17 +43,21 @@ class Dispatching:
         await self._admit(tenant, [job for job in jobs if job.refusal is None])
         readable = [job for job in jobs if job.readable]
         verdicts = await self._deps.claims.claim(tenant, readable)
-        if not await fresh():
-            raise Stale
         refused = {job.raw.sequence: job.refusal for job in readable if job.refusal is not None}
         said = {
             job.raw.sequence: handlers.conclude(verdict, job, refused)
             for job, verdict in zip(readable, verdicts, strict=True)
         }
-        steps: list[Step] = []
-        for job in jobs:
-            steps.append(await self._route(tenant, job, said.get(job.raw.sequence), steps))
-        return await tell(self._deps, tenant, steps, MessageStatus.ACCEPTED)
+
+        async def dispatch(fresh: Fresh) -> Settled:
+            if not await fresh():
+                raise Stale
+            steps: list[Step] = []
+            for job in jobs:
+                steps.append(await self._route(tenant, job, said.get(job.raw.sequence), steps))
+            return await tell(self._deps, tenant, steps, MessageStatus.ACCEPTED)
+
+        return dispatch
 
     def _read(self, tenant: Tenant, raw: Raw) -> Job:
         try:

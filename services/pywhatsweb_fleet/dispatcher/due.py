@@ -12,7 +12,7 @@ from pywhatsweb.contracts.ids import SessionId, TenantId
 from pywhatsweb.contracts.statuses import MessageStatus
 from pywhatsweb.errors import ErrorCode
 from pywhatsweb_fleet.dispatcher import handlers, outcomes, schedules
-from pywhatsweb_fleet.dispatcher.intake import Fresh, Settled, Stale
+from pywhatsweb_fleet.dispatcher.intake import Dispatch, Fresh, Settled, Stale
 from pywhatsweb_fleet.dispatcher.reading import Job, Raw, Tenant
 from pywhatsweb_fleet.dispatcher.telling import Deps, Step, enqueue, tell
 
@@ -30,7 +30,7 @@ class Due:
         self._id = tenant
         self._deps = deps
 
-    async def handle(self, raws: list[Raw], fresh: Fresh) -> Settled:
+    async def handle(self, raws: list[Raw]) -> Dispatch:
         tenant = self._deps.directory.tenants.get(self._id)
         if tenant is None:
             raise Stale
@@ -40,13 +40,16 @@ class Due:
         now_ms = time.time_ns() // 1_000_000
         for job in jobs:
             handlers.refuse_early(tenant, directory.session(tenant.id, job.session), job, now_ms)
-        refused = [job for job in jobs if job.refusal is not None]
-        if refused:
-            await self._deps.claims.refuse(tenant, refused)
-        if not await fresh():
-            raise Stale
-        steps = [await self._route(tenant, job) for job in jobs]
-        return await tell(self._deps, tenant, steps, MessageStatus.QUEUED)
+
+        async def dispatch(fresh: Fresh) -> Settled:
+            if not await fresh():
+                raise Stale
+            if refused := [job for job in jobs if job.refusal is not None]:
+                await self._deps.claims.refuse(tenant, refused)
+            steps = [await self._route(tenant, job) for job in jobs]
+            return await tell(self._deps, tenant, steps, MessageStatus.QUEUED)
+
+        return dispatch
 
     async def _route(self, tenant: Tenant, job: Job) -> Step:
         if job.refusal is not None:

@@ -1,8 +1,8 @@
 """One durable, consumed in order by the replica that has its pin: batches out, cumulative acks and purges back.
 
-Handling is in two steps, so that the next batch is dispatched while this one's events are being stored: ``handle``
-returns when the batch's order is fixed (everything is in its queue), with an awaitable of when it is settled (every
-outcome is stored). Only then is the batch acknowledged, and later purged from the stream.
+Handling is in three steps, each of which waits for somebody else's disk, so that batches overlap: ``handle`` decides
+and claims; what it returns puts the batch into its queues, in order and one batch after the other; what that returns
+is over when every outcome is stored. Only then is the batch acknowledged, and later purged from the stream.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ log = structlog.get_logger(__name__)
 
 Fresh = Callable[[], Awaitable[bool]]
 Settled = Awaitable[None]
-Handle = Callable[[list[Raw], Fresh], Awaitable[Settled]]
+Dispatch = Callable[[Fresh], Awaitable[Settled]]
+"""Raises Stale, having published nothing, unless the batch is fresh."""
+Handle = Callable[[list[Raw]], Awaitable[Dispatch]]
 
 BATCH = 256
 _SETTLING = 4
@@ -74,6 +76,7 @@ class Intake:
         self._order: Sequencer[Taken] = Sequencer()
         self._verified = stalls.count()
         self._stuck_since: float | None = None
+        self._dispatching: asyncio.Task[None] | None = None
         self._settling: deque[asyncio.Task[None]] = deque()
         self._acked = 0
         self._purged = 0
@@ -105,8 +108,9 @@ class Intake:
                             await asyncio.wait_for(self.stopping.wait(), pause)
             finally:
                 purging.cancel()
-                for task in self._settling:
-                    task.cancel()
+                for task in (self._dispatching, *self._settling):
+                    if task is not None:
+                        task.cancel()
             await self._leave(puller)
 
     async def _run(self, puller: Puller) -> None:
@@ -155,7 +159,13 @@ class Intake:
                 return True
             return await self._still_ours(puller)
 
-        settled = await self._handle([taken.raw for taken in batch], fresh)
+        dispatch = await self._handle([taken.raw for taken in batch])
+        if self._dispatching is not None:
+            await self._dispatching
+        self._dispatching = asyncio.create_task(self._queue(dispatch, fresh, puller, batch))
+
+    async def _queue(self, dispatch: Dispatch, fresh: Fresh, puller: Puller, batch: list[Taken]) -> None:
+        settled = await dispatch(fresh)
         last = next((taken.message for taken in reversed(batch) if taken.message is not None), None)
         before = self._settling[-1] if self._settling else None
         self._settling.append(
@@ -180,6 +190,8 @@ class Intake:
             self._acked = sequence
 
     def _raise_failed(self) -> None:
+        if self._dispatching is not None and self._dispatching.done():
+            self._dispatching.result()
         while self._settling and self._settling[0].done():
             self._settling.popleft().result()
 
@@ -213,6 +225,10 @@ class Intake:
 
     async def _reset(self) -> None:
         """Nothing that is not acknowledged counts as done any more: it is delivered again."""
+        if self._dispatching is not None:
+            with contextlib.suppress(Exception):
+                await self._dispatching
+        self._dispatching = None
         for task in self._settling:
             with contextlib.suppress(Exception):
                 await task
