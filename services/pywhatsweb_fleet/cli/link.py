@@ -174,31 +174,39 @@ async def linked(where: Where | None) -> AsyncIterator[Link]:
     """A connection for as long as the block lasts. Raises CommandError."""
     target = find(where or Where())
     client = Client()
-    options: dict[str, Any] = {
-        "servers": target.broker.nats_url.split(","),
-        "name": "pww",
-        "connect_timeout": CONNECT_S,
-    }
-    if target.broker.nats_user:
-        options |= {"user": target.broker.nats_user, "password": target.broker.nats_password}
-    if target.broker.nats_creds:
-        options["user_credentials"] = target.broker.nats_creds
-    if target.broker.nats_ca:
-        import ssl
-
-        options["tls"] = ssl.create_default_context(cafile=target.broker.nats_ca)
     try:
-        await client.connect(**options, allow_reconnect=False, max_reconnect_attempts=-1, error_cb=_ignore)
+        await client.connect(**_options(target.broker))
     except (OSError, TimeoutError, nats.errors.Error) as error:
         raise _unreachable(target, error) from None
     # A first failure is told at once; later ones (a broker that restarts under `events --follow`) are ridden out.
-    client.options["allow_reconnect"] = True
+    client.options |= {"allow_reconnect": True, "max_reconnect_attempts": -1}
     try:
         yield Link(client, target.tenant)
     finally:
         with contextlib.suppress(nats.errors.Error, TimeoutError):
             async with asyncio.timeout(2):
                 await client.close()
+
+
+def _options(broker: BrokerSettings) -> dict[str, Any]:
+    options: dict[str, Any] = {
+        "servers": [url.strip() for url in broker.nats_url.split(",")],
+        "name": "pww",
+        "connect_timeout": CONNECT_S,
+        "allow_reconnect": False,
+        "max_reconnect_attempts": 1,
+        "reconnect_time_wait": 0.1,
+        "error_cb": _ignore,
+    }
+    if broker.nats_user:
+        options |= {"user": broker.nats_user, "password": broker.nats_password}
+    if broker.nats_creds:
+        options["user_credentials"] = broker.nats_creds
+    if broker.nats_ca:
+        import ssl
+
+        options["tls"] = ssl.create_default_context(cafile=broker.nats_ca)
+    return options
 
 
 async def _ignore(error: Exception) -> None:

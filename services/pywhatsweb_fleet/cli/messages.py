@@ -212,7 +212,7 @@ def _anything(data: dict[str, Any]) -> list[str]:
     plain = [
         f"{name}={value}" for name, value in data.items() if isinstance(value, str | int) and name != "id"
     ]
-    return [_name(data["chat"])] * ("chat" in data) + plain[:4]
+    return [_name(data["chat"]), *plain[:4]] if data.get("chat") else plain[:4]
 
 
 _ABOUT: dict[str, Any] = {

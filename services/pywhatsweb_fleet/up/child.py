@@ -20,6 +20,9 @@ STEADY_AFTER_S = 30.0
 WRONG_SETTINGS = 2
 """Exit code of a service whose settings do not fit (`lifecycle.fail`): to start it again would not help."""
 
+TRIES = 6
+"""One that ended so often without having been ready once will not be."""
+
 Start = Callable[[], Awaitable[asyncio.subprocess.Process]]
 IsReady = Callable[[asyncio.subprocess.Process], Awaitable[None]]
 
@@ -33,7 +36,7 @@ class Child:
         self.name = name
         self.ready = asyncio.Event()
         self.hopeless = asyncio.Event()
-        """Set when it ended because of its settings."""
+        """Set when it never worked and there is no reason to think that it will."""
         self.restarts = 0
         self._start = start
         self._is_ready = is_ready
@@ -42,6 +45,7 @@ class Child:
         self._stopping = asyncio.Event()
         self._process: asyncio.subprocess.Process | None = None
         self._task: asyncio.Task[None] | None = None
+        self._was_ready = False
 
     @property
     def pid(self) -> int | None:
@@ -65,7 +69,7 @@ class Child:
             self._changed()
             if self._stopping.is_set():
                 return
-            if code == WRONG_SETTINGS:
+            if not self._was_ready and (code == WRONG_SETTINGS or self.restarts + 1 >= TRIES):
                 self.hopeless.set()
             if time.monotonic() - began >= STEADY_AFTER_S:
                 pause = FIRST_PAUSE_S
@@ -96,6 +100,7 @@ class Child:
         except Exception as error:  # noqa: BLE001 - it ends by itself, or stays not ready
             log.error("is not ready", process=self.name, error=_words(error))  # noqa: TRY400
         else:
+            self._was_ready = True
             self.ready.set()
 
     async def stop(self) -> None:

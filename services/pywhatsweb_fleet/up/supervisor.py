@@ -27,7 +27,7 @@ from pywhatsweb_fleet.broker.config import BrokerConfig
 from pywhatsweb_fleet.up import datadir, ready_file, sandbox, services
 from pywhatsweb_fleet.up.child import Child
 from pywhatsweb_fleet.up.datadir import LOOPBACK, Layout, Ports, StartError
-from pywhatsweb_runtime.bus import BrokerSettings, connect
+from pywhatsweb_runtime.bus import ApiError, BrokerSettings, BrokerUnavailable, connect
 
 log = structlog.get_logger(__name__)
 
@@ -38,6 +38,14 @@ SIDECARS_EVERY_S = 0.5
 
 USUAL_NATS_PORT = 4222
 USUAL_HTTP_PORT = 8080
+
+
+ENGINES = {
+    "simulated": "simulated",
+    "baileys": "simulated,baileys",
+    "webjs": "simulated,baileys,webjs",
+}
+"""What sessions may choose: without Node, nothing that needs it; a browser only when asked for."""
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,12 +101,15 @@ class Fleet:
         await self._start_broker()
         sandbox_ready = asyncio.Event()
         present = services.present()
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._start_sandbox(sandbox_ready))
-            # Both are needed by every service, so the sandbox's start hides behind them.
-            await asyncio.gather(self._provision(), self._migrate(present))
-            for service in present:
-                group.create_task(self._start_service(service, sandbox_ready))
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._start_sandbox(sandbox_ready))
+                # Both are needed by every service, so the sandbox's start hides behind them.
+                await asyncio.gather(self._provision(), self._migrate(present))
+                for service in present:
+                    group.create_task(self._start_service(service, sandbox_ready))
+        except ExceptionGroup as group_of_errors:
+            raise _first(group_of_errors) from None
         self._ports.save()
         self._is_up = True
         self._changed()
@@ -118,12 +129,18 @@ class Fleet:
             max_file=_room(layout.streams, len(self._secrets.tenants)),
         )
         path = await broker.write_config(layout.broker, config, self._secrets)
+
+        async def is_ready(process: asyncio.subprocess.Process) -> None:
+            await broker.wait_until_up(LOOPBACK, self._port, process)
+            if self._is_up:  # it was started again, and what it kept in memory (the workers' bucket) is gone
+                await self._provision()
+
         child = self._add(
             "nats-server",
             Child(
                 "nats-server",
                 lambda: broker.spawn(path),
-                lambda process: broker.wait_until_up(LOOPBACK, self._port, process),
+                is_ready,
                 self._changed,
                 stop_bound_s=broker.STOP_BOUND_S,
             ),
@@ -136,15 +153,24 @@ class Fleet:
             nats_user=self._secrets.platform.user,
             nats_password=self._secrets.platform.password,
         )
-        async with connect(settings, name="pww up") as bus:
-            await tenants.ensure_all(bus, self._secrets.tenants)
+        try:
+            async with connect(settings, name="pww up") as bus:
+                await tenants.ensure_all(bus, self._secrets.tenants)
+        except ApiError as error:
+            raise StartError(f"the broker refuses the fleet's streams: {error}.") from None
+        except BrokerUnavailable as error:
+            raise StartError(f"the broker does not answer ({error}).") from None
 
     async def _migrate(self, present: list[services.Service]) -> None:
         if not present:
             return
         process = await services.spawn_module("pywhatsweb_fleet.up.migrate", self._environ())
-        if await process.wait() != 0:
-            raise StartError("the database cannot be brought up to date; the lines above say why.")
+        try:
+            if await process.wait() != 0:
+                raise StartError("the database cannot be brought up to date; the lines above say why.")
+        finally:
+            if process.returncode is None:  # Ctrl-C meanwhile: a migration is one transaction
+                process.kill()
 
     async def _start_sandbox(self, done: asyncio.Event) -> None:
         if not self._options.sandbox:
@@ -201,6 +227,7 @@ class Fleet:
             "PWW_NATS_PASSWORD_FILE": str(layout.platform_password),
             "PWW_DATA_DIR": str(layout.root),
             "PWW_ENGINE": self._options.engine,
+            "PWW_ENGINES": environ.get("PWW_ENGINES") or ENGINES[self._options.engine],
             "PWW_HTTP_PORT": str(self._http_port),
         }
         if not environ.get("PWW_DATABASE_URL") and not environ.get("PWW_DATABASE_URL_FILE"):
@@ -231,7 +258,7 @@ class Fleet:
             ready.cancel()
             hopeless.cancel()
         if ready not in done:
-            why = "does not start with these settings" if hopeless in done else "is not ready in time"
+            why = "does not start" if hopeless in done else f"is not ready within {START_BOUND_S:g} s"
             raise StartError(f"{child.name} {why}; the lines above say why.")
 
     # Running.
@@ -281,6 +308,12 @@ class Fleet:
     def kill(self) -> None:
         for _, child in reversed(self._children):
             child.kill()
+
+
+def _first(group: ExceptionGroup) -> Exception:
+    """The first error itself: what failed at once beside it is seldom more than its consequence."""
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, ExceptionGroup) else error
 
 
 def _children_of(pid: int) -> list[int]:
