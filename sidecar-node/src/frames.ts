@@ -36,28 +36,21 @@ export class FrameReader {
   }
 
   #peekLength(): number {
-    const first = this.#chunks[0] as Buffer;
-    if (first.length >= HEADER) return first.readUInt32BE(0);
-    this.#chunks = [Buffer.concat(this.#chunks)];
+    if ((this.#chunks[0] as Buffer).length < HEADER) this.#join();
     return (this.#chunks[0] as Buffer).readUInt32BE(0);
   }
 
+  #join(): void {
+    this.#chunks = [Buffer.concat(this.#chunks)];
+  }
+
   #take(length: number): Buffer {
-    let joined = this.#chunks[0] as Buffer;
-    if (joined.length < length) joined = Buffer.concat(this.#chunks);
-    else if (this.#chunks.length > 1 && joined.length > length) {
-      this.#chunks[0] = joined.subarray(length);
-      this.#size -= length;
-      return joined.subarray(0, length);
-    } else if (this.#chunks.length > 1) {
-      this.#chunks.shift();
-      this.#size -= length;
-      return joined;
-    }
-    const rest = joined.subarray(length);
-    this.#chunks = rest.length > 0 ? [rest] : [];
+    if ((this.#chunks[0] as Buffer).length < length) this.#join();
+    const first = this.#chunks[0] as Buffer;
+    if (first.length > length) this.#chunks[0] = first.subarray(length);
+    else this.#chunks.shift();
     this.#size -= length;
-    return joined.subarray(0, length);
+    return first.subarray(0, length);
   }
 
   #decode(body: Buffer): Frame {

@@ -63,7 +63,7 @@ async function loadEngines(config: Config, log: LogSink): Promise<Record<string,
     const { makeBaileysEngine } = await import('./engines/baileys/engine.ts');
     return { baileys: await makeBaileysEngine(config, log) };
   } catch (error) {
-    fatal(EXIT.dependency, 'E_SIDECAR_DEPENDENCY', errorText(error));
+    fatal(EXIT.dependency, 'E_ENGINE_UNAVAILABLE', errorText(error));
     return undefined;
   }
 }
@@ -97,7 +97,7 @@ function dispatch(to: Host, frame: Frame): void {
 function receive(frame: Frame): void {
   if (!greeted) {
     greeted = true;
-    hello(frame).catch((error: unknown) => fatal(EXIT.dependency, 'E_SIDECAR_DEPENDENCY', errorText(error)));
+    hello(frame).catch((error: unknown) => fatal(EXIT.dependency, 'E_ENGINE_UNAVAILABLE', errorText(error)));
   } else if (host) dispatch(host, frame);
   else early.push(frame);
 }

@@ -234,6 +234,24 @@ test('what the account says on another device is told, as from_self', async (t) 
     [data.from_self, (data.chat as { pn: string }).pn, (data.from as { pn: string }).pn],
     [true, to, ME],
   );
+  const own = ((await worker.state('t/a', 'open')).me as { lid: string }).lid;
+  const rows = [...(worker.stored.get('t/a')?.rows ?? [])].filter(([key]) => key === `lid-mapping/${to.slice(1)}`);
+  for (const [, bin] of rows) assert.ok(!Buffer.from(bin).includes(own), 'the contact was taken for ourselves');
+});
+
+test('presence, calls and a caption edited are told and done', async () => {
+  const at = `/api/contacts/${encodeURIComponent(CONTACT)}`;
+  await sandbox.post(`${at}/presence`, { to: ME, state: 'composing' });
+  const presence = await worker.event('presence');
+  assert.deepEqual([presence.unit, (presence.data as { state: string }).state], [0, 'composing']);
+  const { id } = await sandbox.post(`${at}/call`, { to: ME, video: true });
+  const offer = (await worker.event('call', (data) => data.id === id)).data as Record<string, unknown>;
+  assert.deepEqual([offer.state, offer.video, (offer.from as { pn: string }).pn], ['offer', true, CONTACT]);
+  const ours = await sent('send', { type: 'image', image: { data: randomBytes(1000), caption: 'antes' } });
+  const edit = await sent('edit', { message_id: ours.id, type: 'image', image: { caption: 'depois' } });
+  assert.equal(edit.message.protocolMessage?.editedMessage?.imageMessage?.caption, 'depois');
+  const event = await sent('send', { type: 'event', event: { name: 'Festa', start_at: '2027-01-01T20:00:00Z' } });
+  assert.equal(Number(event.message.eventMessage?.startTime), Date.parse('2027-01-01T20:00:00Z') / 1000);
 });
 
 test('undecryptable once: told, asked for again, and then received', async () => {

@@ -45,7 +45,7 @@ test('a stream that lost its framing ends the process with exit code 65', async 
 test('an unfit root key ends with exit code 66', async (t) => {
   const worker = new Worker(t);
   worker.send({ type: 'hello', protocol: 1, worker: 'test', config: { whatsapp_root_key: 'ab' } });
-  assert.equal((await worker.next(({ type }) => type === 'fatal')).code, 'E_SIDECAR_DEPENDENCY');
+  assert.equal((await worker.next(({ type }) => type === 'fatal')).code, 'E_ENGINE_UNAVAILABLE');
   assert.equal(await worker.exited, 66);
 });
 

@@ -68,6 +68,30 @@ test('a retry receipt is answered after a restart, from the key store', async (t
   await until(async () => (await received()) || undefined);
 });
 
+test('history comes when it is asked for, marked as such', async (t) => {
+  const old = await Sandbox.start('--history');
+  t.after(() => old.stop());
+  const worker = new Worker(t);
+  await worker.hello(old.config);
+  const [me, contact] = [number(), number()];
+  await old.pair(worker, 't/a', me);
+  await worker.act('t/a', 2, 'send', { id: id(), to: { pn: contact }, content: text('long ago') });
+  for (const [session, history] of [
+    ['t/b', true],
+    ['t/c', false],
+  ] as const) {
+    await old.pair(worker, session, me, { history });
+    if (!history) continue;
+    const { data } = await worker.next((f) => f.session === session && f.type === 'event' && f.kind === 'message');
+    assert.deepEqual(
+      [(data as { history: boolean }).history, (data as { text: unknown }).text],
+      [true, { body: 'long ago' }],
+    );
+  }
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  assert.ok(!worker.frames.some(({ session, kind }) => session === 't/c' && kind === 'message'));
+});
+
 test('groups: text both ways, names and members, a status for each reader', async (t) => {
   const worker = new Worker(t);
   await worker.hello(sandbox.config);

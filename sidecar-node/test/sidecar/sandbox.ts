@@ -27,12 +27,12 @@ export class Sandbox {
     this.ready = ready;
   }
 
-  static async start(): Promise<Sandbox> {
+  static async start(...more: string[]): Promise<Sandbox> {
     const dir = mkdtempSync(join(tmpdir(), 'sidecar-test-'));
     const file = join(dir, 'ready.json');
     const child = spawn(
       process.execPath,
-      [MAIN, '--data-dir', join(dir, 'data'), '--ready-file', file, '--exit-with-stdin'],
+      [MAIN, '--data-dir', join(dir, 'data'), '--ready-file', file, '--exit-with-stdin', ...more],
       { stdio: ['pipe', 'ignore', 'ignore'] },
     );
     const ready = await until(() => {

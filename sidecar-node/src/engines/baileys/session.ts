@@ -9,7 +9,7 @@ import {
   type WASocket,
 } from 'baileys';
 import { errorText } from '../../logs.ts';
-import type { ActFrame, Closed, Config, How, OpenFrame, Pairing, Row, Settings } from '../../protocol.ts';
+import type { ActFrame, Closed, Config, How, OpenFrame, Pairing, Result, Row, Settings } from '../../protocol.ts';
 import type { EngineSession, Link, SessionStats } from '../port.ts';
 import { Acks } from './acks.ts';
 import { Actions } from './actions.ts';
@@ -38,6 +38,8 @@ export class BaileysSession implements EngineSession {
   #inbound: Inbound;
   #actions: Actions;
   #socket: WASocket;
+  /** References of actions without their result yet. */
+  #acting = new Set<number>();
   #attempt = 0;
   #codeAsked = false;
   #lastFrameAt = Date.now();
@@ -163,12 +165,14 @@ export class BaileysSession implements EngineSession {
   }
 
   act(frame: ActFrame): void {
-    this.#actions.run(frame).then(
-      (result) => this.#link.result(frame.ref, result),
-      (error: unknown) => {
-        this.#link.result(frame.ref, { ok: false, code: 'E_INTERNAL', detail: errorText(error), uncertain: true });
-      },
-    );
+    const { ref } = frame;
+    this.#acting.add(ref);
+    const answer = (result: Result): void => {
+      if (this.#acting.delete(ref)) this.#link.result(ref, result);
+    };
+    this.#actions.run(frame).then(answer, (error: unknown) => {
+      answer({ ok: false, code: 'E_INTERNAL', detail: errorText(error), uncertain: true });
+    });
   }
 
   committed(unit: number): void {
@@ -231,8 +235,14 @@ export class BaileysSession implements EngineSession {
     this.#gate.close();
     this.#actions.stop();
     this.#acks.close();
-    // Results of sends that were waiting leave first: their rejections are microtasks.
-    setImmediate(() => this.#link.closed(closed));
+    // What waited for an ack is answered first, by microtasks; what is still under way may have left.
+    setImmediate(() => {
+      for (const ref of this.#acting) {
+        this.#link.result(ref, { ok: false, code: 'E_CONNECTION_LOST', detail: '', uncertain: true });
+      }
+      this.#acting.clear();
+      this.#link.closed(closed);
+    });
   }
 
   #drop(): void {

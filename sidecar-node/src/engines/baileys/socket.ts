@@ -150,6 +150,16 @@ function tapEvents(socket: WASocket, tap: Tap): void {
   };
 }
 
+/** A stanza's attributes as Baileys handles them well. */
+function plainAttrs({ offline: _, ...attrs }: Record<string, string>): Record<string, string> {
+  // Without `offline`: Baileys' own queue for such stanzas tells nobody when it is done, so they go the online way.
+  const { sender_pn: ownPn, sender_lid: ownLid, ...rest } = attrs;
+  if (!attrs.recipient || (ownPn ?? ownLid) === undefined) return attrs;
+  // On what our other devices say, these are our own; Baileys would store them as the other address of the chat.
+  const { recipient_pn: pn, recipient_lid: lid } = rest;
+  return { ...(pn ? { peer_recipient_pn: pn } : {}), ...(lid ? { peer_recipient_lid: lid } : {}), ...rest };
+}
+
 /**
  * Knows the end of Baileys' handling (its own listeners' promises) and keeps the order: one stanza of a kind after
  * another. Left alone, a contact's second message overtakes the first, whose new address is being stored.
@@ -162,9 +172,7 @@ function wrapHandlers(socket: WASocket, { handle, stuck }: Parts): void {
     const listeners = socket.ws.listeners(event) as ((node: BinaryNode) => Promise<void>)[];
     socket.ws.removeAllListeners(event);
     socket.ws.on(event, (node: BinaryNode) => {
-      // Baileys' own queue for offline stanzas tells nobody when it is done: they go the online way.
-      const { offline, ...attrs } = node.attrs;
-      const plain = offline === undefined ? node : { ...node, attrs };
+      const plain = { ...node, attrs: plainAttrs(node.attrs) };
       const run = async (): Promise<void> => {
         if (++handled % YIELD_EVERY === 0) await nextTurn();
         const timer = setTimeout(() => stuck(tag), HANDLING_MS).unref();

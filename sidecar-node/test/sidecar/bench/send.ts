@@ -57,10 +57,7 @@ for (let round = 0; round < ROUNDS; round++) {
   }
   const cpu = (cpuMs(pid) - before) / COUNT;
   times.sort((a, b) => a - b);
-  console.log(
-    'sidecar',
-    JSON.stringify({ p50: times[times.length >> 1], p95: times[Math.floor(times.length * 0.95)], cpu }),
-  );
+  print('sidecar', JSON.stringify({ p50: times[times.length >> 1], p95: times[Math.floor(times.length * 0.95)], cpu }));
   const bareIn = await promisify(execFile)(process.execPath, [
     BARE,
     ws_url,
