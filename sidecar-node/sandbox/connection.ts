@@ -11,6 +11,7 @@ import { child, children, decodeNode, encodeNode, type Node, node, SERVER_JID, s
 /** Above this many unsent bytes, delivery waits for the socket instead of filling memory. */
 const HIGH_WATER = 512 * 1024;
 const BATCH = 64;
+const CLOSE_TIMEOUT_MS = 2_000;
 let lastId = 0;
 
 /** One client's WebSocket: handshake, login or registration, then stanzas both ways. */
@@ -31,11 +32,14 @@ export class Connection {
   #helloAnswered = false;
   #cursor = 0;
   #delivering = false;
+  /** Something was queued while a delivery was about to end. */
+  #deliverAgain = false;
   /** Set once the client asked for its stanzas; those up to here were queued while it was away. */
   #offlineUntil: number | undefined;
   #offlineSent = 0;
   #offlineDone = false;
-  readonly #inFlight = new Map<string, number>();
+  /** Rows that were delivered, by what will acknowledge them: many members' receipts for one group message look alike. */
+  readonly #inFlight = new Map<string, number[]>();
   readonly #retried = new Set<string>();
   #messages: Promise<void> = Promise.resolve();
   #nextTag = 1;
@@ -86,6 +90,8 @@ export class Connection {
       () => {
         this.#flush();
         this.#socket.close();
+        // A client that does not answer the close must not stay half connected.
+        setTimeout(() => this.#socket.terminate(), CLOSE_TIMEOUT_MS).unref();
       },
       Math.max(0, this.#lastDelayed - Date.now()),
     );
@@ -105,9 +111,10 @@ export class Connection {
   /** A client's message, receipt or ack settles what was delivered to it. True if it was waiting. */
   settle(kind: QueuedStanza['kind'], type: string, id: string): boolean {
     const key = `${kind}/${type}/${id}`;
-    const seq = this.#inFlight.get(key);
+    const rows = this.#inFlight.get(key);
+    const seq = rows?.shift();
     if (seq === undefined) return false;
-    this.#inFlight.delete(key);
+    if (rows?.length === 0) this.#inFlight.delete(key);
     return this.#sandbox.queue.remove(seq);
   }
 
@@ -141,12 +148,15 @@ export class Connection {
   }
 
   deliver(): void {
-    if (this.#delivering || this.#offlineUntil === undefined || this.closed) return;
+    if (this.#offlineUntil === undefined || this.closed) return;
+    this.#deliverAgain = this.#delivering;
+    if (this.#delivering) return;
     this.#delivering = true;
     this.#deliverAll()
       .catch((error: unknown) => logError('delivery', error))
       .finally(() => {
         this.#delivering = false;
+        if (this.#deliverAgain) this.deliver();
       });
   }
 
@@ -172,7 +182,10 @@ export class Connection {
 
   #deliverOne(companion: Companion, queued: QueuedStanza): void {
     this.#cursor = queued.seq;
-    this.#inFlight.set(`${queued.kind}/${queued.type}/${queued.id}`, queued.seq);
+    const key = `${queued.kind}/${queued.type}/${queued.id}`;
+    const rows = this.#inFlight.get(key);
+    if (rows) rows.push(queued.seq);
+    else this.#inFlight.set(key, [queued.seq]);
     let encoded = queued.stanza;
     if (!this.#offlineDone && queued.seq <= (this.#offlineUntil ?? 0)) {
       const stanza = decodeNode(Buffer.from(encoded));

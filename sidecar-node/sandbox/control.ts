@@ -272,8 +272,10 @@ function addFault({ sandbox, body }: Call): unknown {
     contact: fault.contact ?? '',
   });
   const struck = IMMEDIATE.has(fault.kind) ? strike(sandbox, fault) : 0;
-  if (!IMMEDIATE.has(fault.kind) || ((fault.kind === 'banned' || fault.kind === 'unavailable') && struck === 0))
-    sandbox.faults.add(fault);
+  if (struck > 0) fault.left--;
+  // These two refuse logins as well, for as long as they last.
+  const lasts = !IMMEDIATE.has(fault.kind) || fault.kind === 'banned' || fault.kind === 'unavailable';
+  if (lasts && fault.left > 0) sandbox.faults.add(fault);
   log('fault', { kind: fault.kind });
   sandbox.events.emit('change');
   return { id: fault.id, struck };

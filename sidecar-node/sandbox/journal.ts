@@ -113,7 +113,11 @@ export class Journal {
   }
 
   annotate(seq: number, detail: Record<string, unknown>): void {
-    this.#store.run('UPDATE journal SET detail = ? WHERE seq = ?', JSON.stringify(detail), seq);
+    this.#store.run(
+      "UPDATE journal SET detail = json_patch(coalesce(detail, '{}'), ?) WHERE seq = ?",
+      JSON.stringify(detail),
+      seq,
+    );
     this.events.emit('entry', seq);
   }
 

@@ -92,11 +92,13 @@ test('A stream error, a closed socket and a refusal each end the connection with
   }
 });
 
-test('A banned account is closed with 403.', async () => {
+test('A banned account is closed with 403 and refused with 403 until the ban is lifted.', async () => {
   const before = gateway.closes.length;
-  await fault({ kind: 'banned' });
+  await fault({ kind: 'banned', seconds: 60 });
   await until('it closed', () => gateway.closes.length > before);
   assert.equal(gateway.closes[before], 403);
+  assert.equal(await gateway.refused(), 403);
+  await sandbox.call('DELETE', '/api/faults?kind=banned');
   await gateway.reopen();
 });
 
