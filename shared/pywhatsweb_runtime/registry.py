@@ -91,6 +91,8 @@ class NowRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     name: str | None = None
     qr: QrRecord | None = None
     pairing_code: QrRecord | None = None
+    cold_until: int = 0
+    """Milliseconds since 1970 until which the session writes to nobody new: WhatsApp limited its reaching out (463)."""
 
 
 encode = msgspec.msgpack.Encoder().encode

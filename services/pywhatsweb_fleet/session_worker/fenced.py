@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 from collections.abc import Callable, Mapping
 from functools import lru_cache
@@ -28,6 +29,8 @@ class FencedEvents:
     __slots__ = (
         "_counter",
         "_fence",
+        "_idle",
+        "_in_flight",
         "_on_lost",
         "_publisher",
         "_ttl",
@@ -56,6 +59,8 @@ class FencedEvents:
         self._on_lost = on_lost
         self._ttl = f"{record.limits.replay_seconds}s"
         self._counter = itertools.count(1)
+        self._in_flight = 0
+        self._idle: asyncio.Future[None] | None = None
         self._fence = {
             "Nats-Expected-Last-Subject-Sequence": str(epoch),
             "Nats-Expected-Last-Subject-Sequence-Subject": subjects.own(self.tenant, self.session),
@@ -105,6 +110,7 @@ class FencedEvents:
             self.tenant, self.session, kind, ChatKey(chat) if chat else subjects.NO_CHAT
         )
         future = await self._publisher.submit(subject, encode(event, self.form), headers)
+        self._in_flight += 1
         future.add_done_callback(self._watch)
         return future
 
@@ -114,10 +120,25 @@ class FencedEvents:
         future = await self._publisher.submit(
             subjects.now_ingest(self.tenant, self.session), registry.encode(now), headers
         )
+        self._in_flight += 1
         future.add_done_callback(self._watch)
         return future
 
+    async def settled(self, bound_s: float) -> None:
+        """Waits until the stream has answered for everything told so far, at most so long."""
+        if not self._in_flight:
+            return
+        if self._idle is None:
+            self._idle = asyncio.get_running_loop().create_future()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(self._idle), bound_s)
+
     def _watch(self, future: asyncio.Future[PubAck]) -> None:
+        self._in_flight -= 1
+        if not self._in_flight and self._idle is not None:
+            if not self._idle.done():
+                self._idle.set_result(None)
+            self._idle = None
         if future.cancelled():
             return
         error = future.exception()

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable, Iterable
 
 import msgspec
 import structlog
@@ -37,6 +37,8 @@ _SWEEP_EVERY_S = 30.0
 _TAKE_AT_ONCE = 256
 _LEASE_EVERY_S = 0.5
 _CHANGES_AT_ONCE = 32
+_NOBODY_TAKES_S = 10.0
+_DRAIN_AT_ONCE = 128
 
 
 class Keeper:
@@ -49,6 +51,7 @@ class Keeper:
         self._owned: dict[SessionKey, OwnedSession] = {}
         self._wakes: dict[SessionKey, Subscription] = {}
         self._moving: set[SessionKey] = set()
+        self._free_since: dict[SessionKey, float] = {}
         self._nudge = asyncio.Event()
         self._draining = False
         self._started_at = int(time.time() * 1000)
@@ -110,29 +113,60 @@ class Keeper:
 
     async def reconnected(self) -> None:
         """The broker is back: pushes and wake-ups may have been missed."""
+        self.liveness.listen_anew()
+        await self.liveness.renew_now()
         await self.liveness.refresh()
         await self.views.sweep()
         self._wake_all()
 
     async def _look(self) -> None:
         self._apply_wishes()
-        wanted = {key for key, record in self.views.sessions.items() if record.wanted != "stopped"}
+        for session in self._owned.values():
+            session.tick()
         peers = self.liveness.peers()
-        workers = [self._me, *(worker for worker, record in peers.items() if not record.draining)]
-        free = [
-            key for key in wanted if key not in self._owned and key not in self._moving and self._free(key)
-        ]
+        wanted = self._wanted_by_engine()
+        self._see_free(key for keys in wanted.values() for key in keys)
         room = min(_TAKE_AT_ONCE, self._deps.settings.max_sessions - len(self._owned))
-        chosen = placement.to_take(free, len(self._owned), self._me, workers, len(wanted), most=room)
-        if chosen:
-            await asyncio.gather(*(self._take(key) for key in chosen))
+        chosen: list[SessionKey] = []
+        for engine, keys in wanted.items():
+            workers = self._workers(peers, engine)
+            mine = sum(key in self._owned for key in keys)
+            free = [key for key in keys if key in self._free_since]
+            chosen += placement.to_take(free, mine, self._me, workers, len(keys), most=room - len(chosen))
+        # What nobody takes, because others are full or cannot, is taken without regard to shares.
+        late = time.monotonic() - _NOBODY_TAKES_S
+        chosen += [key for key, since in self._free_since.items() if since < late and key not in chosen]
+        if chosen and room > 0:
+            await asyncio.gather(*(self._take(key) for key in chosen[:room]))
             self._nudge.set()  # there may be more than were taken at once
-        elif len(workers) > 1:
-            self._give_some(peers, len(wanted))
+        elif peers:
+            for engine, keys in wanted.items():
+                self._give_some(peers, engine, keys)
+
+    def _wanted_by_engine(self) -> dict[str, list[SessionKey]]:
+        """Sessions that need an owner, of the engines that run here."""
+        wanted: dict[str, list[SessionKey]] = {}
+        for key, record in self.views.sessions.items():
+            if record.wanted != "stopped" and record.engine in self._engines:
+                wanted.setdefault(record.engine, []).append(key)
+        return wanted
+
+    def _workers(self, peers: dict[str, registry.WorkerRecord], engine: str) -> list[str]:
+        others = [name for name, record in peers.items() if not record.draining and engine in record.engines]
+        return [self._me, *others]
+
+    def _see_free(self, keys: Iterable[SessionKey]) -> None:
+        """Which sessions have no living owner, and since when."""
+        now = time.monotonic()
+        self._free_since = {
+            key: self._free_since.get(key, now)
+            for key in keys
+            if key not in self._owned and key not in self._moving and self._free(key)
+        }
 
     def _free(self, key: SessionKey) -> bool:
-        record = self.views.sessions[key]
-        if record.engine not in self._engines or self.views.tenants[key[0]].suspended:
+        tenant = self.views.tenants.get(key[0])
+        if tenant is None or tenant.suspended:
             return False
         owner = self.views.owners.get(key)
         if owner is None or owner.worker is None or owner.worker == self._me:
@@ -176,7 +210,7 @@ class Keeper:
         if session.record.wanted == "running":
             session.start()
         else:
-            self._begin(session.key, self._carry_out(session, session.record.wanted))
+            self._begin_wish(session, session.record)
 
     async def _compare_and_set(self, key: SessionKey, worker: str | None, expected: int) -> int:
         return await self._deps.bus.compare_and_set(
@@ -223,14 +257,24 @@ class Keeper:
             if record.wanted == "stopped":
                 self._begin(key, self._stop(session, SessionStatus.STOPPED))
             elif record.wanted != "running":
-                session.record = record
-                self._begin(key, self._carry_out(session, record.wanted))
+                self._begin_wish(session, record)
             elif record.generation != session.record.generation:
                 self._begin(key, session.restart(record))
             else:
                 session.record = record
 
-    def _begin(self, key: SessionKey, work: Awaitable[None]) -> None:
+    def _begin_wish(self, session: OwnedSession, record: registry.SessionRecord) -> None:
+        """A log-out or a deletion; when the broker goes away meanwhile, it is begun again."""
+        before, session.record = session.record, record
+        if before.wanted == record.wanted:
+            before = msgspec.structs.replace(record, generation=record.generation - 1)
+
+        def undo() -> None:
+            session.record = before
+
+        self._begin(session.key, self._carry_out(session, record.wanted), undo)
+
+    def _begin(self, key: SessionKey, work: Awaitable[None], undo: Callable[[], None] | None = None) -> None:
         """Runs a change of one session, after which the wishes are looked at again."""
         self._moving.add(key)
 
@@ -240,6 +284,9 @@ class Keeper:
                     await work
             except (BrokerUnavailable, ApiError) as error:
                 log.warning("a session's change is tried again", error=type(error).__name__)
+                if undo is not None:
+                    undo()
+                await asyncio.sleep(_LOOK_EVERY_S)
             except Exception:
                 log.exception("a session's change failed")
             finally:
@@ -255,7 +302,9 @@ class Keeper:
         await self._release(session)
 
     async def _carry_out(self, session: OwnedSession, wanted: registry.Wanted) -> None:
-        await session.logout()
+        if not await session.logout():
+            self._on_lost(session)
+            return
         if wanted == "deleting":
             await self._forget(session)
             return
@@ -306,17 +355,25 @@ class Keeper:
         await session.close("stop", None)
         await self._release(session)
 
-    def _give_some(self, peers: dict[str, registry.WorkerRecord], wanted: int) -> None:
+    def _give_some(
+        self, peers: dict[str, registry.WorkerRecord], engine: str, wanted: list[SessionKey]
+    ) -> None:
         rate = self._deps.settings.rebalance_per_second
         now = time.monotonic()
         if rate <= 0 or now < self._next_give:
             return
-        loads = {worker: record.sessions for worker, record in peers.items() if not record.draining}
-        loads[self._me] = len(self._owned)
-        settled = [key for key in self._owned if key not in self._moving]
-        for key in placement.to_give(settled, self._me, loads, wanted)[:1]:
-            self._next_give = now + random.uniform(0.7, 1.3) / rate
-            self._begin(key, self._hand_over(self._owned[key]))
+        others = set(self._workers(peers, engine)[1:])
+        loads = dict.fromkeys(others, 0)
+        for key in wanted:
+            owner = self.views.owners.get(key)
+            if owner is not None and owner.worker in others:
+                loads[owner.worker] += 1
+        settled = [key for key in wanted if key in self._owned]
+        loads[self._me] = len(settled)
+        for key in placement.to_give(settled, self._me, loads, len(wanted))[:1]:
+            if key not in self._moving:
+                self._next_give = now + random.uniform(0.7, 1.3) / rate
+                self._begin(key, self._hand_over(self._owned[key]))
 
     def _on_lost(self, session: OwnedSession) -> None:
         """The broker refused an event of ours: somebody else owns the session."""
@@ -333,17 +390,20 @@ class Keeper:
         await self.views.owner(key)
 
     async def _on_fenced(self) -> None:
-        for key, session in list(self._owned.items()):
+        owned = list(self._owned.items())
+        for _, session in owned:
             session.cut()
+        for key, _ in owned:
             await self._drop(key)
 
     async def drain(self) -> None:
         """Hands every session over, many at once, and takes no more."""
         self._draining = True
+        await self.liveness.renew_now()  # the others count without us from now on
         for task in list(self._work):
             task.cancel()
         await asyncio.gather(*self._work, return_exceptions=True)
-        gate = asyncio.Semaphore(64)
+        gate = asyncio.Semaphore(_DRAIN_AT_ONCE)
 
         async def one(session: OwnedSession) -> None:
             async with gate:

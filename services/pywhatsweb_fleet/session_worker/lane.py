@@ -15,7 +15,7 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
@@ -23,7 +23,7 @@ from pywhatsweb.contracts import streams, subjects
 from pywhatsweb.contracts.queued import Queued, from_headers
 from pywhatsweb_fleet.session_worker.deps import Deps
 from pywhatsweb_fleet.session_worker.fenced import FencedEvents
-from pywhatsweb_fleet.session_worker.outcomes import submit_status
+from pywhatsweb_fleet.session_worker.outcomes import submit_dead_letter, submit_status
 from pywhatsweb_runtime.bus import ApiError, BrokerUnavailable, Stored
 from pywhatsweb_runtime.publisher import PubAck
 
@@ -32,6 +32,8 @@ log = structlog.get_logger(__name__)
 _READ = 64
 _SETTLE_EVERY = 32
 _SCAN = 1000
+_INTERRUPTED_S = 2.0
+_BROKER_S = 1.0
 
 Futures = list[asyncio.Future[PubAck]]
 
@@ -41,15 +43,31 @@ class Interrupted(Exception):
 
 
 class Lane:
-    """Pumps while open; a task exists only while there is something to do."""
+    """Pumps while open; a task exists only while there is something to do.
+
+    Each `open` begins a new run from the head of the queue. A pump belongs to one run: one that is still busy with a
+    command of the last link when the next link opens finishes that command and makes way.
+    """
 
     def __init__(
-        self, deps: Deps, events: FencedEvents, perform: Callable[[Queued, Stored], Awaitable[Futures]]
+        self,
+        deps: Deps,
+        events: FencedEvents,
+        perform: Callable[[Queued, Stored], Awaitable[Futures]],
+        *,
+        head: Callable[[Sequence[Stored]], Awaitable[None]] | None = None,
+        settled: Callable[[], None] | None = None,
     ) -> None:
-        """``perform`` does one command and gives the futures of its outcome events; it raises Interrupted."""
+        """``perform`` does one command and gives the futures of its outcome events; it raises Interrupted.
+
+        ``head`` is given what was queued first when a run begins: an earlier owner or link may have sent it.
+        ``settled``: everything performed so far has left the queue.
+        """
         self._deps = deps
         self._events = events
         self._perform = perform
+        self._head = head
+        self._on_settled = settled
         self._stream = streams.outbox_name(events.tenant)
         self._subject = subjects.out(events.tenant, events.session)
         self._next = 1
@@ -58,9 +76,11 @@ class Lane:
         self._ready: deque[Stored] = deque()
         self._to_cancel: set[str] = set()
         self._did_cancel: set[str] = set()
-        self._scanned = False
+        self._scanned = asyncio.Event()
         self._dirty = False
         self._open = False
+        self._run = 0
+        self._paused = False
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -70,21 +90,35 @@ class Lane:
     def open(self) -> None:
         """The link works: read from the first message that is still there."""
         self._open = True
+        self._paused = False
+        self._run += 1
         self._next = 1
         self._ready.clear()
-        self._at_end = self._scanned = False
+        self._at_end = False
+        self._scanned.clear()
         self.wake()
 
     def close(self) -> None:
         """The link is gone. What is being sent is interrupted by the engine itself."""
         self._open = False
+        self._scanned.set()
 
-    async def stop(self) -> None:
+    async def looked(self) -> None:
+        """Waits until the head of the queue was looked at, while there is a link."""
+        if self._open:
+            await self._scanned.wait()
+
+    async def stop(self, grace_s: float = 0.0) -> None:
+        """Takes nothing more; what is being done gets so long to end by itself."""
         self.close()
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError, Exception):
-                await self._task
+        task = self._task
+        if task is None:
+            return
+        if grace_s:
+            await asyncio.wait((task,), timeout=grace_s)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError, Exception):
+            await task
 
     def wake(self, stored: Stored | None = None, previous: int = 0) -> None:
         """Something was stored. ``previous``: the sequence before it on this subject, as the broker says."""
@@ -102,53 +136,69 @@ class Lane:
         else:
             self._dirty = True
             self._at_end = False
-        if self._task is None:
-            self._task = asyncio.create_task(self._pump())
+        self._start()
 
-    async def _pump(self) -> None:
+    def _start(self) -> None:
+        if self._task is None and self._open and not self._paused:
+            self._task = asyncio.create_task(self._pump(self._run))
+
+    def _goes_on(self, run: int) -> bool:
+        return self._open and run == self._run and not self._paused
+
+    async def _pump(self, run: int) -> None:
+        pause = 0.0
         try:
-            while self._open and await self._drain():
+            while self._goes_on(run) and await self._drain(run):
                 pass
         except Interrupted:
-            self._open = False
+            # The close of the link is about to be told. Should it not be, the link was fit after all.
+            pause = _INTERRUPTED_S
         except (BrokerUnavailable, ApiError) as error:
             log.warning(
                 "a queue waits for the broker", error=type(error).__name__, session=self._events.session
             )
-            asyncio.get_running_loop().call_later(1.0, self._start_over)
+            pause = _BROKER_S
         finally:
             self._task = None
+            if run != self._run:
+                self._start()
+        if pause and run == self._run and self._open:
+            self._paused = True
+            asyncio.get_running_loop().call_later(pause, self._start_over, run)
 
-    def _start_over(self) -> None:
-        if self._open:
+    def _start_over(self, run: int) -> None:
+        if self._open and run == self._run:
             self.open()
 
-    async def _drain(self) -> bool:
+    async def _drain(self, run: int) -> bool:
         """Does what is there, in order; whether to look again."""
         self._dirty = False
-        if not self._scanned:
-            await self._scan_cancels()
+        if not self._scanned.is_set():
+            await self._look()
         settled: Futures = []
         last = 0
         count = 0
         try:
-            while self._open and (self._ready or await self._read()):
+            while self._goes_on(run) and (self._ready or await self._read(run)):
                 stored = self._ready.popleft()
                 settled += await self._one(stored)
                 last = stored.sequence
                 count += 1
                 if count % _SETTLE_EVERY == 0:
-                    await self._settle(settled, last)
-                    settled, last = [], 0
+                    batch, settled = settled, []
+                    through, last = last, 0
+                    await self._settle(batch, through)
         finally:
             if last:
                 await self._settle(settled, last)
         return self._dirty or bool(self._ready)
 
-    async def _read(self) -> bool:
+    async def _read(self, run: int) -> bool:
         if self._at_end:
             return False
         found = await self._deps.reader.batch(self._stream, self._subject, self._next, limit=_READ)
+        if run != self._run:
+            return False
         if found:
             self._ready.extend(found)
             for stored in found:
@@ -158,11 +208,16 @@ class Lane:
         self._at_end = not self._dirty
         return False
 
-    async def _scan_cancels(self) -> None:
-        """After a takeover or a sleep: which waiting commands a later one in the queue cancels."""
-        self._scanned = True
-        for stored in await self._deps.reader.batch(self._stream, self._subject, 1, limit=_SCAN):
+    async def _look(self) -> None:
+        """After a takeover or a sleep: which waiting commands a later one cancels, and what may have been sent."""
+        found = await self._deps.reader.batch(self._stream, self._subject, 1, limit=_SCAN)
+        for stored in found:
             self._note_cancel(stored)
+        try:
+            if self._head is not None and found:
+                await self._head(found[:_READ])
+        finally:
+            self._scanned.set()
 
     def _note_cancel(self, stored: Stored) -> None:
         target = stored.headers.get("Pww-Target")
@@ -174,7 +229,7 @@ class Lane:
             queued = from_headers(stored.headers)
         except (KeyError, ValueError):
             log.exception("a queued command has no readable headers; it is skipped", sequence=stored.sequence)
-            return []
+            return [await self._set_aside(stored, None, "E_POISON", 1)]
         if queued.digest in self._to_cancel:
             self._to_cancel.discard(queued.digest)
             self._did_cancel.add(queued.digest)
@@ -183,7 +238,24 @@ class Lane:
             return [await self._status(queued, "expired", "E_EXPIRED")]
         if queued.verb == "cancel":
             return [await self._cancel_outcome(queued)]
-        return await self._perform(queued, stored)
+        try:
+            return await self._perform(queued, stored)
+        except (Interrupted, BrokerUnavailable, ApiError):
+            raise
+        except Exception as error:  # noqa: BLE001 - one command must not hold up all those behind it
+            # Not the error's words: they may quote the body.
+            log.error("a command cannot be done", session=self._events.session, error=type(error).__name__)  # noqa: TRY400
+            return [
+                await self._set_aside(stored, queued, "E_POISON", 1),
+                await self._status(queued, "failed", "E_POISON"),
+            ]
+
+    async def _set_aside(
+        self, stored: Stored, queued: Queued | None, code: str, attempts: int
+    ) -> asyncio.Future[PubAck]:
+        return await submit_dead_letter(
+            self._deps.publisher, self._events, stored, queued, code=code, attempts=attempts
+        )
 
     async def _cancel_outcome(self, queued: Queued) -> asyncio.Future[PubAck]:
         """Its turn has come: its target was cancelled on the way here, or had been sent before."""
@@ -205,3 +277,6 @@ class Lane:
             await self._deps.bus.purge(self._stream, self._subject, below=last + 1)
         except BrokerUnavailable:
             log.warning("a queue could not be acknowledged; its commands may be sent again under their ids")
+            return
+        if self._on_settled is not None:
+            self._on_settled()

@@ -22,6 +22,9 @@ from pywhatsweb_runtime.kv import Bucket, Entry
 log = structlog.get_logger(__name__)
 
 RENEW_EVERY_S = 1.5
+_ANSWER_S = 1.0
+"""A renewal that takes longer is tried again: its request may have gone with a connection."""
+_AGAIN_S = 0.2
 FENCE_AFTER_S = 3.5
 _SEEN_DEAD_AFTER_S = WORKER_TTL_S + 0.4
 _CHECK_EVERY_S = 0.25
@@ -43,7 +46,11 @@ class Liveness:
         self._on_fenced = on_fenced
         self._renewed_at = -1e9
         self._fenced = True
+        self._listening_since = time.monotonic()
+        self._renewing = asyncio.Lock()
         self._peers: dict[str, tuple[registry.WorkerRecord, float]] = {}
+        self._gone: set[str] = set()
+        """Workers that deleted their key as they stopped."""
 
     @property
     def held(self) -> bool:
@@ -55,20 +62,27 @@ class Liveness:
         return self._renewed_at + FENCE_AFTER_S - time.monotonic()
 
     def alive(self, worker: str) -> bool:
-        """Whether another worker's key was renewed lately."""
+        """Whether another worker may be alive: its key was renewed lately, or we could not have seen it yet."""
         peer = self._peers.get(worker)
-        return peer is not None and time.monotonic() - peer[1] < _SEEN_DEAD_AFTER_S
+        seen = peer[1] if peer is not None else None
+        if seen is None:
+            return worker not in self._gone and time.monotonic() - self._listening_since < _SEEN_DEAD_AFTER_S
+        return time.monotonic() - max(seen, self._listening_since) < _SEEN_DEAD_AFTER_S
 
     def peers(self) -> dict[str, registry.WorkerRecord]:
         """The others that are alive."""
         return {worker: record for worker, (record, _) in self._peers.items() if self.alive(worker)}
 
+    def listen_anew(self) -> None:
+        """Renewals may have been missed (a broken connection, a freeze): nobody is dead before there was time."""
+        self._listening_since = time.monotonic()
+
     @contextlib.asynccontextmanager
     async def running(self):  # type: ignore[no-untyped-def]
         """Renews and watches while the block lasts; at its end the key is deleted, so that others need not wait."""
         async with self._bucket.changes(self._on_change):
-            await self._renew()
             await self.refresh()
+            await self._first()
             tasks = [asyncio.create_task(self._renew_for_ever()), asyncio.create_task(self._fence_in_time())]
             try:
                 yield self
@@ -93,27 +107,48 @@ class Liveness:
             return
         if entry.value is None:
             self._peers.pop(entry.key, None)
+            self._gone.add(entry.key)
             return
         with contextlib.suppress(Exception):
             self._peers[entry.key] = (registry.decode_worker(entry.value), now)
+            self._gone.discard(entry.key)
 
     async def _renew(self) -> None:
         """The lease counts from before the write, so it never outlives the key."""
-        before = time.monotonic()
-        await self._bucket.put(self._worker, registry.encode(self._describe()))
-        if time.monotonic() - before < FENCE_AFTER_S:
-            self._renewed_at = before
-            if self._fenced:
-                self._fenced = False
-                log.info("ownership may be held", worker=self._worker)
+        async with self._renewing:
+            before = time.monotonic()
+            async with asyncio.timeout(_ANSWER_S):
+                await self._bucket.put(self._worker, registry.encode(self._describe()))
+            now = time.monotonic()
+            if now - self._renewed_at > FENCE_AFTER_S:
+                self.listen_anew()
+            if now - before < FENCE_AFTER_S:
+                self._renewed_at = before
+                if self._fenced:
+                    self._fenced = False
+                    log.info("ownership may be held", worker=self._worker)
+
+    async def _first(self) -> None:
+        while True:
+            try:
+                return await self._renew()
+            except TimeoutError:
+                log.warning("the broker does not answer")
+
+    async def renew_now(self) -> None:
+        """Out of turn, to tell the others of a change; a failure waits for the next turn."""
+        with contextlib.suppress(ApiError, BrokerUnavailable, TimeoutError):
+            await self._renew()
 
     async def _renew_for_ever(self) -> None:
+        pause = RENEW_EVERY_S
         while True:
-            await asyncio.sleep(RENEW_EVERY_S)
+            await asyncio.sleep(pause)
             try:
-                async with asyncio.timeout(FENCE_AFTER_S):
-                    await self._renew()
+                await self._renew()
+                pause = RENEW_EVERY_S
             except (ApiError, BrokerUnavailable, TimeoutError) as error:
+                pause = _AGAIN_S
                 log.warning("could not renew", error=type(error).__name__)
             for worker in [worker for worker in self._peers if not self.alive(worker)]:
                 del self._peers[worker]

@@ -6,11 +6,13 @@ import asyncio
 from typing import Any
 
 from pywhatsweb.contracts import event_data as d
+from pywhatsweb.contracts import subjects
 from pywhatsweb.contracts.events import MessageStatus
 from pywhatsweb.contracts.queued import Queued
 from pywhatsweb.errors import ErrorCode, error_struct
 from pywhatsweb_fleet.session_worker.fenced import FencedEvents
-from pywhatsweb_runtime.publisher import PubAck
+from pywhatsweb_runtime.bus import Stored
+from pywhatsweb_runtime.publisher import PubAck, Publisher
 
 
 def error_of(code: str | None, detail: str = "") -> Any:
@@ -52,6 +54,35 @@ async def submit_status(
         correlation_id=queued.correlation_id or None,
         causation_id=queued.command_id,
     )
+
+
+async def submit_dead_letter(
+    publisher: Publisher,
+    events: FencedEvents,
+    stored: Stored,
+    queued: Queued | None,
+    *,
+    code: str,
+    attempts: int,
+) -> asyncio.Future[PubAck]:
+    """Sets a command aside with its reason: its last try failed, though another might not.
+
+    The headers are those of the dispatcher's dead letters. One is kept a command, whoever sets it aside.
+    """
+    name = queued.digest if queued is not None else str(stored.sequence)
+    verb = queued.verb if queued is not None else "send"
+    headers = {
+        "Nats-Msg-Id": events.stable_id("deadletter", name),
+        "Pww-Code": code,
+        "Pww-Subject": subjects.command(events.tenant, events.session, verb),
+        "Pww-Sequence": str(stored.sequence),
+        "Pww-Attempts": str(attempts),
+        "Pww-Worker-Epoch": str(events.epoch),
+    }
+    if queued is not None:
+        headers["Pww-Command-Id"] = queued.command_id
+    subject = subjects.deadletter(events.tenant, events.session, "command")
+    return await publisher.submit(subject, stored.data, headers)
 
 
 def recipient_of(queued: Queued) -> dict[str, str]:

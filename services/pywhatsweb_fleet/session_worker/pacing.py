@@ -6,9 +6,13 @@ comes before each message. Waiting costs the session alone: it is a timer, nobod
 
 from __future__ import annotations
 
+import contextlib
 import random
 
 import msgspec
+
+from pywhatsweb_fleet.session_worker.settings import Settings
+from pywhatsweb_runtime import registry
 
 
 class Pacing(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -23,6 +27,18 @@ class Pacing(msgspec.Struct, frozen=True, omit_defaults=True):
 
 OFF = Pacing()
 HUMAN = Pacing(per_minute=20, burst=5, jitter_ms=1500, typing=True)
+
+
+def pacing_of(settings: Settings, record: registry.SessionRecord) -> Pacing:
+    """What the session's own settings ask for, else what the worker's do."""
+    wish = record.settings.get("pacing")
+    if wish is not None:
+        with contextlib.suppress(msgspec.ValidationError):
+            return msgspec.convert(wish, Pacing)
+    if settings.pacing == "auto":
+        return OFF if settings.whatsapp_url or record.engine == "simulated" else HUMAN
+    return HUMAN if settings.pacing == "human" else OFF
+
 
 _TYPING_MS_A_CHARACTER = 45
 _TYPING_MAX_MS = 6000

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -16,8 +16,10 @@ from pywhatsweb_fleet.session_worker.engines.port import EventUnit
 from pywhatsweb_fleet.session_worker.fenced import FencedEvents
 from pywhatsweb_fleet.session_worker.inbound import tell
 from pywhatsweb_fleet.session_worker.outcomes import error_of
+from pywhatsweb_fleet.session_worker.repeats import Repeats
 from pywhatsweb_fleet.session_worker.sending import Sending
 from pywhatsweb_fleet.session_worker.sent import Sent, SentBook
+from pywhatsweb_fleet.session_worker.units import TOO_LARGE
 from pywhatsweb_fleet.storage import idempotency
 from pywhatsweb_fleet.storage.faults import StorageUnavailable
 from pywhatsweb_runtime.publisher import PubAck
@@ -30,11 +32,21 @@ Futures = list[asyncio.Future[PubAck]]
 class Reports:
     """Of one session; `store` is given each event unit in turn."""
 
-    def __init__(self, deps: Deps, events: FencedEvents, book: SentBook, sending: Sending) -> None:
+    def __init__(
+        self,
+        deps: Deps,
+        events: FencedEvents,
+        book: SentBook,
+        sending: Sending,
+        looked: Callable[[], Awaitable[None]],
+    ) -> None:
+        """``looked``: waits until it is known what the head of the queue holds."""
         self._deps = deps
         self._events = events
         self._book = book
         self._sending = sending
+        self._looked = looked
+        self._repeats = Repeats(deps, events)
 
     async def store(self, unit: EventUnit) -> Futures:
         """Publishes what the unit tells; the futures say when it is durable.
@@ -43,6 +55,8 @@ class Reports:
         it for ever.
         """
         try:
+            if unit.kind == TOO_LARGE:
+                return [await self._misfit(unit, "E_BODY_TOO_LARGE")]
             if unit.kind == "status":
                 return await self._status(unit.data)
             told = tell(self._events, unit.kind, unit.data)
@@ -52,19 +66,24 @@ class Reports:
             return [await self._misfit(unit)]
         if told is None:
             return []
+        event_id = self._events.stable_id(*told.parts) if told.parts else None
+        chat = told.chat.key if told.chat else None
+        if event_id is not None and await self._repeats.has(told.kind, chat, event_id, _time_of(unit.data)):
+            return []
         if unit.kind == "message" and not unit.data.get("from_self"):
             self._deps.metrics.messages_in.labels(str(unit.data.get("type"))).inc()
-        return [
-            await self._events.submit(
-                told.kind,
-                told.data,
-                chat=told.chat.key if told.chat else None,
-                event_id=self._events.stable_id(*told.parts) if told.parts else None,
-            )
-        ]
+            if chat is not None:
+                self._sending.cold.talked(chat)
+        return [await self._events.submit(told.kind, told.data, chat=chat, event_id=event_id)]
 
-    async def _misfit(self, unit: EventUnit) -> asyncio.Future[PubAck]:
-        data = d.Alert(kind="unreadable_event", error=error_of("E_INTERNAL"), details={"kind": unit.kind})
+    async def _misfit(self, unit: EventUnit, code: str = "E_INTERNAL") -> asyncio.Future[PubAck]:
+        kind = unit.data.get("kind", "") if unit.kind == TOO_LARGE else unit.kind
+        data = d.Alert(
+            kind="unreadable_event",
+            error=error_of(code),
+            message_id=str(unit.data.get("id") or "") or None,
+            details={"kind": str(kind)},
+        )
         return await self._events.submit("alert", data)
 
     async def _status(self, raw: Mapping[str, Any]) -> Futures:
@@ -75,7 +94,8 @@ class Reports:
         chat = self._events.chat(raw.get("chat"))
         person = d.Person(pn=by.get("pn"), lid=by.get("lid"), name=by.get("name")) if by else None
         in_group = chat is not None and chat.group is not None
-        await self._look_up([message_id for message_id in message_ids if self._book.get(message_id) is None])
+        await self._looked()
+        await self.look_up([message_id for message_id in message_ids if self._book.get(message_id) is None])
         futures: Futures = []
         for message_id in message_ids:
             await self._sending.confirm(message_id)
@@ -105,7 +125,7 @@ class Reports:
             )
         return futures
 
-    async def _look_up(self, message_ids: Sequence[str]) -> None:
+    async def look_up(self, message_ids: Sequence[str]) -> None:
         """Messages of an earlier owner, or of long ago: the durable record knows their commands."""
         if not message_ids:
             return
@@ -116,8 +136,17 @@ class Reports:
         except StorageUnavailable:
             return
         for message_id, record in found.items():
-            if record.session == self._events.session:
+            if record.session != self._events.session:
+                continue
+            known = self._book.get(message_id)
+            if known is None or known.last is None:
                 self._book.put(message_id, Sent(record.command_id, None, _known(record.status)))
+
+
+def _time_of(data: Mapping[str, Any]) -> int:
+    """When WhatsApp says that it happened, in milliseconds; 0: it does not say."""
+    at = data.get("sent_at") or data.get("at")
+    return at if isinstance(at, int) else 0
 
 
 def _known(status: str) -> MessageStatus | None:

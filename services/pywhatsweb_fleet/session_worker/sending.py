@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -13,23 +13,32 @@ import structlog
 
 from pywhatsweb.contracts import event_data as d
 from pywhatsweb.contracts.codec import form_of
-from pywhatsweb.contracts.events import MessageStatus, Origin, timestamp
-from pywhatsweb.contracts.queued import Queued
+from pywhatsweb.contracts.events import MessageStatus, Origin, may_follow, timestamp
+from pywhatsweb.contracts.queued import Queued, from_headers
+from pywhatsweb.errors import get_retryable_errors
+from pywhatsweb_fleet.session_worker.cold import ColdHold
 from pywhatsweb_fleet.session_worker.deps import Deps
 from pywhatsweb_fleet.session_worker.engines import port
 from pywhatsweb_fleet.session_worker.fenced import FencedEvents
 from pywhatsweb_fleet.session_worker.lane import Futures, Interrupted
-from pywhatsweb_fleet.session_worker.outcomes import error_of, recipient_of, submit_status
+from pywhatsweb_fleet.session_worker.outcomes import (
+    error_of,
+    recipient_of,
+    submit_dead_letter,
+    submit_status,
+)
 from pywhatsweb_fleet.session_worker.pacing import Pacer
 from pywhatsweb_fleet.session_worker.sent import Sent, SentBook
 from pywhatsweb_runtime.bus import Stored
 
 log = structlog.get_logger(__name__)
 
-RETRY_PAUSE_S = 5.0
 TRIES = 3
-_RETRYABLE = frozenset(("E_WHATSAPP_STALE_SESSION", "E_STORAGE_UNAVAILABLE", "E_MEDIA_UPLOAD_FAILED"))
-_LINK_LOST = frozenset(("E_CONNECTION_LOST", "E_SIDECAR_CRASHED", "E_ENGINE_UNAVAILABLE"))
+_LINK_LOST = frozenset(
+    ("E_CONNECTION_LOST", "E_SESSION_NOT_READY", "E_SIDECAR_CRASHED", "E_ENGINE_UNAVAILABLE")
+)
+"""It did not fail: it is done again when there is a link."""
+_RETRYABLE = frozenset(code.wire for code in get_retryable_errors()) - _LINK_LOST
 _MOST_INTERRUPTIONS = 10
 
 _from_msgpack = msgspec.msgpack.Decoder().decode
@@ -39,11 +48,13 @@ _from_json = msgspec.json.Decoder().decode
 class _InFlight:
     """A send under way. ``told``: the futures of its outcome, when a receipt came before the acknowledgement."""
 
-    __slots__ = ("body", "queued", "told")
+    __slots__ = ("body", "queued", "stored", "told")
 
-    def __init__(self, queued: Queued, body: Mapping[str, Any]) -> None:
+    def __init__(self, queued: Queued, stored: Stored) -> None:
+        data = stored.data
         self.queued = queued
-        self.body = body
+        self.stored = stored
+        self.body: Mapping[str, Any] = _from_json(data) if form_of(data) == "json" else _from_msgpack(data)
         self.told: Futures = []
 
 
@@ -62,26 +73,54 @@ class Sending:
     ) -> None:
         self.me: port.Person | None = None
         self.pacer = pacer
+        self.cold = ColdHold(deps, events)
         self._deps = deps
         self._events = events
         self._book = book
         self._link = link
         self._flushed = flushed
         self._in_flight: dict[str, _InFlight] = {}
+        self._heads: dict[str, _InFlight] = {}
+        """What was queued first when the lane opened: an earlier owner or link may have sent it."""
+        self._outcomes: dict[str, Callable[[], Awaitable[Futures]]] = {}
+        """How to tell again what became of a command that has not left the queue yet."""
         self._interruptions: OrderedDict[str, int] = OrderedDict()
+        self.timeouts = 0
+        """Acknowledgements that did not come, in a row."""
 
     def link_opened(self) -> None:
         self._in_flight.clear()
 
+    def remember_heads(self, heads: Sequence[Stored]) -> list[str]:
+        """Before a lane begins: gives the message ids that may have been sent already."""
+        self._heads.clear()
+        for stored in heads:
+            try:
+                flight = _InFlight(from_headers(stored.headers), stored)
+            except (KeyError, ValueError, msgspec.MsgspecError):
+                continue  # the lane sets it aside in its turn
+            if flight.queued.message_id and flight.queued.verb == "send":
+                self._heads[flight.queued.message_id] = flight
+        return list(self._heads)
+
+    def settled(self) -> None:
+        """Everything performed so far has left the queue."""
+        self._outcomes.clear()
+
     async def perform(self, queued: Queued, stored: Stored) -> Futures:
         """The futures of the outcome's events. Raises Interrupted when the link is gone: the command stays queued."""
+        self._heads.pop(queued.message_id, None)
+        again = self._outcomes.get(queued.digest)
+        if again is not None:
+            return await again()
         known = self._book.get(queued.message_id)
         if known is not None and known.last is not None and known.last.rank >= MessageStatus.SENT.rank:
-            # Sent by this very owner, but its outcome did not reach the stream.
-            return [await submit_status(self._events, queued, "sent")]
-        body = _from_json(stored.data) if form_of(stored.data) == "json" else _from_msgpack(stored.data)
-        flight = _InFlight(queued, body)
+            # An earlier owner's: the durable record has its outcome, so the stream has it too.
+            return []
+        flight = _InFlight(queued, stored)
         self._book.put(queued.message_id, Sent(queued.command_id, queued.correlation_id or None))
+        if queued.verb == "send" and await self.cold.holds(queued):
+            return await self._failed(flight, port.EngineError("E_WHATSAPP_REACHOUT_LIMITED", "held"), 1)
         self._in_flight[queued.message_id] = flight
         try:
             return await self._try(flight)
@@ -91,7 +130,13 @@ class Sending:
     async def confirm(self, message_id: str) -> None:
         """A receipt shows that WhatsApp has it, though its acknowledgement was not seen yet: tells `sent` first."""
         flight = self._in_flight.get(message_id)
-        if flight is not None and not flight.told:
+        if flight is None:
+            flight = self._heads.pop(message_id, None)
+            known = self._book.get(message_id)
+            if flight is None or (known is not None and known.last is not None):
+                return
+            self._book.put(message_id, Sent(flight.queued.command_id, flight.queued.correlation_id or None))
+        if not flight.told:
             flight.told = await self._sent(flight, int(time.time() * 1000))
 
     async def _try(self, flight: _InFlight) -> Futures:
@@ -113,12 +158,15 @@ class Sending:
             except ConnectionError as error:
                 raise Interrupted("the link closed before its keys were stored") from error
             except port.EngineError as error:
+                if error.code == "E_ACK_TIMEOUT":
+                    return await self._unknown(flight)
                 if error.uncertain or error.code in _LINK_LOST:
                     return await self._interrupted(flight, error)
                 if error.code in _RETRYABLE and attempt < TRIES:
-                    await asyncio.sleep(RETRY_PAUSE_S)
+                    await asyncio.sleep(self._deps.settings.retry_pause_s)
                     continue
-                return await self._failed(flight, error)
+                return await self._failed(flight, error, attempt)
+            self.timeouts = 0
             self._deps.metrics.send_latency.observe(time.monotonic() - started)
             return flight.told or await self._sent(flight, done.at, done.message_id)
         raise AssertionError("unreachable: the last try returns")
@@ -141,12 +189,19 @@ class Sending:
             if message_id and message_id != queued.message_id:
                 self._book.put(message_id, entry)
         self._deps.metrics.messages_out.labels("sent").inc()
-        futures: Futures = []
-        when = timestamp(at)
         if queued.verb == "send":
-            futures.append(await self._message(flight, when, message_id or queued.message_id))
-        futures.append(await submit_status(self._events, queued, "sent", at=when, message_id=message_id))
-        return futures
+            self.cold.talked(queued.chat)
+
+        async def tell() -> Futures:
+            futures: Futures = []
+            when = timestamp(at)
+            if queued.verb == "send":
+                futures.append(await self._message(flight, when, message_id or queued.message_id))
+            futures.append(await submit_status(self._events, queued, "sent", at=when, message_id=message_id))
+            return futures
+
+        self._outcomes[queued.digest] = tell
+        return await tell()
 
     async def _message(self, flight: _InFlight, when: str, message_id: str) -> Any:
         """The outbound `message` event: what the recipient sees, without the bytes of a file."""
@@ -181,20 +236,46 @@ class Sending:
             causation_id=queued.command_id,
         )
 
-    async def _failed(self, flight: _InFlight, error: port.EngineError) -> Futures:
-        entry = self._book.get(flight.queued.message_id)
+    async def _failed(self, flight: _InFlight, error: port.EngineError, attempts: int) -> Futures:
+        queued = flight.queued
+        entry = self._book.get(queued.message_id)
         if entry is not None:
             entry.advance(MessageStatus.FAILED)
         self._deps.metrics.messages_out.labels("failed").inc()
         self._deps.metrics.errors.labels(error.code).inc()
-        return [await submit_status(self._events, flight.queued, "failed", error.code, detail=error.detail)]
+        if error.code == "E_WHATSAPP_REACHOUT_LIMITED":
+            await self.cold.begin()
+
+        async def tell() -> Futures:
+            futures: Futures = []
+            if error.code in _RETRYABLE:
+                futures.append(
+                    await submit_dead_letter(
+                        self._deps.publisher,
+                        self._events,
+                        flight.stored,
+                        queued,
+                        code=error.code,
+                        attempts=attempts,
+                    )
+                )
+            futures.append(
+                await submit_status(self._events, queued, "failed", error.code, detail=error.detail)
+            )
+            return futures
+
+        self._outcomes[queued.digest] = tell
+        return await tell()
 
     async def _unknown(self, flight: _InFlight, code: str = "E_ACK_TIMEOUT") -> Futures:
         """WhatsApp may have it: never sent again blindly, never silently dropped."""
         queued = flight.queued
+        if flight.told:
+            return flight.told
         entry = self._book.get(queued.message_id)
         if entry is not None:
             entry.advance(MessageStatus.UNKNOWN)
+        self.timeouts += 1
         self._deps.metrics.messages_out.labels("unknown").inc()
         self._deps.metrics.errors.labels(code).inc()
         alert = d.Alert(
@@ -203,15 +284,20 @@ class Sending:
             command_id=queued.command_id,
             message_id=queued.message_id,
         )
-        return [
-            await submit_status(self._events, queued, "unknown", code),
-            await self._events.submit(
-                "alert",
-                alert,
-                event_id=self._events.stable_id("alert", "ack_timeout", queued.command_id),
-                causation_id=queued.command_id,
-            ),
-        ]
+
+        async def tell() -> Futures:
+            return [
+                await submit_status(self._events, queued, "unknown", code),
+                await self._events.submit(
+                    "alert",
+                    alert,
+                    event_id=self._events.stable_id("alert", "ack_timeout", queued.command_id),
+                    causation_id=queued.command_id,
+                ),
+            ]
+
+        self._outcomes[queued.digest] = tell
+        return await tell()
 
     async def _interrupted(self, flight: _InFlight, error: port.EngineError) -> Futures:
         """The link went while it was under way: it stays queued and is sent again under the same id.
@@ -228,8 +314,11 @@ class Sending:
         raise Interrupted(error.code)
 
     def _settle_late(self, flight: _InFlight, act: asyncio.Future[port.Done]) -> None:
-        """The acknowledgement came after the time-out: `unknown` is settled."""
+        """The acknowledgement came after the time-out: `unknown` is settled, unless a receipt did so before."""
         if act.cancelled() or act.exception() is not None:
+            return
+        entry = self._book.get(flight.queued.message_id)
+        if entry is not None and not may_follow(entry.last, MessageStatus.SENT):
             return
         done = act.result()
         asyncio.ensure_future(self._sent(flight, done.at, done.message_id))  # noqa: RUF006 - told or not, it is known

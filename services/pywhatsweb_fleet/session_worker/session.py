@@ -11,20 +11,17 @@ import contextlib
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
-import msgspec
 import structlog
 from sqlalchemy import Connection
 
-from pywhatsweb.contracts import event_data as d
-from pywhatsweb.contracts.events import SessionStatus, timestamp
-from pywhatsweb_fleet.session_worker import reconnect
+from pywhatsweb.contracts.events import SessionStatus
+from pywhatsweb_fleet.session_worker import heartbeat, reconnect
+from pywhatsweb_fleet.session_worker.announcing import Announcer
 from pywhatsweb_fleet.session_worker.deps import Deps
 from pywhatsweb_fleet.session_worker.engines import port
 from pywhatsweb_fleet.session_worker.fenced import FencedEvents
 from pywhatsweb_fleet.session_worker.lane import Lane
-from pywhatsweb_fleet.session_worker.outcomes import error_of
-from pywhatsweb_fleet.session_worker.pacing import HUMAN, OFF, Pacer, Pacing
-from pywhatsweb_fleet.session_worker.qr import png_data_url
+from pywhatsweb_fleet.session_worker.pacing import Pacer, pacing_of
 from pywhatsweb_fleet.session_worker.reports import Reports
 from pywhatsweb_fleet.session_worker.sending import Sending
 from pywhatsweb_fleet.session_worker.sent import SentBook
@@ -33,9 +30,13 @@ from pywhatsweb_fleet.storage import credentials
 from pywhatsweb_fleet.storage.faults import Fenced, StorageUnavailable
 from pywhatsweb_fleet.storage.sealing import Keyring
 from pywhatsweb_runtime import registry
+from pywhatsweb_runtime.bus import ApiError, BrokerUnavailable, Stored
 
 log = structlog.get_logger(__name__)
 
+_GRACE_S = 1.0
+"""For what is being sent while a session is handed over."""
+_SETTLE_S = 2.0
 _PAIRING = (SessionStatus.SCAN_QR_CODE, SessionStatus.PAIRING_CODE)
 
 Finished = Callable[["OwnedSession", registry.Wanted | None], Awaitable[None]]
@@ -63,8 +64,6 @@ class OwnedSession:
         self.key = key
         self.record = record
         self.epoch = epoch
-        self.status = SessionStatus.STARTING
-        self.me: port.Person | None = None
         self._deps = deps
         self._engine = engine
         self._connect_slot = connect_slot
@@ -72,10 +71,19 @@ class OwnedSession:
         self._finished = finished
         self.events = FencedEvents(deps.publisher, key, tenant, epoch=epoch, on_lost=self._on_lost)
         book = SentBook()
-        pacer = Pacer(self._pacing(), time.monotonic())
+        pacer = Pacer(pacing_of(deps.settings, record), time.monotonic())
         self._sending = Sending(deps, self.events, book, pacer, link=lambda: self._link, flushed=self._flush)
-        self._reports = Reports(deps, self.events, book, self._sending)
-        self.lane = Lane(deps, self.events, self._sending.perform)
+        self.lane = Lane(
+            deps,
+            self.events,
+            self._sending.perform,
+            head=self._look_at_head,
+            settled=self._sending.settled,
+        )
+        self._reports = Reports(deps, self.events, book, self._sending, self.lane.looked)
+        self.told = Announcer(deps, self.events, self._sending.cold, engine=engine.name, epoch=epoch)
+        self._heart = heartbeat.Heartbeat(deps.settings.heartbeat_s, deps.settings.heartbeat_timeout_s)
+        self._probe: asyncio.Task[None] | None = None
         self._link: port.EngineSession | None = None
         self._units: Units | None = None
         self._tries = 0
@@ -83,9 +91,11 @@ class OwnedSession:
         self._closing = False
         self._job: asyncio.Task[None] | None = None
         self._announced: asyncio.Task[None] | None = None
-        self._arrived = asyncio.Event()
-        """Set while the session is WORKING or at an end."""
         self._log = log.bind(tenant=key[0], session=key[1], epoch=epoch)
+
+    @property
+    def status(self) -> SessionStatus:
+        return self.told.status
 
     # Opening and closing, by the worker.
 
@@ -94,11 +104,15 @@ class OwnedSession:
         self._do(self._open(0.0))
 
     async def close(self, how: port.CloseHow, status: SessionStatus | None) -> None:
-        """Ends it here: with ``status`` that is told; without, ownership goes on elsewhere and nothing is said."""
+        """Ends it here: with ``status`` that is told; without, ownership goes on elsewhere and nothing is said.
+
+        Returns when what was told is in the stream (or cannot be put there): the epoch may be given back then.
+        """
         self._closing = True
-        if self._job is not None:
-            self._job.cancel()
+        self._cancel_jobs()
         self.lane.close()
+        if self._link is not None and how == "stop":
+            await self.lane.stop(_GRACE_S)
         link, self._link = self._link, None
         if link is not None:
             with contextlib.suppress(Exception):
@@ -106,18 +120,23 @@ class OwnedSession:
         await self.lane.stop()
         if how != "handover" and self._units is not None:
             with contextlib.suppress(Exception):
-                await asyncio.wait_for(self._units.flushed(), 2.0)
+                await asyncio.wait_for(self._units.flushed(), _SETTLE_S)
         if self._units is not None:
             self._units.close()
         if status is not None:
-            await self._change(status)
+            await self.told.change(status)
+        await self.events.settled(_SETTLE_S)
+
+    def _cancel_jobs(self) -> None:
+        for task in (self._job, self._probe):
+            if task is not None:
+                task.cancel()
 
     def cut(self) -> None:
         """Ownership is gone: nothing more may be sent or told."""
         self._closing = True
         self.lane.close()
-        if self._job is not None:
-            self._job.cancel()
+        self._cancel_jobs()
         if self._units is not None:
             self._units.close()
         link, self._link = self._link, None
@@ -127,7 +146,7 @@ class OwnedSession:
     async def restart(self, record: registry.SessionRecord) -> None:
         """The record has a new generation: the link is closed and opened with its settings."""
         self.record = record
-        self._sending.pacer = Pacer(self._pacing(), time.monotonic())
+        self._sending.pacer = Pacer(pacing_of(self._deps.settings, record), time.monotonic())
         link, self._link = self._link, None
         self.lane.close()
         if link is not None:
@@ -135,13 +154,16 @@ class OwnedSession:
         self._tries = 0
         self._do(self._open(0.0))
 
-    async def logout(self) -> None:
-        """Unlinks the device at WhatsApp, if there is one and it can be reached, and forgets its credentials."""
+    async def logout(self) -> bool:
+        """Unlinks the device at WhatsApp, if there is one and it can be reached, and forgets its credentials.
+
+        False when another worker owns the session now.
+        """
         if self._link is None or self.status is not SessionStatus.WORKING:
             await self._open_for_logout()
         await self.close("logout", None)
         await self._wipe()
-        await self._change(SessionStatus.LOGGED_OUT, reason="logged_out")
+        return await self.told.end(SessionStatus.LOGGED_OUT, reason="logged_out")
 
     async def _open_for_logout(self) -> None:
         if await self._load() is None:
@@ -150,27 +172,65 @@ class OwnedSession:
             self._do(self._open(0.0))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(20):
-                await self._arrived.wait()
+                await self.told.arrived.wait()
+
+    def tick(self) -> None:
+        """Once a second: a WORKING session that has been silent for long is asked whether it lives."""
+        if (
+            self._link is None
+            or self._closing
+            or self.status is not SessionStatus.WORKING
+            or (self._probe is not None and not self._probe.done())
+        ):
+            return
+        if self._heart.due() or self._sending.timeouts >= heartbeat.UNACKNOWLEDGED:
+            self._probe = asyncio.ensure_future(self._ask(self._link))
+
+    async def _ask(self, link: port.EngineSession) -> None:
+        suspect = self._sending.timeouts >= heartbeat.UNACKNOWLEDGED
+        silent_s = round(self._heart.silent_s())
+        for _ in range(heartbeat.TRIES):
+            if not suspect and await self._heart.answered(link, self.told.me):
+                return
+            if self._link is not link or self._closing:
+                return
+            self._log.warning("a session does not answer", silent_s=silent_s)
+            if not suspect:
+                await self.told.alert("heartbeat_failed", "E_TIMEOUT", silent_seconds=silent_s)
+        self._deps.metrics.errors.labels("silent_session").inc()
+        await self.told.alert(
+            "silent_session",
+            "E_TIMEOUT",
+            silent_seconds=silent_s,
+            unacknowledged=self._sending.timeouts,
+        )
+        if self._link is link:
+            self._sending.timeouts = 0
+            self._heart.sign()
+            self._link = None
+            self.lane.close()
+            self._do(self._close_and_retry(link))
 
     # The engine's calls (SessionHost).
 
     def state(self, change: port.StateChange) -> None:
         if self._closing:
             return
+        self._heart.sign()
         if change.state == "qr":
-            self._tell(self._qr(change))
+            self._tell(self.told.qr(change))
         elif change.state == "pairing_code":
-            self._tell(self._pairing_code(change))
+            self._tell(self.told.pairing_code(change, self.record.pairing.phone_number))
         elif change.state == "open":
-            self.me = change.me
             self._opened_at = time.monotonic()
-            self._sending.me = change.me
-            self._tell(self._change(SessionStatus.WORKING))
+            self.told.me = self._sending.me = change.me
+            self._tell(self.told.change(SessionStatus.WORKING))
             self.lane.open()
         elif change.state == "closed":
             self._on_closed(change)
 
     def event(self, unit: port.EventUnit) -> None:
+        self._heart.sign()
         if self._units is not None:
             self._units.put(unit)
 
@@ -194,7 +254,10 @@ class OwnedSession:
         await self._connect_slot()
         creds = await self._load()
         if told:
-            await self._change(SessionStatus.STARTING if self._tries == 0 else SessionStatus.RECONNECTING)
+            first = self._tries == 0
+            if first:
+                await self.told.resume()
+            await self.told.change(SessionStatus.STARTING if first else SessionStatus.RECONNECTING)
         if self._units is not None:
             self._units.close()
         self._units = Units(self._reports.store, self._write_keys, self._committed, self._on_units_failed)
@@ -255,14 +318,27 @@ class OwnedSession:
             with contextlib.suppress(ConnectionError, TimeoutError):
                 await asyncio.wait_for(self._units.flushed(), 30.0)
         if told:
-            await self._change(SessionStatus.RECONNECTING, reason=reason)
+            await self.told.change(SessionStatus.RECONNECTING, reason=reason)
         await self._open(wait_s, told=told)
 
     async def _end(self, end: reconnect.End, reason: str) -> None:
+        if self._units is not None:
+            with contextlib.suppress(ConnectionError, TimeoutError):
+                await asyncio.wait_for(self._units.flushed(), _SETTLE_S)
         if end.wipe:
             await self._wipe()
-        await self._change(end.status, reason=reason, error=end.error)
-        await self._finished(self, "stopped")
+        # WhatsApp may have replaced this link by that of a new owner: then the session has not ended at all.
+        if not await self.told.end(end.status, reason=reason, error=end.error):
+            self._on_lost()
+            return
+        await self.events.settled(_SETTLE_S)
+        done = False
+        while not done:
+            try:
+                await self._finished(self, "stopped")
+                done = True
+            except (BrokerUnavailable, ApiError):
+                await asyncio.sleep(1.0)
 
     async def _wipe(self) -> None:
         if self._units is not None:
@@ -286,6 +362,10 @@ class OwnedSession:
         write = credentials.Write(self.key[0], self.key[1], self.epoch, creds, rows)
         await self._deps.group.submit_to(self._deps.write_credentials, write)
 
+    async def _look_at_head(self, heads: Sequence[Stored]) -> None:
+        """What is queued first may have been sent by an earlier owner or over an earlier link: the record may know."""
+        await self._reports.look_up(self._sending.remember_heads(heads))
+
     def _on_units_failed(self, error: Exception) -> None:
         if isinstance(error, Fenced):
             self._on_lost()
@@ -303,95 +383,6 @@ class OwnedSession:
     def _on_lost(self) -> None:
         self._deps.metrics.epoch_refused.inc()
         self._lost(self)
-
-    # What is told.
-
-    async def _change(
-        self, status: SessionStatus, *, reason: str | None = None, error: str | None = None
-    ) -> None:
-        previous, self.status = self.status, status
-        if status is SessionStatus.WORKING or status.final:
-            self._arrived.set()
-        else:
-            self._arrived.clear()
-        if previous is status and status in (SessionStatus.RECONNECTING, SessionStatus.WORKING):
-            return
-        me = self.me
-        data = d.SessionState(
-            status=status,
-            previous=previous if previous is not status else None,
-            reason=reason,
-            error=error_of(error),
-            phone_number=me.pn if me else None,
-            lid=me.lid if me else None,
-            name=me.name if me else None,
-            engine=self._engine.name,
-        )
-        await self.events.submit("session", data)
-        await self._now(reason=reason, error=error)
-
-    async def _qr(self, change: port.StateChange) -> None:
-        code = change.code or ""
-        data = d.Qr(
-            code=code,
-            image=await asyncio.to_thread(png_data_url, code),
-            expires_at=timestamp(change.expires_at),
-            attempt=change.attempt or 1,
-        )
-        if self.status is not SessionStatus.SCAN_QR_CODE:
-            await self._change(SessionStatus.SCAN_QR_CODE)
-        await self.events.submit("qr", data)
-        await self._now(
-            qr=registry.QrRecord(code=code, expires_at=change.expires_at or 0, attempt=data.attempt)
-        )
-
-    async def _pairing_code(self, change: port.StateChange) -> None:
-        code = change.code or ""
-        data = d.PairingCode(
-            code=code,
-            expires_at=timestamp(change.expires_at) if change.expires_at else None,
-            phone_number=self.record.pairing.phone_number,
-        )
-        if self.status is not SessionStatus.PAIRING_CODE:
-            await self._change(SessionStatus.PAIRING_CODE)
-        await self.events.submit("pairing_code", data)
-        await self._now(pairing_code=registry.QrRecord(code=code, expires_at=change.expires_at or 0))
-
-    async def _now(
-        self,
-        *,
-        reason: str | None = None,
-        error: str | None = None,
-        qr: registry.QrRecord | None = None,
-        pairing_code: registry.QrRecord | None = None,
-    ) -> None:
-        me = self.me
-        await self.events.state(
-            registry.NowRecord(
-                status=self.status.value,
-                since=time.time_ns() // 1_000_000,
-                engine=self._engine.name,
-                worker=self._deps.settings.worker_id,
-                epoch=self.epoch,
-                reason=reason,
-                error=error,
-                phone_number=me.pn if me else None,
-                lid=me.lid if me else None,
-                name=me.name if me else None,
-                qr=qr,
-                pairing_code=pairing_code,
-            )
-        )
-
-    def _pacing(self) -> Pacing:
-        settings = self._deps.settings
-        wish = self.record.settings.get("pacing")
-        if wish is not None:
-            with contextlib.suppress(msgspec.ValidationError):
-                return msgspec.convert(wish, Pacing)
-        if settings.pacing == "auto":
-            return OFF if settings.whatsapp_url or self.record.engine == "simulated" else HUMAN
-        return HUMAN if settings.pacing == "human" else OFF
 
     # Tasks: at most one job (open, reopen, end) and a chain of announcements in order.
 

@@ -30,6 +30,14 @@ class Settings(BrokerSettings, frozen=True, kw_only=True):
     """``auto``: human towards WhatsApp itself, off towards a sandbox and for the simulated engine."""
     ack_timeout_s: float = 60.0
     """How long a send may wait for WhatsApp's acknowledgement before its outcome is ``unknown``."""
+    retry_pause_s: float = 5.0
+    """Between the three tries of a send that WhatsApp refused for a reason that may pass."""
+    cold_hold_s: float = 3600.0
+    """After WhatsApp limited a session's reaching out (463): how long it writes to nobody new. 0: not held."""
+    heartbeat_s: float = 120.0
+    """After so long without a sign of WhatsApp, a WORKING session asks it something; 0: never."""
+    heartbeat_timeout_s: float = 20.0
+    """How long the answer may take. Two that fail restart the link and raise an alert."""
     max_sessions: int = 20_000
     connects_per_second: float = 20.0
     """How fast this worker opens links (a storm of logins looks like an attack to WhatsApp)."""

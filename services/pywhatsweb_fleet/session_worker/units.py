@@ -14,13 +14,17 @@ import structlog
 
 from pywhatsweb_fleet.session_worker.engines.port import EventUnit, KeysUnit
 from pywhatsweb_fleet.storage.faults import Fenced, StorageUnavailable
-from pywhatsweb_runtime.bus import QUEUE_FULL, WRONG_LAST_SEQUENCE, ApiError, BrokerUnavailable
+from pywhatsweb_runtime.bus import WRONG_LAST_SEQUENCE, ApiError, BrokerUnavailable
 from pywhatsweb_runtime.publisher import PubAck
 
 log = structlog.get_logger(__name__)
 
 _FIRST_PAUSE_S = 0.2
 _LAST_PAUSE_S = 5.0
+_MESSAGE_TOO_LARGE = 10054
+
+TOO_LARGE = "too_large"
+"""Kind of the unit that stands for one which no stream takes."""
 
 StoreEvent = Callable[[EventUnit], Awaitable[Sequence[asyncio.Future[PubAck]]]]
 StoreKeys = Callable[[Sequence[KeysUnit]], Awaitable[None]]
@@ -97,6 +101,9 @@ class Units:
             while self._queue:
                 await self._one_round()
         except Exception as error:  # noqa: BLE001 - whatever it is, the session must hear of it
+            # Nothing that comes after may become durable without it: the keys behind it, above all.
+            self._task = None
+            self.close()
             self._failed(error)
         finally:
             self._task = None
@@ -124,18 +131,37 @@ class Units:
     async def _store_events(self, units: list[EventUnit]) -> None:
         todo = units
         while todo:
-            submitted = [(unit, await self._events(unit)) for unit in todo]
-            missing = []
-            for unit, futures in submitted:
-                results = await asyncio.gather(*futures, return_exceptions=True)
-                errors = [result for result in results if isinstance(result, BaseException)]
-                if errors:
-                    self._check(errors[0])
-                    missing.append(unit)
-            todo = missing
+            todo = await self._try_events(todo)
             if todo:
                 log.warning("events wait for the broker", count=len(todo))
                 await asyncio.sleep(1.0)
+
+    async def _try_events(self, units: list[EventUnit]) -> list[EventUnit]:
+        """Those that could not be stored yet."""
+        submitted: list[tuple[EventUnit, Sequence[asyncio.Future[PubAck]]]] = []
+        later: list[EventUnit] = []
+        for index, unit in enumerate(units):
+            try:
+                submitted.append((unit, await self._events(unit)))
+            except (BrokerUnavailable, ApiError) as error:
+                self._check(error)
+                later = units[index:]  # none of them may overtake this one
+                break
+        missing: list[EventUnit] = []
+        for unit, futures in submitted:
+            results = await asyncio.gather(*futures, return_exceptions=True)
+            errors = [result for result in results if isinstance(result, BaseException)]
+            if not errors:
+                continue
+            if unit.kind != TOO_LARGE and any(_too_large(error) for error in errors):
+                missing.append(
+                    EventUnit(unit.unit, TOO_LARGE, {"kind": unit.kind, "id": unit.data.get("id")})
+                )
+                continue
+            for refused in errors:
+                self._check(refused)
+            missing.append(unit)
+        return missing + later
 
     async def _insist(self, write: Callable[[], Awaitable[None]]) -> None:
         pause = _FIRST_PAUSE_S
@@ -149,10 +175,11 @@ class Units:
 
     def _check(self, error: BaseException) -> None:
         """Lets the caller try again for what passes; everything else ends these units (the session is told)."""
-        if isinstance(error, BrokerUnavailable):
-            return
-        if isinstance(error, ApiError) and error.code == QUEUE_FULL:
-            return
         if isinstance(error, ApiError) and error.code == WRONG_LAST_SEQUENCE:
             raise Fenced(0, 0) from error
-        raise error
+        if not isinstance(error, (BrokerUnavailable, ApiError)):
+            raise error
+
+
+def _too_large(error: BaseException) -> bool:
+    return isinstance(error, ApiError) and error.code == _MESSAGE_TOO_LARGE

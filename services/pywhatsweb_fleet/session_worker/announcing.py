@@ -1,0 +1,159 @@
+"""What a session tells of itself: its status, its codes, and its present state, under its epoch."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from pywhatsweb.contracts import event_data as d
+from pywhatsweb.contracts import ids, streams, subjects
+from pywhatsweb.contracts.events import SessionStatus, timestamp
+from pywhatsweb_fleet.session_worker.cold import ColdHold
+from pywhatsweb_fleet.session_worker.deps import Deps
+from pywhatsweb_fleet.session_worker.engines import port
+from pywhatsweb_fleet.session_worker.fenced import FencedEvents
+from pywhatsweb_fleet.session_worker.outcomes import error_of
+from pywhatsweb_fleet.session_worker.qr import png_data_url
+from pywhatsweb_runtime import registry
+from pywhatsweb_runtime.bus import WRONG_LAST_SEQUENCE, ApiError, BrokerUnavailable
+from pywhatsweb_runtime.publisher import PubAck
+
+_PAUSE_S = 1.0
+
+
+class Announcer:
+    """Of one owned session. ``arrived`` is set while it is WORKING or at an end."""
+
+    def __init__(self, deps: Deps, events: FencedEvents, cold: ColdHold, *, engine: str, epoch: int) -> None:
+        self.status = SessionStatus.STARTING
+        self.me: port.Person | None = None
+        self.arrived = asyncio.Event()
+        self._deps = deps
+        self._events = events
+        self._cold = cold
+        self._engine = engine
+        self._epoch = epoch
+        self._reason: str | None = None
+        cold.changed = self.state
+
+    async def change(
+        self, status: SessionStatus, *, reason: str | None = None, error: str | None = None
+    ) -> None:
+        """Tells a new status; a repeat of RECONNECTING or WORKING is not one."""
+        previous, self.status = self.status, status
+        if status is SessionStatus.WORKING or status.final:
+            self.arrived.set()
+        else:
+            self.arrived.clear()
+        if previous is status and status in (SessionStatus.RECONNECTING, SessionStatus.WORKING):
+            return
+        await self._tell(previous, ids.new_event_id(), reason, error)
+        await self.state(reason=reason, error=error)
+
+    async def end(
+        self, status: SessionStatus, *, reason: str | None = None, error: str | None = None
+    ) -> bool:
+        """As `change`, until the stream has it; False when another worker owns the session: then nothing is ours."""
+        previous, self.status = self.status, status
+        self.arrived.set()
+        event_id = ids.new_event_id()
+        while True:
+            try:
+                told = await self._tell(previous, event_id, reason, error)
+                await self.state(reason=reason, error=error)
+                await told
+            except BrokerUnavailable:
+                await asyncio.sleep(_PAUSE_S)
+            except ApiError as refused:
+                if refused.code == WRONG_LAST_SEQUENCE:
+                    return False
+                await asyncio.sleep(_PAUSE_S)
+            else:
+                return True
+
+    async def _tell(
+        self, previous: SessionStatus, event_id: str, reason: str | None, error: str | None
+    ) -> asyncio.Future[PubAck]:
+        me = self.me
+        data = d.SessionState(
+            status=self.status,
+            previous=previous if previous is not self.status else None,
+            reason=reason,
+            error=error_of(error),
+            phone_number=me.pn if me else None,
+            lid=me.lid if me else None,
+            name=me.name if me else None,
+            engine=self._engine,
+        )
+        return await self._events.submit("session", data, event_id=event_id)
+
+    async def qr(self, change: port.StateChange) -> None:
+        code = change.code or ""
+        data = d.Qr(
+            code=code,
+            image=await asyncio.to_thread(png_data_url, code),
+            expires_at=timestamp(change.expires_at),
+            attempt=change.attempt or 1,
+        )
+        if self.status is not SessionStatus.SCAN_QR_CODE:
+            await self.change(SessionStatus.SCAN_QR_CODE)
+        await self._events.submit("qr", data)
+        await self.state(
+            qr=registry.QrRecord(code=code, expires_at=change.expires_at or 0, attempt=data.attempt)
+        )
+
+    async def pairing_code(self, change: port.StateChange, phone_number: str | None) -> None:
+        code = change.code or ""
+        data = d.PairingCode(
+            code=code,
+            expires_at=timestamp(change.expires_at) if change.expires_at else None,
+            phone_number=phone_number,
+        )
+        if self.status is not SessionStatus.PAIRING_CODE:
+            await self.change(SessionStatus.PAIRING_CODE)
+        await self._events.submit("pairing_code", data)
+        await self.state(pairing_code=registry.QrRecord(code=code, expires_at=change.expires_at or 0))
+
+    async def alert(self, kind: str, code: str, **details: object) -> None:
+        await self._events.submit("alert", d.Alert(kind=kind, error=error_of(code), details=details))
+
+    async def state(
+        self,
+        *,
+        reason: str | None = None,
+        error: str | None = None,
+        qr: registry.QrRecord | None = None,
+        pairing_code: registry.QrRecord | None = None,
+    ) -> None:
+        """Replaces the session's present state."""
+        me = self.me
+        await self._events.state(
+            registry.NowRecord(
+                status=self.status.value,
+                since=time.time_ns() // 1_000_000,
+                engine=self._engine,
+                worker=self._deps.settings.worker_id,
+                epoch=self._epoch,
+                reason=reason,
+                error=error,
+                phone_number=me.pn if me else None,
+                lid=me.lid if me else None,
+                name=me.name if me else None,
+                qr=qr,
+                pairing_code=pairing_code,
+                cold_until=self._cold.until if self._cold.active else 0,
+            )
+        )
+
+    async def resume(self) -> None:
+        """What the last owner left: a hold that lasts still."""
+        subject = subjects.now(self._events.tenant, self._events.session)
+        try:
+            stored = await self._deps.bus.last(streams.events_name(self._events.tenant), subject)
+        except (ApiError, BrokerUnavailable):
+            return
+        if stored is not None:
+            try:
+                self._cold.until = registry.decode_now(stored.data).cold_until
+            except ValueError:
+                return
