@@ -21,7 +21,10 @@ interface DutyRow {
   body: string;
 }
 
-/** Duties done at once need no record: they are part of the commit that caused them. Later ones survive a restart. */
+/**
+ * Receipts that leave at once need no record: they are part of the commit that caused them. Replies and whatever is
+ * due later are recorded until done, so that they survive a restart.
+ */
 export class Duties {
   readonly #store: Store;
   readonly #perform: (duty: Duty) => Promise<void>;
@@ -34,8 +37,8 @@ export class Duties {
 
   /** Plans a duty after a delay in milliseconds; null holds it back until `release`. */
   plan(duty: Duty, delay: number | null): void {
-    if (delay === 0) {
-      this.#run(duty);
+    if (delay === 0 && duty.kind !== 'reply') {
+      void this.#run(duty);
       return;
     }
     const due = delay === null ? null : Date.now() + delay;
@@ -55,12 +58,11 @@ export class Duties {
   }
 
   release(contact: string): void {
-    for (const row of this.#store.all<DutyRow>(
-      'SELECT * FROM duty WHERE contact = ? AND due IS NULL ORDER BY seq',
-      contact,
-    )) {
-      this.#store.run('DELETE FROM duty WHERE seq = ?', row.seq);
-      this.#run(JSON.parse(row.body) as Duty);
+    const held = this.#store.all<DutyRow>('SELECT * FROM duty WHERE contact = ? AND due IS NULL ORDER BY seq', contact);
+    for (const { seq, body } of held) {
+      const now = Date.now();
+      this.#store.run('UPDATE duty SET due = ? WHERE seq = ?', now, seq);
+      this.#schedule(seq, JSON.parse(body) as Duty, now);
     }
   }
 
@@ -70,20 +72,14 @@ export class Duties {
   }
 
   #schedule(seq: number, duty: Duty, due: number): void {
-    this.#timers.set(
-      seq,
-      setTimeout(
-        () => {
-          this.#timers.delete(seq);
-          this.#store.run('DELETE FROM duty WHERE seq = ?', seq);
-          this.#run(duty);
-        },
-        Math.max(0, due - Date.now()),
-      ),
-    );
+    const start = (): void => {
+      this.#timers.delete(seq);
+      void this.#run(duty).then(() => this.#store.run('DELETE FROM duty WHERE seq = ?', seq));
+    };
+    this.#timers.set(seq, setTimeout(start, Math.max(0, due - Date.now())));
   }
 
-  #run(duty: Duty): void {
-    this.#perform(duty).catch((error: unknown) => logError(duty.kind, error));
+  #run(duty: Duty): Promise<void> {
+    return this.#perform(duty).catch((error: unknown) => logError(duty.kind, error));
   }
 }
