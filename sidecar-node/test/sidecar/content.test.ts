@@ -111,6 +111,8 @@ test('react, edit, delete, read and presence', async () => {
   const alias = await sent('send', { type: 'reaction', reaction: { message_id: theirs.id, emoji: '' } });
   assert.equal(alias.message.reactionMessage?.text, '');
   const ours = await sent('send', { type: 'text', text: { body: 'typo' } });
+  const own = await sent('react', { message_id: ours.id, emoji: '✅' });
+  assert.equal(own.message.reactionMessage?.key?.fromMe, true);
   const edit = await sent('edit', { message_id: ours.id, type: 'text', text: { body: 'fixed' } });
   assert.equal(edit.entry.type, 'edit');
   const revoke = await sent('delete', { message_id: ours.id });

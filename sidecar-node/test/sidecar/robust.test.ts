@@ -117,6 +117,15 @@ test('groups: text both ways, names and members, a status for each reader', asyn
   };
   assert.equal(message.data.chat?.group, group);
   assert.equal(message.data.from?.pn, ana);
+  const reaction = id();
+  await worker.act('t/a', 2, 'react', { id: reaction, to: { group }, content: { message_id: ids[0], emoji: '👍' } });
+  const seen = await sandbox.entry((entry) => entry.kind === 'message' && entry.id === reaction && entry.text !== '');
+  const key = (seen.content as { reactionMessage: { key: Record<string, unknown> } }).reactionMessage.key;
+  assert.deepEqual([key.fromMe, key.participant], [false, `${String(message.data.from?.lid)}@lid`]);
+  await worker.act('t/a', 2, 'read', { to: { group }, content: { message_ids: ids } });
+  await sandbox.entry(
+    ({ kind, id: of, type }) => kind === 'gateway_receipt' && of === ids[0] && String(type).startsWith('read'),
+  );
 });
 
 test('a worker that does not commit: the socket is paused at the credit and nothing is acknowledged', async (t) => {

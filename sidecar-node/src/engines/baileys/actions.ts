@@ -10,8 +10,8 @@ import {
 import { errorText } from '../../logs.ts';
 import { type ActFrame, ActionError, type Content, type Result } from '../../protocol.ts';
 import type { Acks } from './acks.ts';
-import type { SentMessages } from './caches.ts';
-import { build, edited, quoted, targetKey } from './content.ts';
+import type { BoundedCache, SentMessages } from './caches.ts';
+import { build, edited, type Known, quoted, targetKey } from './content.ts';
 import { requireJid } from './identity.ts';
 import { fetchMedia } from './media.ts';
 
@@ -29,14 +29,16 @@ export class Actions {
   #socket: WASocket;
   #sent: SentMessages;
   #acks: Acks;
+  #authors: BoundedCache;
   #tail: Promise<unknown> = Promise.resolve();
   #queued = 0;
   #stopped = false;
 
-  constructor(socket: WASocket, sent: SentMessages, acks: Acks) {
+  constructor(socket: WASocket, sent: SentMessages, acks: Acks, authors: BoundedCache) {
     this.#socket = socket;
     this.#sent = sent;
     this.#acks = acks;
+    this.#authors = authors;
   }
 
   /** Nothing more is begun; what waits is refused as certain not to have been sent. */
@@ -98,7 +100,7 @@ export class Actions {
     const message = build(content);
     const options: Partial<MiscMessageGenerationOptions> = {};
     if (frame.context?.message_id) {
-      options.quoted = quoted(jid, frame.context, await this.#sent.get(frame.context.message_id));
+      options.quoted = quoted(jid, frame.context, await this.#known(frame.context.message_id));
     }
     if (frame.typing_ms) await this.#type(jid, frame.typing_ms);
     return this.#relay(frame, jid, message, options);
@@ -107,20 +109,28 @@ export class Actions {
   async #react(frame: ActFrame, content: Content): Promise<Sent> {
     const jid = requireJid(frame.to);
     const reaction = (content.reaction ?? content) as Content;
-    const key = targetKey(jid, reaction, frame.context, false);
+    const id = String(reaction.message_id ?? frame.context?.message_id ?? '');
+    const key = targetKey(jid, reaction, frame.context, await this.#known(id));
     return this.#relay(frame, jid, { react: { key, text: String(reaction.emoji ?? '') } });
   }
 
   async #edit(frame: ActFrame, content: Content): Promise<Sent> {
     const jid = requireJid(frame.to);
-    const key = targetKey(jid, content, frame.context, true);
+    const key = targetKey(jid, content, frame.context, { ours: true });
     const protocolMessage = { type: MESSAGE_EDIT, key, editedMessage: edited(content), timestampMs: Date.now() };
     return this.#depart(frame, jid, { protocolMessage }, { additionalAttributes: { edit: '1' } });
   }
 
   async #delete(frame: ActFrame, content: Content): Promise<Sent> {
     const jid = requireJid(frame.to);
-    return this.#relay(frame, jid, { delete: targetKey(jid, content, frame.context, true) });
+    if (content.for_everyone === false) throw new ActionError('E_NOT_IMPLEMENTED', 'deleting for oneself');
+    return this.#relay(frame, jid, { delete: targetKey(jid, content, frame.context, { ours: true }) });
+  }
+
+  /** What was sent lately was ours; who wrote what in a group is remembered for a while. */
+  async #known(id: string): Promise<Known> {
+    const message = await this.#sent.get(id);
+    return { ours: message !== undefined, author: this.#authors.get<string>(id), message };
   }
 
   async #relay(
@@ -168,7 +178,10 @@ export class Actions {
   async #read(frame: ActFrame, content: Content): Promise<Sent> {
     const jid = requireJid(frame.to);
     const ids = (content.message_ids ?? [content.message_id ?? frame.context?.message_id]) as string[];
-    const keys = ids.map((id) => targetKey(jid, { ...content, message_id: id }, frame.context, false));
+    const keys = ids.map((id) => {
+      const known = { ours: false, author: this.#authors.get<string>(id) };
+      return targetKey(jid, { ...content, message_id: id }, frame.context, known);
+    });
     await this.#socket.readMessages(keys);
     return {};
   }

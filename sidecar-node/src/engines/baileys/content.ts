@@ -171,30 +171,38 @@ export function build(content: Content): AnyMessageContent {
   return built;
 }
 
+/** What is remembered of a message that an action speaks of. */
+export interface Known {
+  ours: boolean;
+  /** The jid of who wrote it, in a group. */
+  author?: string | undefined;
+  message?: proto.IMessage | undefined;
+}
+
 /** The key of the message an action is about: `content` names it, or the context does. */
 export function targetKey(
   jid: string,
   content: Content,
   context: Context | null | undefined,
-  ours: boolean,
+  { ours, author }: Known,
 ): WAMessageKey {
   const id = text(content.message_id) ?? text(context?.message_id);
   if (!id) throw new ActionError('E_MISSING_FIELD', 'message_id is missing');
-  const participant = jidOf((content.participant ?? context?.participant) as Address | string | undefined);
+  const participant = jidOf((content.participant ?? context?.participant) as Address | string | undefined) ?? author;
   const fromMe = (content.from_self ?? context?.from_self ?? ours) as boolean;
   return { remoteJid: jid, id, fromMe, ...(participant && !fromMe ? { participant } : {}) };
 }
 
 /** What a reply quotes: only the id and author matter to WhatsApp; the text is shown when it is known. */
-export function quoted(jid: string, context: Context, known: WAMessage['message'] | undefined): WAMessage {
-  const participant = jidOf(context.participant);
+export function quoted(jid: string, context: Context, { ours, author, message }: Known): WAMessage {
+  const participant = jidOf(context.participant) ?? author;
   return {
     key: {
       remoteJid: jid,
       id: context.message_id,
-      fromMe: context.from_self === true,
+      fromMe: context.from_self ?? ours,
       ...(participant ? { participant } : {}),
     },
-    message: known ?? { conversation: '' },
+    message: message ?? { conversation: '' },
   };
 }

@@ -12,7 +12,7 @@ import {
   WAMessageStubType,
 } from 'baileys';
 import { redact } from '../../logs.ts';
-import type { SentMessages } from './caches.ts';
+import type { BoundedCache, SentMessages } from './caches.ts';
 import { type Chat, chat, type Person, person } from './identity.ts';
 import { contentFields, describe } from './messages.ts';
 
@@ -33,13 +33,16 @@ type Stub = BaileysEventMap['group-participants.update'];
 export class Inbound {
   #sink: InboundSink;
   #sent: SentMessages;
+  #authors: BoundedCache;
   /** The stanzas being handled, by message id: what Baileys drops of them is needed here. */
   #stanzas = new Map<string, Record<string, string>>();
   #tasks = new Set<Promise<void>>();
 
-  constructor(sink: InboundSink, sent: SentMessages) {
+  /** `authors` learns who wrote each group message: replies, reactions and read marks must name them. */
+  constructor(sink: InboundSink, sent: SentMessages, authors: BoundedCache) {
     this.#sink = sink;
     this.#sent = sent;
+    this.#authors = authors;
   }
 
   /** A stanza's handling begins; the function returned ends it, once its events are all out. */
@@ -89,6 +92,7 @@ export class Inbound {
   #message(message: WAMessage, history: boolean): void {
     const { key } = message;
     if (!key.id || !key.remoteJid) return;
+    if (key.participant && !key.fromMe && !history) this.#authors.set(key.id, key.participant);
     if (message.messageStubType === WAMessageStubType.CIPHERTEXT) {
       const reason = redact(String(message.messageStubParameters?.[0] ?? ''));
       return this.#sink.event('undecryptable', { ...this.#head(message), reason });

@@ -13,7 +13,7 @@ import type { ActFrame, Closed, Config, How, OpenFrame, Pairing, Result, Row, Se
 import type { EngineSession, Link, SessionStats } from '../port.ts';
 import { Acks } from './acks.ts';
 import { Actions } from './actions.ts';
-import { SentMessages } from './caches.ts';
+import { BoundedCache, SentMessages } from './caches.ts';
 import { closedBy } from './closing.ts';
 import { OutputGate } from './gate.ts';
 import { Inbound } from './inbound.ts';
@@ -23,6 +23,7 @@ import { makeSocket, rawSocket } from './socket.ts';
 /** How long a stop waits for units to be committed and held frames to leave, in milliseconds. */
 const DRAIN_MS = 500;
 const LOGOUT_MS = 3_000;
+const AUTHORS_MS = 24 * 60 * 60_000;
 const FIRST_QR_MS = 60_000;
 const NEXT_QR_MS = 20_000;
 /** Six QR references pass before WhatsApp ends the pairing. */
@@ -59,6 +60,7 @@ export class BaileysSession implements EngineSession {
     });
     this.#keys = new KeyStore(link, this.#gate);
     const sent = new SentMessages(this.#keys);
+    const authors = new BoundedCache(512, AUTHORS_MS);
     this.#inbound = new Inbound(
       {
         event: (kind, data) => this.#gate.emitted(link.event(kind, data)),
@@ -66,6 +68,7 @@ export class BaileysSession implements EngineSession {
         me: () => ({ id: this.#creds.me?.id, lid: this.#creds.me?.lid }),
       },
       sent,
+      authors,
     );
     this.#socket = makeSocket({
       config,
@@ -80,7 +83,7 @@ export class BaileysSession implements EngineSession {
       handle: (node, run) => this.#handle(node, run),
       stuck: (tag) => this.destroy({ reason: 'engine_error', detail: `handling of a ${tag} never ended` }),
     });
-    this.#actions = new Actions(this.#socket, sent, this.#acks);
+    this.#actions = new Actions(this.#socket, sent, this.#acks, authors);
     this.#listen();
     link.state('connecting');
   }
@@ -160,7 +163,11 @@ export class BaileysSession implements EngineSession {
     this.#gate.flush();
     const number = jidDecode(me?.id)?.user;
     this.#link.state('open', {
-      me: { pn: number ? `+${number}` : null, lid: jidDecode(me?.lid)?.user ?? null, name: me?.name ?? null },
+      me: {
+        pn: number ? `+${number}` : null,
+        lid: jidDecode(me?.lid)?.user ?? null,
+        ...(me?.name ? { name: me.name } : {}),
+      },
     });
   }
 
