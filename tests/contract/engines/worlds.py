@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -151,17 +152,22 @@ class SandboxReady(msgspec.Struct):
 @asynccontextmanager
 async def running_sandbox(folder: Path) -> AsyncIterator[SandboxReady]:
     """A sandbox of the test's own; it dies with this process."""
-    ready = folder / "sandbox.json"
+    ready, said = folder / "sandbox.json", folder / "sandbox.log"
+    errors = os.open(said, os.O_WRONLY | os.O_CREAT, 0o600)
     process = await asyncio.create_subprocess_exec(
         str(await find_node()),
         str(SANDBOX),
         *("--data-dir", str(folder / "sandbox"), "--ready-file", str(ready), "--exit-with-stdin"),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
+        stderr=errors,
     )
+    os.close(errors)
     try:
-        await wait_until(ready.exists, 20, message="the sandbox is ready")
+        await wait_until(
+            lambda: ready.exists() or process.returncode is not None, 30, message="the sandbox is ready"
+        )
+        assert ready.exists(), said.read_text()[-2000:]
         yield msgspec.json.decode(
             ready.read_bytes(), type=SandboxReady, dec_hook=lambda kind, value: kind(value)
         )
