@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import sys
 
 import structlog
 
@@ -17,17 +18,22 @@ from pywhatsweb_fleet.persistence.settings import PersistenceSettings
 from pywhatsweb_fleet.persistence.tenants import ingesting
 from pywhatsweb_fleet.storage.store import open_store
 from pywhatsweb_runtime import bus as broker
-from pywhatsweb_runtime import lifecycle, provision
+from pywhatsweb_runtime import headers, lifecycle, provision
 from pywhatsweb_runtime.health import Health, serving
 from pywhatsweb_runtime.metrics import Metrics
 from pywhatsweb_runtime.publisher import publishing
 from pywhatsweb_runtime.ready import announce
+
+_SWITCH_INTERVAL_S = 0.0005
 
 log = structlog.get_logger(__name__)
 
 
 async def run(settings: PersistenceSettings, stopping: asyncio.Event) -> None:
     """Until ``stopping``; then the batches under way are committed and acknowledged."""
+    # Threads of the store wait for the interpreter's lock behind the event loop; the default of 5 ms a wait, several
+    # waits a transaction, would be most of a transaction's time while a backlog is worked off.
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
     health = Health("persistence", Metrics())
     store = open_store(settings.store_url, pool_size=settings.sql_pool, deadline_s=settings.sql_deadline_s)
     async with contextlib.AsyncExitStack() as stack:
@@ -37,6 +43,7 @@ async def run(settings: PersistenceSettings, stopping: asyncio.Event) -> None:
         bus = await stack.enter_async_context(
             broker.connect(settings, name=f"persistence@{socket.gethostname()}")
         )
+        bus.client._parse_header_lines = headers.parse  # type: ignore[method-assign] # noqa: SLF001 - see there
         health.checks["broker"] = lambda: None if bus.client.is_connected else "not connected"
         await provision.ensure_platform(bus, settings.replicas)
         publisher = await stack.enter_async_context(publishing(bus))

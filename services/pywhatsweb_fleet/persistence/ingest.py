@@ -29,6 +29,8 @@ from pywhatsweb_runtime.registry import TenantRecord
 log = structlog.get_logger(__name__)
 
 DURABLE: Final = "persistence"
+_LANES: Final = 2
+"""Batches at once: one is decoded while the other is being committed."""
 _FIRST_PAUSE_S: Final = 0.25
 _LAST_PAUSE_S: Final = 5.0
 
@@ -64,69 +66,76 @@ class Ingest:
         self._ack_wait_s = settings.ack_wait_s
         self.problem: str | None = None
         self.settled = 0
-        self._settling = False
-        self._stopped = False
+        self._stop = asyncio.Event()
+        self._busy: set[asyncio.Task[None]] = set()
+
+    def stop(self) -> None:
+        """Makes `run` end: at once, or when the batches that are under way are acknowledged."""
+        self._stop.set()
 
     async def run(self) -> None:
         """Until stopped or cancelled; a batch that is not settled then is delivered again, to whoever is there."""
         stream = streams.events_name(self._tenant)
         window = 2 * self._batch
-        await self._patiently(
-            lambda: provision.ensure_consumer(
-                self._bus, stream, consumer(self._tenant, window, self._ack_wait_s)
-            )
-        )
+        config = consumer(self._tenant, window, self._ack_wait_s)
+        if not await self._patiently(partial(provision.ensure_consumer, self._bus, stream, config)):
+            return
         async with pulling(self._bus, stream, DURABLE, window=window) as puller:
-            while True:
-                messages = await puller.batch(self._batch)
-                self._settling = True
+            stopped = asyncio.create_task(self._stop.wait())
+            lanes = [asyncio.create_task(self._lane(puller)) for _ in range(_LANES)]
+            try:
+                await asyncio.wait([stopped, *lanes], return_when=asyncio.FIRST_COMPLETED)
+                if self._busy:
+                    await asyncio.wait(self._busy)
+                for lane in lanes:
+                    if lane.done():
+                        lane.result()
+            finally:
+                for task in (stopped, *lanes):
+                    task.cancel()
+
+    async def _lane(self, puller: Puller) -> None:
+        myself = asyncio.current_task()
+        assert myself is not None  # noqa: S101 - a coroutine runs in a task
+        while not self._stop.is_set():
+            messages = await puller.batch(self._batch)
+            self._busy.add(myself)
+            try:
                 arrived = [_arrived(message) for message in messages]
-                await self._patiently(partial(self._settle, arrived))
-                await _acknowledge(puller, messages)
-                self.settled += len(messages)
-                self._settling = False
-                if self._stopped:
+                if not await self._patiently(partial(self._settle, arrived)):
                     return
+                for message in messages:
+                    await puller.ack(message)
+                self.settled += len(messages)
+            finally:
+                self._busy.discard(myself)
 
     async def _settle(self, arrived: Sequence[Arrived]) -> None:
         await settle(self._deps, self._tenant, key_of(self._record()), arrived)
 
-    def stop(self, task: asyncio.Task[None]) -> None:
-        """Ends ``task`` (which runs `run`) at once, or when the batch that is under way is acknowledged."""
-        self._stopped = True
-        if not self._settling or self.problem is not None:
-            task.cancel()
-
-    async def _patiently(self, act: Callable[[], Awaitable[None]]) -> None:
-        """``act`` until it succeeds: what it waits for comes back by itself or by an operator."""
+    async def _patiently(self, act: Callable[[], Awaitable[None]]) -> bool:
+        """``act`` until it succeeds (what it waits for comes back by itself or by an operator); False when stopped."""
         delay = _FIRST_PAUSE_S
         while True:
             try:
                 await act()
             except (StorageUnavailable, BrokerUnavailable, ApiError, SQLAlchemyError) as error:
-                problem = (
-                    f"{type(error).__name__}: {error}"
-                    if isinstance(error, StorageUnavailable)
-                    else type(error).__name__
-                )
+                problem = str(error) if isinstance(error, StorageUnavailable) else type(error).__name__
                 if self.problem is None:
                     log.warning("ingest waits", tenant=self._tenant, problem=problem)
                 self.problem = problem
+                if self._stop.is_set():
+                    return False
                 await asyncio.sleep(delay * random.uniform(0.5, 1.0))
                 delay = min(delay * 2, _LAST_PAUSE_S)
             else:
                 if self.problem is not None:
                     log.info("ingest goes on", tenant=self._tenant)
                 self.problem = None
-                return
+                return True
 
 
 def _arrived(message: Msg) -> Arrived:
     # $JS.ACK.<stream>.<consumer>.<delivered>.<stream sequence>.… ; with a domain and account two tokens more in front.
     tokens = message.reply.split(".")
     return Arrived(message.subject, message.data, int(tokens[-4]))
-
-
-async def _acknowledge(puller: Puller, messages: list[Msg]) -> None:
-    for message in messages:
-        await puller.ack(message)

@@ -65,6 +65,13 @@ def milliseconds(timestamp: str) -> int:
     return round(datetime.fromisoformat(timestamp).timestamp() * 1000)
 
 
+def _bigint(value: int) -> int:
+    """Raises ValueError for a number that no column holds."""
+    if value >= 2**63:
+        raise ValueError("a number beyond 64 bits")
+    return value
+
+
 def _clean(value: str | None) -> str | None:
     """PostgreSQL's text has no NUL, and one in a name is no reason to lose the message."""
     return value.replace("\0", "\ufffd") if value and "\0" in value else value
@@ -197,7 +204,7 @@ def _session(rows: Rows, subject: EventSubject, event: e.SessionEvent) -> None:
     rows.states.append(
         StateRow(
             subject.tenant, subject.session, data.status.value, _clean(data.engine), data.phone_number, data.lid,
-            _clean(data.name), _clean(data.reason), _clean(error), event.epoch, event.sequence,
+            _clean(data.name), _clean(data.reason), _clean(error), _bigint(event.epoch), _bigint(event.sequence),
             milliseconds(event.timestamp),
         )
     )  # fmt: skip
@@ -236,8 +243,8 @@ def _happening(rows: Rows, subject: EventSubject, event: Any, data: Any = None) 
         event.id,
         subject.session,
         e.event_type(event),
-        event.epoch,
-        event.sequence,
+        _bigint(event.epoch),
+        _bigint(event.sequence),
         _to_json(event.data if data is None else data).decode(),
         milliseconds(event.timestamp),
     )

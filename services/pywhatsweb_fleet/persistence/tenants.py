@@ -64,7 +64,8 @@ class Tenants:
         for tenant in found.keys() - self._tasks.keys():
             self._begin(tenant)
         for tenant in self._tasks.keys() - found.keys():
-            self.ingests.pop(tenant).stop(self._tasks.pop(tenant))
+            self.ingests.pop(tenant).stop()
+            del self._tasks[tenant]
 
     def _begin(self, tenant: TenantId) -> None:
         ingest = self.ingests[tenant] = Ingest(
@@ -101,8 +102,8 @@ class Tenants:
         """Lets the batches that are under way come to their end, within a bound."""
         if not self._tasks:
             return
-        for tenant, task in self._tasks.items():
-            self.ingests[tenant].stop(task)
+        for ingest in self.ingests.values():
+            ingest.stop()
         _, late = await asyncio.wait(self._tasks.values(), timeout=_STOP_BOUND_S)
         for task in late:
             task.cancel()

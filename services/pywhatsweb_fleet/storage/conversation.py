@@ -128,7 +128,7 @@ def _of_messages(conn: Connection, column: str, tenant: str, message_ids: Sequen
         "ORDER BY m.sent_at, m.event_id"
     )
     keys = [(tenant, message_id) for message_id in dict.fromkeys(message_ids)]
-    return [MessageRow(*row) for row in conn.exec_driver_sql(sql, rows_parameters(postgres, keys)).fetchall()]
+    return [MessageRow(*row) for row in conn.exec_driver_sql(sql, rows_parameters(keys)).fetchall()]
 
 
 def statuses_of(conn: Connection, tenant: str, message_ids: Sequence[str]) -> dict[str, StatusRow]:
@@ -142,7 +142,7 @@ def statuses_of(conn: Connection, tenant: str, message_ids: Sequence[str]) -> di
         "ON s.tenant = batch.tenant AND s.message_id = batch.message_id ORDER BY s.rank, s.recorded_at, s.event_id"
     )
     keys = [(tenant, message_id) for message_id in dict.fromkeys(message_ids)]
-    rows = conn.exec_driver_sql(sql, rows_parameters(postgres, keys)).fetchall()
+    rows = conn.exec_driver_sql(sql, rows_parameters(keys)).fetchall()
     return {row[1]: StatusRow(*row) for row in rows}
 
 

@@ -113,7 +113,7 @@ def get_keys(  # noqa: PLR0917 - called through Store.transact, by position
         f"SELECT c.key_id, c.sealed FROM {rows_source(postgres, credentials, _KEY)} JOIN credentials c "
         "ON c.tenant = batch.tenant AND c.session = batch.session AND c.kind = batch.kind AND c.key_id = batch.key_id"
     )
-    found = conn.exec_driver_sql(sql, rows_parameters(postgres, wanted)).fetchall()
+    found = conn.exec_driver_sql(sql, rows_parameters(wanted)).fetchall()
     if not found:
         return {}
     try:
@@ -175,7 +175,7 @@ def _delete(conn: Connection, keys: Sequence[tuple[str, str, str, str]]) -> None
     conn.exec_driver_sql(
         f"DELETE FROM credentials WHERE ({', '.join(_KEY)}) IN "
         f"(SELECT {columns} FROM {rows_source(postgres, credentials, _KEY)})",
-        rows_parameters(postgres, keys),
+        rows_parameters(keys),
     )
 
 
@@ -213,7 +213,7 @@ def _fences(conn: Connection, postgres: bool, keys: Sequence[tuple[str, str]]) -
         # Shared: writers of one session may overlap, but the fence cannot rise between the check and their commit.
         + (" FOR SHARE OF f" if postgres else "")
     )
-    rows = conn.exec_driver_sql(sql, rows_parameters(postgres, keys)).fetchall()
+    rows = conn.exec_driver_sql(sql, rows_parameters(keys)).fetchall()
     return {(tenant, session): epoch for tenant, session, epoch in rows}
 
 
@@ -250,6 +250,6 @@ def _wrapped(conn: Connection, sessions: Sequence[tuple[str, str]]) -> dict[tupl
         "JOIN data_keys k ON k.tenant = batch.tenant AND k.scope = batch.scope"
     )
     keys = [(tenant, _scope(session)) for tenant, session in sessions]
-    rows = conn.exec_driver_sql(sql, rows_parameters(postgres, keys)).fetchall()
+    rows = conn.exec_driver_sql(sql, rows_parameters(keys)).fetchall()
     prefix = len(_scope(""))
     return {(tenant, scope[prefix:]): Wrapped(master, bytes(blob)) for tenant, scope, master, blob in rows}

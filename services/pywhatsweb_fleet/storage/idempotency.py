@@ -149,7 +149,7 @@ def _insert(conn: Connection, claims: Sequence[Claim]) -> set[tuple[str, str, st
          c.expires)
         for c in claims
     ]  # fmt: skip
-    return {tuple(row) for row in conn.exec_driver_sql(sql, rows_parameters(postgres, rows)).fetchall()}
+    return {tuple(row) for row in conn.exec_driver_sql(sql, rows_parameters(rows)).fetchall()}
 
 
 def _find(
@@ -163,7 +163,7 @@ def _find(
         f"i.changed_at, i.digest FROM {rows_source(postgres, idempotency, _KEY)} JOIN idempotency i "
         "ON i.tenant = batch.tenant AND i.session = batch.session AND i.command_id = batch.command_id"
     )
-    rows = conn.exec_driver_sql(sql, rows_parameters(postgres, keys)).fetchall()
+    rows = conn.exec_driver_sql(sql, rows_parameters(keys)).fetchall()
     return {(row[0], row[1], row[2]): (Record(*row[:9]), row[9]) for row in rows}
 
 
@@ -211,7 +211,7 @@ def _advance(conn: Connection, outcomes: Sequence[Outcome]) -> set[tuple[str, st
          _BELOW[o.status])
         for o in outcomes
     ]  # fmt: skip
-    return {tuple(row) for row in conn.exec_driver_sql(sql, rows_parameters(postgres, rows)).fetchall()}
+    return {tuple(row) for row in conn.exec_driver_sql(sql, rows_parameters(rows)).fetchall()}
 
 
 _RECORD = "tenant, session, command_id, command_seq, status, error, message_id, claimed_at, changed_at"
@@ -240,7 +240,7 @@ def by_message(conn: Connection, tenant: str, message_ids: Sequence[str]) -> dic
         "JOIN idempotency i ON i.tenant = batch.tenant AND i.message_id = batch.message_id "
         "WHERE i.message_id IS NOT NULL"
     )
-    rows = conn.exec_driver_sql(sql, rows_parameters(postgres, [(tenant, m) for m in message_ids])).fetchall()
+    rows = conn.exec_driver_sql(sql, rows_parameters([(tenant, m) for m in message_ids])).fetchall()
     return {row[6]: Record(*row) for row in rows}
 
 

@@ -137,5 +137,5 @@ def names_of(conn: Connection, tenant: str, addresses: Sequence[str]) -> dict[st
         "ON c.tenant = batch.tenant AND c.address = batch.address WHERE c.name <> ''"
     )
     keys = [(tenant, who) for who in dict.fromkeys(addresses)]
-    found = conn.exec_driver_sql(sql, rows_parameters(postgres, keys)).fetchall()
+    found = conn.exec_driver_sql(sql, rows_parameters(keys)).fetchall()
     return {row[0]: row[1] for row in found}

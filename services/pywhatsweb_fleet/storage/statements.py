@@ -1,7 +1,13 @@
 """Statements that both databases understand, for many rows at once.
 
-PostgreSQL takes a batch as one array a column (``unnest``), SQLite as one JSON text (``json_each``): a single
-statement, prepared once, whatever the number of rows. Both may then return what they did.
+A batch of rows is one JSON text of arrays, which ``json_each`` (SQLite) or ``jsonb_array_elements`` (PostgreSQL) turns
+into a FROM item: a single statement, prepared once, whatever the number of rows, and it may return what it did. It is
+also the cheapest way to PostgreSQL short of COPY: 2 µs a row of 19 columns here, against 50 for arrays of each column
+(``unnest``).
+
+Plain inserts on SQLite take their rows as parameters of one VALUES of up to 64 rows, which costs half of JSON. Not
+``executemany``: that gives up the interpreter's lock and takes it back at every row, and beside a busy event loop each
+taking waits for up to the switch interval (measured: 70 µs a row instead of 12).
 """
 
 # ruff: noqa: S608 - statements are composed of our own names; values are always parameters
@@ -10,12 +16,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from sqlalchemy import BigInteger, Boolean, Connection, LargeBinary, SmallInteger, Table
 
-_ARRAYS = {BigInteger: "int8", Boolean: "bool", LargeBinary: "bytea", SmallInteger: "int2"}
+_CASTS: Final = {BigInteger: "(e->>{})::int8", Boolean: "(e->>{})::bool", SmallInteger: "(e->>{})::int2"}
+_SIZES: Final = (64, 8, 1)
+"""Rows in one VALUES: few sizes, so that each statement is prepared once. 64 rows of 20 columns are within SQLite's
+least limit of 32,766 parameters."""
 _to_json = msgspec.json.Encoder().encode
 
 
@@ -25,25 +34,27 @@ def is_postgres(conn: Connection) -> bool:
 
 @lru_cache(maxsize=256)
 def rows_source(postgres: bool, table: Table, columns: tuple[str, ...]) -> str:
-    """A FROM item ``batch`` of the given columns, with their types, and ``place`` (counted from 1).
+    """A FROM item ``batch`` of the given columns, with their types.
 
-    A column that the table has not is an integer.
+    A column that the table has not is an integer. On SQLite a binary column cannot be among them.
     """
     if postgres:
-        arrays = ", ".join(f"%s::{_array_of(table, column)}[]" for column in columns)
-        return f"unnest({arrays}) WITH ORDINALITY AS batch({', '.join(columns)}, place)"
+        fields = ", ".join(f"{_field(table, column, at)} AS {column}" for at, column in enumerate(columns))
+        # OFFSET 0 keeps the planner from taking the fields out of the JSON again wherever they are named.
+        return f"(SELECT {fields} FROM jsonb_array_elements(%s::jsonb) AS e OFFSET 0) AS batch"
     fields = ", ".join(f"json_extract(value, '$[{at}]') AS {column}" for at, column in enumerate(columns))
-    return f"(SELECT {fields}, key + 1 AS place FROM json_each(?)) AS batch"
+    return f"(SELECT {fields} FROM json_each(?)) AS batch"
 
 
-def _array_of(table: Table, column: str) -> str:
-    return _ARRAYS.get(type(table.c[column].type), "text") if column in table.c else "int8"
+def _field(table: Table, column: str, at: int) -> str:
+    kind = type(table.c[column].type) if column in table.c else BigInteger
+    if kind is LargeBinary:
+        return f"decode(e->>{at}, 'base64')"  # as msgspec writes bytes
+    return _CASTS.get(kind, "e->>{}").format(at)
 
 
-def rows_parameters(postgres: bool, rows: Sequence[Sequence[Any]]) -> tuple[Any, ...]:
-    """``rows`` (at least one) as `rows_source` wants them. No binary values on SQLite: JSON has none."""
-    if postgres:
-        return tuple(list(column) for column in zip(*rows, strict=True))
+def rows_parameters(rows: Sequence[Sequence[Any]]) -> tuple[str]:
+    """``rows`` as `rows_source` wants them."""
     return (_to_json(rows).decode(),)
 
 
@@ -51,30 +62,7 @@ def insert_rows(
     conn: Connection, table: Table, columns: tuple[str, ...], rows: Sequence[Sequence[Any]], conflict: str
 ) -> int:
     """Inserts rows of values in the order of ``columns``; how many. ``conflict``: what follows ``ON CONFLICT``."""
-    if not rows:
-        return 0
-    if is_postgres(conn):
-        result = conn.exec_driver_sql(
-            _insert_from_batch(table, columns, conflict), rows_parameters(True, rows)
-        )
-    else:
-        result = conn.exec_driver_sql(_insert_values(table, columns, conflict), [tuple(row) for row in rows])
-    return result.rowcount
-
-
-@lru_cache(maxsize=256)
-def _insert_from_batch(table: Table, columns: tuple[str, ...], conflict: str) -> str:
-    names = ", ".join(columns)
-    return (
-        f"INSERT INTO {table.name} ({names}) SELECT {names} FROM {rows_source(True, table, columns)} "
-        f"ON CONFLICT {conflict}"
-    )
-
-
-@lru_cache(maxsize=256)
-def _insert_values(table: Table, columns: tuple[str, ...], conflict: str) -> str:
-    marks = ", ".join("?" * len(columns))
-    return f"INSERT INTO {table.name} ({', '.join(columns)}) VALUES ({marks}) ON CONFLICT {conflict}"
+    return _insert(conn, table, columns, rows, where="true", conflict=conflict)
 
 
 def insert_once(
@@ -89,32 +77,52 @@ def insert_once(
     For tables whose key has to end with the column that they are partitioned by: the same event told again at another
     time has another key. ``rows`` themselves hold each identity once.
     """
+    same = " AND ".join(f"known.{column} = batch.{column}" for column in identity)
+    new = f"NOT EXISTS (SELECT 1 FROM {table.name} known WHERE {same})"
+    return _insert(conn, table, columns, rows, where=new, conflict="DO NOTHING")
+
+
+def _insert(
+    conn: Connection,
+    table: Table,
+    columns: tuple[str, ...],
+    rows: Sequence[Sequence[Any]],
+    *,
+    where: str,
+    conflict: str,
+) -> int:
     if not rows:
         return 0
     if is_postgres(conn):
         return conn.exec_driver_sql(
-            _once_from_batch(table, columns, identity), rows_parameters(True, rows)
+            _from_json(table, columns, where, conflict), rows_parameters(rows)
         ).rowcount
-    return conn.exec_driver_sql(_once_from_values(table, columns, identity), list(map(tuple, rows))).rowcount
+    inserted = done = 0
+    for size in _SIZES:
+        statement = _from_values(table, columns, where, conflict, size)
+        while len(rows) - done >= size:
+            parameters = tuple(value for row in rows[done : done + size] for value in row)
+            inserted += conn.exec_driver_sql(statement, parameters).rowcount
+            done += size
+    return inserted
 
 
-@lru_cache(maxsize=64)
-def _once_from_batch(table: Table, columns: tuple[str, ...], identity: tuple[str, ...]) -> str:
+@lru_cache(maxsize=256)
+def _from_json(table: Table, columns: tuple[str, ...], where: str, conflict: str) -> str:
     names = ", ".join(columns)
-    same = " AND ".join(f"known.{column} = batch.{column}" for column in identity)
     return (
         f"INSERT INTO {table.name} ({names}) SELECT {names} FROM {rows_source(True, table, columns)} "
-        f"WHERE NOT EXISTS (SELECT 1 FROM {table.name} known WHERE {same}) ON CONFLICT DO NOTHING"
+        f"WHERE {where} ON CONFLICT {conflict}"
     )
 
 
-@lru_cache(maxsize=64)
-def _once_from_values(table: Table, columns: tuple[str, ...], identity: tuple[str, ...]) -> str:
-    marks = ", ".join(f"?{at + 1}" for at in range(len(columns)))
-    same = " AND ".join(f"{column} = ?{columns.index(column) + 1}" for column in identity)
+@lru_cache(maxsize=256)
+def _from_values(table: Table, columns: tuple[str, ...], where: str, conflict: str, size: int) -> str:
+    names = ", ".join(columns)
+    marks = ", ".join(["(" + ", ".join("?" * len(columns)) + ")"] * size)
     return (
-        f"INSERT INTO {table.name} ({', '.join(columns)}) SELECT {marks} "
-        f"WHERE NOT EXISTS (SELECT 1 FROM {table.name} WHERE {same}) ON CONFLICT DO NOTHING"
+        f"INSERT INTO {table.name} ({names}) WITH batch({names}) AS (VALUES {marks}) SELECT {names} FROM batch "
+        f"WHERE {where} ON CONFLICT {conflict}"
     )
 
 

@@ -1,0 +1,28 @@
+"""A message's header block as a dict, several times faster than nats-py's own way.
+
+nats-py 2.16 looks at every character of every name by itself: 25 µs for the ten headers of an event, half of what a
+consumer of events costs. The same names come again and again, so whether one is well-formed is remembered.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+_SPACE = " \t\r\n\x0b\x0c"
+
+
+def parse(raw: bytes) -> dict[str, str]:
+    """``Name: value`` lines; those without a colon or with an impossible name are left out, as nats-py does."""
+    found: dict[str, str] = {}
+    for line in raw.decode("utf-8", "replace").split("\r\n"):
+        name, colon, value = line.partition(":")
+        if colon and (key := _key(name)) is not None:
+            found[key] = value.strip(_SPACE)
+    return found
+
+
+@lru_cache(maxsize=1024)
+def _key(name: str) -> str | None:
+    """The name without space around it; None when it is no token."""
+    key = name.strip(_SPACE)
+    return key if key.isascii() and not any(c.isspace() for c in key) else None
