@@ -68,6 +68,22 @@ test('a retry receipt is answered after a restart, from the key store', async (t
   await until(async () => (await received()) || undefined);
 });
 
+test('a store that cannot be read closes the session; the message is not acknowledged and comes again', async (t) => {
+  const worker = new Worker(t);
+  await worker.hello(sandbox.config);
+  const [me, contact] = [number(), number()];
+  await sandbox.pair(worker, 't/a', me);
+  worker.failReads = true;
+  const from = worker.frames.length;
+  const { ids } = await inbound(contact, me, { type: 'text', text: 'keep me' });
+  assert.equal((await worker.state('t/a', 'closed', from)).reason, 'engine_error');
+  assert.ok(!worker.frames.some(({ kind }) => kind === 'undecryptable'));
+  assert.ok(!(await sandbox.journal()).some(({ kind, id: of }) => kind === 'inbound_acked' && of === ids[0]));
+  worker.failReads = false;
+  worker.open('t/a', 3);
+  await worker.event('message', ({ id: of }) => of === ids[0]);
+});
+
 test('history comes when it is asked for, marked as such', async (t) => {
   const old = await Sandbox.start('--history');
   t.after(() => old.stop());

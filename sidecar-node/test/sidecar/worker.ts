@@ -20,6 +20,8 @@ export class Worker extends EventEmitter {
   autoCommit = true;
   uncommitted: Frame[] = [];
   output = '';
+  /** The database is away: every read fails. */
+  failReads = false;
   #stream: Duplex;
   #writer: FrameWriter;
   #ref = 0;
@@ -165,6 +167,10 @@ export class Worker extends EventEmitter {
   }
 
   #answer(frame: Frame): void {
+    if (this.failReads) {
+      const { session, incarnation, ref } = frame;
+      return this.send({ type: 'keys', session, incarnation, ref, code: 'E_STORAGE_UNAVAILABLE' });
+    }
     const { rows } = this.#of(frame.session as string);
     const found = (frame.ids as string[]).flatMap((id) => {
       const bin = rows.get(`${String(frame.kind)}/${id}`);

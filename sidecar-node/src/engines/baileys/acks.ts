@@ -22,7 +22,7 @@ export class Acks {
 
   /** Resolves with the server's time in milliseconds; rejects with the nack's code, or uncertain at the end. */
   wait(id: string): Promise<number> {
-    this.#waiting.get(id)?.reject(new ActionError('E_DUPLICATE_ID'));
+    if (this.#waiting.has(id)) throw new ActionError('E_DUPLICATE_ID');
     const acked = new Promise<number>((resolve, reject) => {
       const timer = setTimeout(() => this.#end(id)?.reject(new ActionError('E_ACK_TIMEOUT', '', true)), ACK_MS);
       timer.unref();

@@ -59,6 +59,7 @@ export class OutputGate {
   #lastUnit = 0;
   #committed = 0;
   #waiting: { unit: number; resolve: () => void }[] = [];
+  #idleWaiters: (() => void)[] = [];
   #flushScheduled = false;
   #paused = false;
   #closed = false;
@@ -77,6 +78,16 @@ export class OutputGate {
     return (
       this.#held.length === 0 && this.#batches.length === 0 && this.uncommitted === 0 && this.#handled === this.#arrived
     );
+  }
+
+  /** Resolves once nothing is held, in handling or uncommitted; also when the gate is closed. */
+  async whenIdle(): Promise<void> {
+    if (!this.idle && !this.#closed) await new Promise<void>((resolve) => this.#idleWaiters.push(resolve));
+  }
+
+  #tellIdle(): void {
+    if (this.#idleWaiters.length === 0 || !(this.idle || this.#closed)) return;
+    for (const resolve of this.#idleWaiters.splice(0)) resolve();
   }
 
   /** A stanza that WhatsApp expects to be acknowledged came in. Returns its number for `handled`. */
@@ -196,6 +207,7 @@ export class OutputGate {
 
   /** Held bytes pause reading only once all is handled: handling may be waiting for an answer on that socket. */
   #regulate(): void {
+    this.#tellIdle();
     const full =
       this.uncommitted >= this.#io.credit || (this.#heldBytes > HELD_BYTES && this.#handled === this.#arrived);
     if (full === this.#paused || this.#closed) return;
@@ -206,6 +218,7 @@ export class OutputGate {
   /** Drops what is held and what is not yet a unit: the worker reopens from what it stored. */
   close(): void {
     this.#closed = true;
+    this.#tellIdle();
     this.#held = [];
     this.#batches = [];
     this.#staged = [];

@@ -73,15 +73,21 @@ interface Pending {
 export class KeyStore implements SignalKeyStore {
   #link: Link;
   #gate: OutputGate;
+  #broken: (error: unknown) => void;
   #pending = new Map<string, Pending>();
   /** Insertion order is age; null remembers that the row does not exist. */
   #cache = new Map<string, Uint8Array | null>();
   #cacheBytes = 0;
   #units: { unit: number; keys: string[] }[] = [];
 
-  constructor(link: Link, gate: OutputGate) {
+  /**
+   * `broken` is called when the worker could not read: Baileys would take the rows for absent, ask contacts to send
+   * again what it could have read, and acknowledge it.
+   */
+  constructor(link: Link, gate: OutputGate, broken: (error: unknown) => void) {
     this.#link = link;
     this.#gate = gate;
+    this.#broken = broken;
   }
 
   async get<T extends keyof SignalDataTypeMap>(
@@ -125,7 +131,7 @@ export class KeyStore implements SignalKeyStore {
       else if (known !== null) found.push([id, known]);
     }
     if (missing.length === 0) return found;
-    const fetched = new Map(await this.#link.keysGet(kind, missing));
+    const fetched = new Map(await this.#fetch(kind, missing));
     for (const id of missing) {
       const key = `${kind}\0${id}`;
       let value = this.#known(key);
@@ -137,6 +143,15 @@ export class KeyStore implements SignalKeyStore {
       if (value !== null) found.push([id, value]);
     }
     return found;
+  }
+
+  async #fetch(kind: string, ids: string[]): Promise<[string, Uint8Array][]> {
+    try {
+      return await this.#link.keysGet(kind, ids);
+    } catch (error) {
+      this.#broken(error);
+      throw error;
+    }
   }
 
   #known(key: string): Uint8Array | null | undefined {

@@ -1,4 +1,6 @@
 /** One WhatsApp account on Baileys, from `open` to `closed`. It never reconnects: the worker decides. */
+
+import { setTimeout as delay } from 'node:timers/promises';
 import {
   type AuthenticationCreds,
   type BaileysEventMap,
@@ -58,7 +60,9 @@ export class BaileysSession implements EngineSession {
       emitKeys: (rows, creds) => this.#emitKeys(rows, creds),
       pause: (paused) => this.#pause('gate', paused),
     });
-    this.#keys = new KeyStore(link, this.#gate);
+    this.#keys = new KeyStore(link, this.#gate, (error) =>
+      this.destroy({ reason: 'engine_error', detail: errorText(error) }),
+    );
     const sent = new SentMessages(this.#keys);
     const authors = new BoundedCache(512, AUTHORS_MS);
     this.#inbound = new Inbound(
@@ -214,9 +218,9 @@ export class BaileysSession implements EngineSession {
   async #windDown(how: How): Promise<void> {
     if (how === 'logout') await this.#unlink();
     if (how !== 'stop') return;
-    const until = Date.now() + DRAIN_MS;
-    while (!this.#gate.idle && !this.#closed && Date.now() < until)
-      await new Promise((resolve) => setTimeout(resolve, 10));
+    const limit = new AbortController();
+    await Promise.race([this.#gate.whenIdle(), delay(DRAIN_MS, undefined, { signal: limit.signal })]);
+    limit.abort();
   }
 
   async #unlink(): Promise<void> {
