@@ -79,7 +79,7 @@ def _from_ready_file(where: Where, named: str | None) -> Target:
         raise exits.CommandError(
             f"this fleet has no tenant {tenant}; it has {', '.join(sorted(ready.tenants)) or 'none'}.",
             exit_code=exits.USAGE,
-            action=f"Make it with: pww up --tenant {tenant}",
+            action=f"Make it with: pww tenant add {tenant}",
         )
     user = ready.tenants[tenant]
     return Target(

@@ -25,6 +25,7 @@ _COMMANDS = {
     "session": ("session:app", "Start, watch, stop and forget sessions."),
     "send": ("messages:send", "Send a text, and wait for what becomes of it."),
     "events": ("messages:events", "Show the tenant's events as they come."),
+    "tenant": ("tenant:app", "Add tenants to the fleet that runs here, and list them."),
     "health": ("health:health", "Say whether the fleet works."),
     "run": ("fleet:run", "Run one service, with settings from the environment."),
     "sandbox": ("fleet:sandbox", "Run the local WhatsApp alone."),

@@ -71,6 +71,18 @@ def locked(layout: Layout) -> Iterator[None]:
         yield
 
 
+def holder(layout: Layout) -> int | None:
+    """The process that holds the lock now; None when nobody does."""
+    with layout.lock.open("a+") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            handle.seek(0)
+            text = handle.read().strip()
+            return int(text) if text.isdecimal() else None
+        return None
+
+
 class Remembered(msgspec.Struct, frozen=True):
     """A process of ours. Its start time tells it from a later one with the same number."""
 

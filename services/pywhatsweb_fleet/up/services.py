@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -31,17 +30,6 @@ SERVICES = (
 )
 
 READY_EVERY_S = 0.02
-
-
-def present() -> list[Service]:
-    return [service for service in SERVICES if _exists(service.name)]
-
-
-def _exists(name: str) -> bool:
-    try:
-        return importlib.util.find_spec(f"pywhatsweb_fleet.{name}.__main__") is not None
-    except ModuleNotFoundError:
-        return False
 
 
 async def spawn_module(module: str, environ: Mapping[str, str]) -> asyncio.subprocess.Process:

@@ -1,15 +1,15 @@
 """`pww up`: starts everything in order, keeps it alive, says where it is, and stops it in the reverse order.
 
-Start: the data directory's lock, secrets, broker; then at once the tenants' streams, the database's schema and the
-sandbox; then every service. Processes: each in its own group, so that a Ctrl-C in the terminal reaches only us and
-the order of stopping is ours.
+Start: the data directory's lock, secrets, broker; then the tenants' streams and, beside them, the sandbox; then every
+service at once (each brings the database's schema up to date; one of them does the work).
+
+Every process leads a group of its own: a Ctrl-C in the terminal reaches only us, and the order of stopping is ours.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import shutil
 import signal
 import time
 from collections.abc import Callable, Coroutine, Mapping
@@ -20,14 +20,12 @@ import msgspec
 import psutil
 import structlog
 
-from pywhatsweb.contracts.streams import TenantLimits
-from pywhatsweb_fleet.broker import process as broker
-from pywhatsweb_fleet.broker import secrets, tenants
-from pywhatsweb_fleet.broker.config import BrokerConfig
+from pywhatsweb_fleet.broker import secrets
+from pywhatsweb_fleet.broker.process import STOP_BOUND_S, BrokerRefused
 from pywhatsweb_fleet.up import datadir, ready_file, sandbox, services
 from pywhatsweb_fleet.up.child import Child
 from pywhatsweb_fleet.up.datadir import LOOPBACK, Layout, Ports, StartError
-from pywhatsweb_runtime.bus import ApiError, BrokerSettings, BrokerUnavailable, connect
+from pywhatsweb_fleet.up.embedded import EmbeddedBroker
 
 log = structlog.get_logger(__name__)
 
@@ -69,24 +67,24 @@ class Fleet:
         self._options = options
         self._layout = layout
         self._ports = Ports(layout)
-        self._port = self._ports.choose("nats", options.nats_port, USUAL_NATS_PORT)
         self._http_port = self._ports.choose("http", options.http_port, USUAL_HTTP_PORT)
         names = options.tenants
         known = secrets.load(layout.root)
         if not names and (known is None or not known.tenants):
             names = ["demo"]
-        self._secrets = secrets.load_or_make(layout.root, names)
+        found = secrets.load_or_make(layout.root, names)
         self._encryption_key = secrets.encryption_key(layout.root)
-        secrets.write_private(layout.platform_password, self._secrets.platform.password.encode())
+        secrets.write_private(layout.platform_password, found.platform.password.encode())
+        self._broker = EmbeddedBroker(
+            layout, self._ports.choose("nats", options.nats_port, USUAL_NATS_PORT), found
+        )
         self._children: list[tuple[str, Child]] = []
         """In the order of starting, with what the ready file calls them."""
         self._whatsapp: sandbox.SandboxReady | None = None
+        self.look_for_tenants = asyncio.Event()
+        """Set when somebody has added some to the secrets (`pww tenant add`)."""
         self._is_up = False
         self._told: ready_file.Ready | None = None
-
-    @property
-    def nats_url(self) -> str:
-        return f"nats://{LOOPBACK}:{self._port}"
 
     @property
     def ready_paths(self) -> list[Path]:
@@ -100,13 +98,11 @@ class Fleet:
         began = time.monotonic()
         await self._start_broker()
         sandbox_ready = asyncio.Event()
-        present = services.present()
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._start_sandbox(sandbox_ready))
-                # Both are needed by every service, so the sandbox's start hides behind them.
-                await asyncio.gather(self._provision(), self._migrate(present))
-                for service in present:
+                await self._broker.provision()
+                for service in services.SERVICES:
                     group.create_task(self._start_service(service, sandbox_ready))
         except ExceptionGroup as group_of_errors:
             raise _first(group_of_errors) from None
@@ -122,55 +118,16 @@ class Fleet:
         return self._told
 
     async def _start_broker(self) -> None:
-        layout = self._layout
-        config = BrokerConfig(
-            store_dir=layout.streams,
-            port=self._port,
-            max_file=_room(layout.streams, len(self._secrets.tenants)),
-        )
-        path = await broker.write_config(layout.broker, config, self._secrets)
-
         async def is_ready(process: asyncio.subprocess.Process) -> None:
-            await broker.wait_until_up(LOOPBACK, self._port, process)
+            await self._broker.until_up(process)
             if self._is_up:  # it was started again, and what it kept in memory (the workers' bucket) is gone
-                await self._provision()
+                await self._broker.provision()
 
         child = self._add(
             "nats-server",
-            Child(
-                "nats-server",
-                lambda: broker.spawn(path),
-                is_ready,
-                self._changed,
-                stop_bound_s=broker.STOP_BOUND_S,
-            ),
+            Child("nats-server", self._broker.start, is_ready, self._changed, stop_bound_s=STOP_BOUND_S),
         )
         await self._wait_for(child)
-
-    async def _provision(self) -> None:
-        settings = BrokerSettings(
-            nats_url=self.nats_url,
-            nats_user=self._secrets.platform.user,
-            nats_password=self._secrets.platform.password,
-        )
-        try:
-            async with connect(settings, name="pww up") as bus:
-                await tenants.ensure_all(bus, self._secrets.tenants)
-        except ApiError as error:
-            raise StartError(f"the broker refuses the fleet's streams: {error}.") from None
-        except BrokerUnavailable as error:
-            raise StartError(f"the broker does not answer ({error}).") from None
-
-    async def _migrate(self, present: list[services.Service]) -> None:
-        if not present:
-            return
-        process = await services.spawn_module("pywhatsweb_fleet.up.migrate", self._environ())
-        try:
-            if await process.wait() != 0:
-                raise StartError("the database cannot be brought up to date; the lines above say why.")
-        finally:
-            if process.returncode is None:  # Ctrl-C meanwhile: a migration is one transaction
-                process.kill()
 
     async def _start_sandbox(self, done: asyncio.Event) -> None:
         if not self._options.sandbox:
@@ -222,8 +179,8 @@ class Fleet:
         layout = self._layout
         environ = services.clean(self._options.environ)
         environ |= {
-            "PWW_NATS_URL": self.nats_url,
-            "PWW_NATS_USER": self._secrets.platform.user,
+            "PWW_NATS_URL": self._broker.url,
+            "PWW_NATS_USER": self._broker.secrets.platform.user,
             "PWW_NATS_PASSWORD_FILE": str(layout.platform_password),
             "PWW_DATA_DIR": str(layout.root),
             "PWW_ENGINE": self._options.engine,
@@ -264,10 +221,22 @@ class Fleet:
     # Running.
 
     async def watch(self) -> None:
-        """Keeps the ready file current, for ever."""
+        """Keeps the ready file current and takes in new tenants, for ever."""
         while True:
             await asyncio.sleep(SIDECARS_EVERY_S)
+            if self.look_for_tenants.is_set():
+                self.look_for_tenants.clear()
+                await self._take_in_tenants()
             self._changed()
+
+    async def _take_in_tenants(self) -> None:
+        try:
+            found = secrets.load(self._layout.root)
+            new = await self._broker.take_in(found) if found is not None else []
+        except (secrets.SecretsError, BrokerRefused, StartError) as error:
+            log.error("new tenants could not be added", reason=str(error))  # noqa: TRY400 - a sentence says it
+        else:
+            log.info("tenants were added", tenants=new)
 
     def _changed(self) -> None:
         """Writes down what runs now; called at every change."""
@@ -278,11 +247,11 @@ class Fleet:
                 running.append(child.pid)
         pids["sidecar"] = [pid for worker in pids.get("session_worker", ()) for pid in _children_of(worker)]
         told = ready_file.Ready(
-            nats_url=self.nats_url,
+            nats_url=self._broker.url,
             http_url=f"http://{LOOPBACK}:{self._http_port}" if "gateway" in pids else None,
             sandbox_url=self._whatsapp.http_url if self._whatsapp is not None else None,
-            platform=self._secrets.platform,
-            tenants=self._secrets.tenants,
+            platform=self._broker.secrets.platform,
+            tenants=self._broker.secrets.tenants,
             pids=pids,
         )
         if told == self._told and self._is_up == self._published:
@@ -323,28 +292,18 @@ def _children_of(pid: int) -> list[int]:
         return []
 
 
-def _room(directory: Path, tenant_count: int) -> int:
-    """Bytes that streams may reserve: three quarters of what the disk can give, as nats-server itself would choose,
-    but never less than the tenants' limits add up to: a reservation is a promise to refuse in time, not an allocation.
-    """
-    usage = shutil.disk_usage(directory)
-    limits = TenantLimits()
-    tenant = limits.commands_bytes + limits.outbox_bytes + limits.events_bytes + limits.deadletter_bytes
-    # In steps, so that the configuration's text does not change at each start.
-    step = 16 * 2**30
-    wanted = max(usage.free * 3 // 4, (tenant_count + 4) * tenant)
-    return (wanted // step + 1) * step
-
-
 async def run(options: Options, when_up: Callable[[ready_file.Ready, Path], None]) -> int:
     """The whole life; the process's exit code. Raises StartError and SecretsError when it cannot start."""
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGUSR1, lambda: None)  # by default it would end us
+    stopping, forced = asyncio.Event(), asyncio.Event()
+    _on_signals(stopping, forced)
     layout = Layout(options.data_dir)
     layout.make()
     with datadir.locked(layout):
         datadir.end_leftovers(layout)
-        stopping, forced = asyncio.Event(), asyncio.Event()
-        _on_signals(stopping, forced)
         fleet = Fleet(options, layout)
+        loop.add_signal_handler(signal.SIGUSR1, fleet.look_for_tenants.set)
         for path in fleet.ready_paths:
             path.unlink(missing_ok=True)  # of a start that was killed: nobody may take it for this one's
         try:

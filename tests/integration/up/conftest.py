@@ -45,6 +45,7 @@ class Up:
 
     def start(self, *arguments: str, **environ: str) -> dict[str, Any]:
         """Returns what the ready file says."""
+        self.ready_file.unlink(missing_ok=True)  # one that was killed leaves its own behind
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [

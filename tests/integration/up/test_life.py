@@ -143,14 +143,15 @@ def test_what_is_in_the_way_is_told_in_a_sentence(up: Up, tmp_path: Path) -> Non
     assert (code, "chmod 600" in said) == (1, True)
 
 
-def test_a_service_that_cannot_start_ends_the_start(up: Up, tmp_path: Path) -> None:
+def test_a_service_that_cannot_start_ends_the_start(up: Up) -> None:
     """With its name, and without leaving the others behind."""
     done = subprocess.run(
         [PWW, "up", "--engine", "simulated", "--data-dir", up.data_dir, "--nats-port", "0", "--http-port", "0"],
-        env=environment() | {"PWW_DATABASE_URL": f"sqlite:///{tmp_path}/no/such/directory/x.db"},
+        env=environment() | {"PWW_ACK_TIMEOUT_S": "soon"},
         capture_output=True, text=True, timeout=90, check=False,
     )  # fmt: skip
     assert done.returncode == 1
-    assert "pww: the database cannot be brought up to date" in done.stderr
+    assert "PWW_ACK_TIMEOUT_S does not fit" in done.stderr
+    assert "pww: session_worker-1 does not start" in done.stderr
     running = [" ".join(found.info["cmdline"] or ()) for found in psutil.process_iter(["cmdline"])]
     assert not any(str(up.data_dir) in command for command in running)

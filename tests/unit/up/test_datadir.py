@@ -25,8 +25,11 @@ def layout(tmp_path: Path) -> Layout:
 def test_the_lock_is_for_one(layout: Layout) -> None:
     """A second holder is told who the first one is; afterwards it is free."""
     again = pytest.raises(StartError, match=f"process {psutil.Process().pid}")
+    assert datadir.holder(layout) is None
     with datadir.locked(layout), again, datadir.locked(layout):
         pytest.fail("locked twice")
+    with datadir.locked(layout):
+        assert datadir.holder(layout) == psutil.Process().pid
     with datadir.locked(layout):
         pass
 

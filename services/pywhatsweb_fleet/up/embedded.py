@@ -1,0 +1,86 @@
+"""The broker that `pww up` runs beside the services: its configuration, its tenants, and both brought up to date."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from pathlib import Path
+
+from pywhatsweb.contracts.streams import TenantLimits
+from pywhatsweb_fleet.broker import process as broker
+from pywhatsweb_fleet.broker import tenants
+from pywhatsweb_fleet.broker.config import BrokerConfig
+from pywhatsweb_fleet.broker.secrets import Secrets
+from pywhatsweb_fleet.up.datadir import LOOPBACK, Layout, StartError
+from pywhatsweb_runtime.bus import ApiError, BrokerSettings, BrokerUnavailable, connect
+
+
+class EmbeddedBroker:
+    """Its process is started and kept by a `Child`."""
+
+    def __init__(self, layout: Layout, port: int, secrets: Secrets) -> None:
+        self.url = f"nats://{LOOPBACK}:{port}"
+        self.secrets = secrets
+        self._directory = layout.broker
+        # Kept for every later writing: nats-server refuses to load another limit of JetStream's while it runs.
+        self._config = BrokerConfig(
+            store_dir=layout.streams, port=port, max_file=_room(layout.streams, len(secrets.tenants))
+        )
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> asyncio.subprocess.Process:
+        """Raises BrokerRefused when nats-server does not take its configuration."""
+        path = await broker.write_config(self._directory, self._config, self.secrets)
+        self._process = await broker.spawn(path)
+        return self._process
+
+    async def until_up(self, process: asyncio.subprocess.Process) -> None:
+        await broker.wait_until_up(LOOPBACK, self._config.port, process)
+
+    def _settings(self) -> BrokerSettings:
+        user = self.secrets.platform
+        return BrokerSettings(nats_url=self.url, nats_user=user.user, nats_password=user.password)
+
+    async def provision(self) -> None:
+        """The platform's buckets and every tenant's streams. Raises StartError."""
+        try:
+            async with connect(self._settings(), name="pww up") as bus:
+                await tenants.ensure_all(bus, self.secrets.tenants)
+        except ApiError as error:
+            raise StartError(f"the broker refuses the fleet's streams: {error}.") from None
+        except BrokerUnavailable as error:
+            raise StartError(f"the broker does not answer ({error}).") from None
+
+    async def take_in(self, secrets: Secrets) -> list[str]:
+        """Adds the tenants that are new in ``secrets``, while everybody stays connected; their names.
+
+        Raises StartError and BrokerRefused; then nobody was added.
+        """
+        new = sorted(secrets.tenants.keys() - self.secrets.tenants.keys())
+        process = self._process
+        if not new or process is None:
+            return []
+        before, self.secrets = self.secrets, secrets
+        try:
+            await broker.write_config(self._directory, self._config, secrets)
+            await self.provision()
+            async with connect(self._settings(), name="pww up") as bus:
+                for name in new:
+                    await tenants.admit(bus, self.url, secrets.tenants[name], lambda: broker.reload(process))
+        except BaseException:
+            self.secrets = before
+            raise
+        return new
+
+
+def _room(directory: Path, tenant_count: int) -> int:
+    """Bytes that streams may reserve: three quarters of what the disk can give, as nats-server itself would choose.
+
+    Never less than the tenants' limits add up to: a reservation is a promise to refuse in time, not an allocation.
+    """
+    limits = TenantLimits()
+    tenant = limits.commands_bytes + limits.outbox_bytes + limits.events_bytes + limits.deadletter_bytes
+    wanted = max(shutil.disk_usage(directory).free * 3 // 4, (tenant_count + 10) * tenant)
+    # In steps, so that the configuration's text does not change at each start.
+    step = 16 * 2**30
+    return (wanted // step + 1) * step
