@@ -58,14 +58,14 @@ async def dispatcher(url: str, directory: Path, **fields: Any) -> AsyncIterator[
 class Replica:
     """A dispatcher as a process."""
 
-    def __init__(self, url: str, directory: Path, name: str) -> None:
+    def __init__(self, url: str, directory: Path, name: str, database: str) -> None:
         self._ready = directory / f"{name}.ready"
         self._log = (directory / f"{name}.log").open("ab")
         environment = {
             **os.environ,
             "PYTHONPATH": f"{ROOT / 'shared'}:{ROOT / 'services'}",
             "PWW_NATS_URL": url,
-            "PWW_DATABASE_URL": f"sqlite:///{directory / 'fleet.db'}",
+            "PWW_DATABASE_URL": f"sqlite:///{directory / database}",
             "PWW_READY_FILE": str(self._ready),
         }
         self.process = subprocess.Popen(
@@ -73,7 +73,7 @@ class Replica:
         )
 
     async def ready(self) -> None:
-        await wait_until(lambda: announced(self._ready, self.process.pid), 15, message="the replica is ready")
+        await wait_until(lambda: announced(self._ready, self.process.pid), 30, message="the replica is ready")
 
     def send(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
@@ -87,8 +87,8 @@ class Replica:
 
 
 @contextlib.contextmanager
-def replica(url: str, directory: Path, name: str) -> Iterator[Replica]:
-    running = Replica(url, directory, name)
+def replica(url: str, directory: Path, name: str, *, database: str = "fleet.db") -> Iterator[Replica]:
+    running = Replica(url, directory, name, database)
     try:
         yield running
     finally:

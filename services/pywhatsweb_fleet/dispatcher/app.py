@@ -44,6 +44,7 @@ async def run(settings: DispatcherSettings, stopping: asyncio.Event) -> None:
         publisher = await stack.enter_async_context(publishing(bus, in_flight=1024))
         directory = await stack.enter_async_context(following(bus))
         claims = Claims(store, int(settings.idempotency_days * DAY_MS))
+        health.checks["store"] = lambda: claims.problem
         stalls = StallWatch()
         deps = Deps(bus, publisher, directory, claims, metrics)
         tenants = await stack.enter_async_context(Tenants(deps, stalls, settings))

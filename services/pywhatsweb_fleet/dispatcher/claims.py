@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from pywhatsweb.contracts.statuses import MessageStatus
 from pywhatsweb_fleet.dispatcher.reading import Job, Tenant
 from pywhatsweb_fleet.storage import idempotency
+from pywhatsweb_fleet.storage.faults import StorageUnavailable
 from pywhatsweb_fleet.storage.idempotency import Claim, Claimed, Outcome, Record, Repeat
 from pywhatsweb_fleet.storage.store import Store
 
@@ -22,6 +23,8 @@ class Claims:
     def __init__(self, store: Store, keep_ms: int) -> None:
         self._store = store
         self._keep_ms = keep_ms
+        self.problem: str | None = None
+        """What is wrong with the database, as the last command found it."""
 
     async def claim(self, tenant: Tenant, jobs: Sequence[Job]) -> list[Verdict]:
         """A verdict each, in their order; the refusals among them are on record as rejected or expired."""
@@ -44,7 +47,13 @@ class Claims:
         refused = [
             (place, _refusal(tenant, job, now)) for place, job in enumerate(jobs) if job.refusal is not None
         ]
-        return await self._store.transact(_claim, wishes, refused)
+        try:
+            verdicts = await self._store.transact(_claim, wishes, refused)
+        except StorageUnavailable:
+            self.problem = "the database cannot be written"
+            raise
+        self.problem = None
+        return verdicts
 
     async def refuse(self, tenant: Tenant, jobs: Sequence[Job]) -> None:
         """Claimed jobs were refused after all (the queue was full)."""

@@ -15,7 +15,7 @@ import structlog
 from pywhatsweb.contracts.ids import CommandId, TenantId
 from pywhatsweb.contracts.statuses import MessageStatus
 from pywhatsweb.errors import ErrorCode
-from pywhatsweb_fleet.dispatcher import handlers, outcomes, reading
+from pywhatsweb_fleet.dispatcher import handlers, outcomes, reading, recovery
 from pywhatsweb_fleet.dispatcher.intake import Dispatch, Fresh, Settled, Stale
 from pywhatsweb_fleet.dispatcher.outcomes import Outcome
 from pywhatsweb_fleet.dispatcher.quotas import Quotas
@@ -80,6 +80,8 @@ class Dispatching:
             return Step(job, said)
         if job.refusal is not None:
             return Step(job, outcomes.refusal(job))
+        if job.redelivered and await self._was_queued(tenant, job):
+            return Step(job, Outcome(MessageStatus.ACCEPTED, message_id=job.message_id))
         if job.target:
             return await self._cancel(tenant, job, before)
         if job.send_at_ms > time.time_ns() // 1_000_000:
@@ -87,6 +89,11 @@ class Dispatching:
                 return await self._refuse(tenant, job, ErrorCode.E_QUEUE_FULL)
             return Step(job, None, await self._schedules.submit(tenant, job))
         return await enqueue(self._deps, tenant, job)
+
+    async def _was_queued(self, tenant: Tenant, job: Job) -> bool:
+        if time.time_ns() // 1_000_000 - job.raw.stored_ms < recovery.SURE_FOR_MS:
+            return False
+        return await recovery.was_queued(self._deps.bus, tenant, job)
 
     async def _refuse(self, tenant: Tenant, job: Job, code: ErrorCode) -> Step:
         """A job that is claimed already."""

@@ -59,6 +59,7 @@ def conclude(verdict: Verdict, job: Job, refused: Mapping[int, ErrorCode]) -> Ou
         if known in UNSENT:
             return Outcome(known, _error(verdict.error), message_id=verdict.message_id)
         job.refusal = None
+        job.redelivered = True
         return (
             None
             if known is MessageStatus.ACCEPTED

@@ -57,7 +57,8 @@ class Job:
     __slots__ = (
         "body", "chat", "chat_key", "command_id", "correlation_id", "details", "digest",
         "expires_ms", "fingerprint", "message_id", "metadata", "origin", "raw", "readable",
-        "recipient", "refusal", "send_at_ms", "session", "target", "target_id", "verb",
+        "recipient", "redelivered", "refusal", "send_at_ms", "session", "target", "target_id",
+        "verb",
     )  # fmt: skip
 
     def __init__(self, raw: Raw, session: SessionId, verb: str, *, origin: str = "") -> None:
@@ -86,6 +87,8 @@ class Job:
         self.target_id = ""
         self.readable = False
         """Whether it is a command at all, so that its id can be claimed."""
+        self.redelivered = False
+        """Whether an earlier delivery claimed it, and perhaps did more."""
         self.refusal: ErrorCode | None = None
         self.details: dict[str, Any] = {}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -17,12 +18,10 @@ from pywhatsweb_fleet.dispatcher.directory import Directory
 from pywhatsweb_fleet.dispatcher.intake import Settled
 from pywhatsweb_fleet.dispatcher.outcomes import Letter, Outcome
 from pywhatsweb_fleet.dispatcher.reading import Job, Tenant
-from pywhatsweb_runtime.bus import QUEUE_FULL, WRONG_LAST_SEQUENCE, ApiError, Bus
+from pywhatsweb_runtime.bus import MESSAGE_TOO_LARGE, QUEUE_FULL, WRONG_LAST_SEQUENCE, ApiError, Bus
 from pywhatsweb_runtime.metrics import Metrics
 from pywhatsweb_runtime.publisher import PubAck, Publisher
 
-MESSAGE_TOO_LARGE = 10054
-"""JetStream's answer to a message above the stream's or the server's limit."""
 _SET_ASIDE = (ErrorCode.E_MALFORMED_BODY, ErrorCode.E_INTERNAL)
 """Refusals of what could not be read at all: the body is kept as a dead letter."""
 
@@ -59,7 +58,7 @@ async def tell(deps: Deps, tenant: Tenant, steps: Sequence[Step], arrived: Messa
 
     In the order of the steps, and each as soon as it is known, so that `accepted` mostly precedes the worker's `sent`.
     """
-    telling: list[asyncio.Future[PubAck]] = []
+    telling = _Telling(deps, tenant)
     full: list[Step] = []
     for step in steps:
         outcome = step.outcome
@@ -71,12 +70,13 @@ async def tell(deps: Deps, tenant: Tenant, steps: Sequence[Step], arrived: Messa
             waited = time.time() - step.job.raw.stored_ms / 1000
             deps.metrics.command_wait.observe(max(0.0, waited))
         if outcome is not None:
-            await _say(deps, tenant, step, outcome, telling)
+            await telling.say(step, outcome)
     if full:
         await deps.claims.refuse(tenant, [step.job for step in full])
         for step in full:
-            await _say(deps, tenant, step, outcomes.refusal(step.job), telling)
-    return _all_stored(telling)
+            await telling.say(step, outcomes.refusal(step.job))
+    telling.count()
+    return telling.all_stored()
 
 
 async def _is_stored(job: Job, stored: asyncio.Future[PubAck]) -> bool:
@@ -95,17 +95,29 @@ async def _is_stored(job: Job, stored: asyncio.Future[PubAck]) -> bool:
     return True
 
 
-async def _say(
-    deps: Deps, tenant: Tenant, step: Step, outcome: Outcome, telling: list[asyncio.Future[PubAck]]
-) -> None:
-    letters = [outcomes.of_job(tenant, step.job, outcome), *step.beside]
-    if step.job.refusal in _SET_ASIDE:
-        letters.append(outcomes.dead_letter(tenant, step.job))
-    telling.extend([await deps.publisher.submit(*letter) for letter in letters])
-    label = "duplicate" if outcome.duplicate else str(outcome.status)
-    deps.metrics.commands.labels(label, outcome.error.code if outcome.error else "").inc()
+class _Telling:
+    """The outcomes of one batch."""
 
+    def __init__(self, deps: Deps, tenant: Tenant) -> None:
+        self._deps = deps
+        self._tenant = tenant
+        self._submitted: list[asyncio.Future[PubAck]] = []
+        self._counts: Counter[tuple[str, str]] = Counter()
 
-async def _all_stored(telling: list[asyncio.Future[PubAck]]) -> None:
-    for told in telling:
-        await told
+    async def say(self, step: Step, outcome: Outcome) -> None:
+        letters = [outcomes.of_job(self._tenant, step.job, outcome), *step.beside]
+        if step.job.refusal in _SET_ASIDE:
+            letters.append(outcomes.dead_letter(self._tenant, step.job))
+        for letter in letters:
+            self._submitted.append(await self._deps.publisher.submit(*letter))
+        label = "duplicate" if outcome.duplicate else str(outcome.status)
+        self._counts[label, outcome.error.code if outcome.error is not None else ""] += 1
+
+    def count(self) -> None:
+        """Once a batch: finding a metric's labels costs as much as anything else here."""
+        for (label, code), number in self._counts.items():
+            self._deps.metrics.commands.labels(label, code).inc(number)
+
+    async def all_stored(self) -> None:
+        for told in self._submitted:
+            await told

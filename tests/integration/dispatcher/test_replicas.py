@@ -86,7 +86,8 @@ async def test_a_frozen_replica_publishes_nothing_stale(
         publishing = asyncio.create_task(publish_all(user, started))
         await started.wait()
         await wait_until(lambda: len(user.tenant.of("status")) > 50, 5)
-        with replica(nats_server.url, tmp_path, "b") as second:
+        # A database of its own: a process that is frozen with SQLite's one write lock holds up every other.
+        with replica(nats_server.url, tmp_path, "b", database="other.db") as second:
             await second.ready()
             first.send(signal.SIGSTOP)
             await publishing

@@ -1,0 +1,107 @@
+"""A command that comes back minutes after its first delivery is not queued twice."""
+
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from pywhatsweb.contracts import streams, subjects
+from pywhatsweb.contracts.ids import SessionId
+from pywhatsweb_fleet.dispatcher.claims import Claims
+from pywhatsweb_fleet.dispatcher.directory import following
+from pywhatsweb_fleet.dispatcher.dispatching import Dispatching
+from pywhatsweb_fleet.dispatcher.reading import Raw
+from pywhatsweb_fleet.dispatcher.telling import Deps
+from pywhatsweb_fleet.storage.store import open_store
+from pywhatsweb_runtime.metrics import Metrics
+from pywhatsweb_runtime.publisher import publishing
+from tests.support import NatsServer, wait_until
+from tests.support.dispatching import User, text
+from tests.support.fleet import platform
+
+
+class Redelivery:
+    """Dispatches one message of long ago, as often as asked."""
+
+    def __init__(self, user: User, dispatching: Dispatching) -> None:
+        self.user = user
+        self._dispatching = dispatching
+        body = msgspec.msgpack.encode(text(id="c1"))
+        self._raw = Raw("wa.cmd.acme.s1.send", 7, int(time.time() * 1000) - 600_000, {}, body)
+
+    async def deliver(self) -> None:
+        async def fresh() -> bool:
+            return True
+
+        dispatch = await self._dispatching.handle([self._raw])
+        await (await dispatch(fresh))
+
+
+@pytest.fixture
+async def redelivery(nats_server: NatsServer, tmp_path: Path) -> AsyncIterator[Redelivery]:
+    """On streams whose dedupe window is over at once."""
+    store = open_store(f"sqlite:///{tmp_path / 'fleet.db'}")
+    await store.migrate()
+    async with (
+        platform(nats_server.url, "acme") as (bus, [tenant]),
+        publishing(bus) as publisher,
+    ):
+        await tenant.wish("s1")
+        name = streams.outbox_name(tenant.name)
+        config = (await bus.api(f"STREAM.INFO.{name}"))["config"]
+        await bus.api(f"STREAM.UPDATE.{name}", {**config, "duplicate_window": 100_000_000})
+        async with following(bus) as directory:
+            deps = Deps(bus, publisher, directory, Claims(store, 86_400_000), Metrics())
+            yield Redelivery(User(tenant), Dispatching(tenant.name, deps))
+    await store.close()
+
+
+async def window_over(user: User) -> None:
+    """JetStream has forgotten the dedupe ids of the outbox."""
+    bus = user.tenant.bus
+
+    async def forgotten() -> bool:
+        subject = subjects.out(user.tenant.name, SessionId("probe"))
+        return (
+            b'"duplicate":true'
+            not in (await bus.request(subject, b"", headers={"Nats-Msg-Id": "probe"})).data
+        )
+
+    assert await forgotten()
+    await wait_until(forgotten, 3, message="the window is over", interval=0.05)
+
+
+async def test_what_still_waits_is_not_queued_again(redelivery: Redelivery) -> None:
+    """It is found in its queue."""
+    user = redelivery.user
+    await redelivery.deliver()
+    await window_over(user)
+    await redelivery.deliver()
+    assert len(await user.outbox()) == 1
+    await user.told("c1", "accepted")
+
+
+async def test_what_was_sent_is_not_queued_again(redelivery: Redelivery) -> None:
+    """It has left its queue, and an event says what became of it."""
+    user = redelivery.user
+    await redelivery.deliver()
+    (event,) = await user.told("c1", "accepted")
+    sent = {**event, "id": "other", "data": {**event["data"], "status": "sent"}}
+    subject = subjects.event_ingest(user.tenant.name, SessionId("s1"), "status", event["data"]["chat"]["key"])
+    await user.tenant.bus.request(subject, msgspec.msgpack.encode(sent), headers={"Nats-Msg-Id": "other"})
+    await user.tenant.bus.purge(streams.outbox_name(user.tenant.name), "wa.out.acme.s1")
+    await window_over(user)
+    await redelivery.deliver()
+    assert await user.outbox() == []
+
+
+async def test_what_was_claimed_but_not_queued_is_queued(redelivery: Redelivery) -> None:
+    """Neither in its queue nor told of: the crash came before."""
+    user = redelivery.user
+    await redelivery.deliver()
+    await user.tenant.bus.purge(streams.outbox_name(user.tenant.name), "wa.out.acme.s1")
+    await window_over(user)
+    await redelivery.deliver()
+    assert len(await user.outbox()) == 1
