@@ -203,6 +203,27 @@ test('a nack is the result, under its own code', async (t) => {
   assert.equal((await worker.act('t/a', 2, 'send', { id: id(), to: { pn: number() }, content: text('y') })).ok, true);
 });
 
+test('sends depart in order and wait for their acks together', async (t) => {
+  const { worker, me } = await paired(t);
+  const to = number();
+  await worker.act('t/a', 2, 'send', { id: id(), to: { pn: to }, content: text('warm up') });
+  await sandbox.post('/api/faults', { kind: 'ack_delay', account: me, delay_ms: 400, count: 10 });
+  const ids = Array.from({ length: 10 }, id);
+  const at = performance.now();
+  const results = await Promise.all(
+    ids.map((of) => worker.act('t/a', 2, 'send', { id: of, to: { pn: to }, content: text(of) })),
+  );
+  assert.ok(results.every(({ ok }) => ok === true));
+  assert.ok(performance.now() - at < 2000, 'they waited one for another');
+  const journal = (await sandbox.journal()).filter(
+    ({ kind, id: of }) => kind === 'message' && ids.includes(String(of)),
+  );
+  assert.deepEqual(
+    journal.map(({ id: of }) => of),
+    ids,
+  );
+});
+
 test('a connection lost before the ack is uncertain; the same id goes out again after a reopen', async (t) => {
   const { worker, me } = await paired(t);
   const [to, sent] = [number(), id()];

@@ -23,7 +23,10 @@ const UNORDERED = new Set(['media.get', 'check_numbers']);
 
 const { MESSAGE_EDIT } = proto.Message.ProtocolMessage.Type;
 
-type Sent = Partial<Result> | Promise<Partial<Result>>;
+/** An action that has departed; `rest` is what its result still waits for. In an object, so that no await flattens it. */
+interface Departed {
+  rest?: Promise<Partial<Result>>;
+}
 
 export class Actions {
   #socket: WASocket;
@@ -51,13 +54,13 @@ export class Actions {
     if (this.#queued >= MAX_QUEUED) return refused(new ActionError('E_QUEUE_FULL'));
     try {
       const begun = await (UNORDERED.has(frame.action) ? this.#begin(frame) : this.#inTurn(frame));
-      return { ok: true, at: Date.now(), ...(await begun.done) };
+      return { ok: true, at: Date.now(), ...(await begun.rest) };
     } catch (error) {
       return refused(error);
     }
   }
 
-  #inTurn(frame: ActFrame): Promise<{ done: Sent }> {
+  #inTurn(frame: ActFrame): Promise<Departed> {
     this.#queued++;
     const turn = this.#tail.then(() => this.#begin(frame));
     this.#tail = turn
@@ -68,33 +71,33 @@ export class Actions {
     return turn;
   }
 
-  /** Resolves when the stanza has left, or is held by the gate; `done` is the rest of the result. */
-  async #begin(frame: ActFrame): Promise<{ done: Sent }> {
+  /** Resolves when the stanza has left, or is held by the gate; `rest` is the rest of the result. */
+  async #begin(frame: ActFrame): Promise<Departed> {
     if (this.#stopped) throw new ActionError('E_CONNECTION_LOST');
     const content = frame.content ?? {};
     switch (frame.action) {
       case 'send':
-        return { done: await this.#send(frame, content) };
+        return this.#send(frame, content);
       case 'react':
-        return { done: await this.#react(frame, content) };
+        return this.#react(frame, content);
       case 'edit':
-        return { done: await this.#edit(frame, content) };
+        return this.#edit(frame, content);
       case 'delete':
-        return { done: await this.#delete(frame, content) };
+        return this.#delete(frame, content);
       case 'read':
-        return { done: await this.#read(frame, content) };
+        return this.#read(frame, content);
       case 'presence':
-        return { done: await this.#presence(frame, content) };
+        return this.#presence(frame, content);
       case 'media.get':
-        return { done: { data: await fetchMedia(content) } };
+        return { rest: Promise.resolve({ data: await fetchMedia(content) }) };
       case 'check_numbers':
-        return { done: this.#checkNumbers(content) };
+        return { rest: Promise.resolve(await this.#checkNumbers(content)) };
       default:
         throw new ActionError('E_UNSUPPORTED_TYPE', String(frame.action).slice(0, 40));
     }
   }
 
-  async #send(frame: ActFrame, content: Content): Promise<Sent> {
+  async #send(frame: ActFrame, content: Content): Promise<Departed> {
     if (content.type === 'reaction') return this.#react(frame, content);
     const jid = requireJid(frame.to);
     const message = build(content);
@@ -106,7 +109,7 @@ export class Actions {
     return this.#relay(frame, jid, message, options);
   }
 
-  async #react(frame: ActFrame, content: Content): Promise<Sent> {
+  async #react(frame: ActFrame, content: Content): Promise<Departed> {
     const jid = requireJid(frame.to);
     const reaction = (content.reaction ?? content) as Content;
     const id = String(reaction.message_id ?? frame.context?.message_id ?? '');
@@ -114,14 +117,14 @@ export class Actions {
     return this.#relay(frame, jid, { react: { key, text: String(reaction.emoji ?? '') } });
   }
 
-  async #edit(frame: ActFrame, content: Content): Promise<Sent> {
+  async #edit(frame: ActFrame, content: Content): Promise<Departed> {
     const jid = requireJid(frame.to);
     const key = targetKey(jid, content, frame.context, { ours: true });
     const protocolMessage = { type: MESSAGE_EDIT, key, editedMessage: edited(content), timestampMs: Date.now() };
     return this.#depart(frame, jid, { protocolMessage }, { additionalAttributes: { edit: '1' } });
   }
 
-  async #delete(frame: ActFrame, content: Content): Promise<Sent> {
+  async #delete(frame: ActFrame, content: Content): Promise<Departed> {
     const jid = requireJid(frame.to);
     if (content.for_everyone === false) throw new ActionError('E_NOT_IMPLEMENTED', 'deleting for oneself');
     return this.#relay(frame, jid, { delete: targetKey(jid, content, frame.context, { ours: true }) });
@@ -138,7 +141,7 @@ export class Actions {
     jid: string,
     content: AnyMessageContent,
     options: Partial<MiscMessageGenerationOptions> = {},
-  ): Promise<Sent> {
+  ): Promise<Departed> {
     const full = await generateWAMessage(jid, content, {
       ...options,
       messageId: required(frame),
@@ -150,7 +153,7 @@ export class Actions {
   }
 
   /** Relays one message under its preset id. What Baileys' `sendMessage` does, with the proto in hand. */
-  async #depart(frame: ActFrame, jid: string, message: proto.IMessage, options: RelayOptions): Promise<Sent> {
+  async #depart(frame: ActFrame, jid: string, message: proto.IMessage, options: RelayOptions): Promise<Departed> {
     const id = required(frame);
     this.#me();
     this.#sent.add(id, message);
@@ -160,7 +163,9 @@ export class Actions {
     } catch (error) {
       throw failed(error, this.#acks.cancel(id));
     }
-    return acked.then((at) => ({ message_id: id, at }));
+    const rest = acked.then((at) => ({ message_id: id, at }));
+    rest.catch(() => {});
+    return { rest };
   }
 
   #me(): string {
@@ -175,7 +180,7 @@ export class Actions {
     await this.#socket.sendPresenceUpdate('paused', jid);
   }
 
-  async #read(frame: ActFrame, content: Content): Promise<Sent> {
+  async #read(frame: ActFrame, content: Content): Promise<Departed> {
     const jid = requireJid(frame.to);
     const ids = (content.message_ids ?? [content.message_id ?? frame.context?.message_id]) as string[];
     const keys = ids.map((id) => {
@@ -186,7 +191,7 @@ export class Actions {
     return {};
   }
 
-  async #presence(frame: ActFrame, content: Content): Promise<Sent> {
+  async #presence(frame: ActFrame, content: Content): Promise<Departed> {
     const body = (content.presence ?? content) as Content;
     const jid = frame.to && (frame.to.pn || frame.to.lid || frame.to.group) ? requireJid(frame.to) : undefined;
     await this.#socket.sendPresenceUpdate(String(body.state) as WAPresence, jid);
