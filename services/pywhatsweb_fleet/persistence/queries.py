@@ -89,17 +89,13 @@ def _chat_list(conn: Connection, who: Asker, args: d.ChatList) -> d.Chats:
     ]
     names = people.names_of(conn, who.id, addresses)
     subjects = sessions.group_names(conn, who.id, [row.group_id for row in rows if row.group_id])
-    chats = [_chat_info(conn, who, row, names, subjects) for row in rows]
+    waiting = boards.unread(conn, who.id, rows)
+    chats = [_chat_info(row, names, subjects, waiting.get((row.session, row.chat), 0)) for row in rows]
     last = rows[-1] if len(rows) == args.limit else None
     return d.Chats(chats=chats, cursor=to_cursor((last.last_at, last.chat, last.session)) if last else None)
 
 
-def _chat_info(
-    conn: Connection, who: Asker, row: ChatRow, names: dict[str, str], subjects: dict[str, str]
-) -> d.ChatInfo:
-    unread = 0
-    if row.last_inbound_at > row.last_outbound_at:
-        unread = boards.unread(conn, who.id, row.chat, row.session, row.last_outbound_at)
+def _chat_info(row: ChatRow, names: dict[str, str], subjects: dict[str, str], unread: int) -> d.ChatInfo:
     return d.ChatInfo(
         chat=Chat(key=row.chat, pn=row.pn, lid=row.lid, group=row.group_id),
         session_id=row.session,

@@ -3,12 +3,19 @@
 # ruff: noqa: S608 - statements are composed of our own names; values are always parameters
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from pywhatsweb_fleet.storage.statements import greatest, insert_rows, query
+from pywhatsweb_fleet.storage.statements import (
+    greatest,
+    insert_rows,
+    is_postgres,
+    query,
+    rows_parameters,
+    rows_source,
+)
 from pywhatsweb_fleet.storage.tables import chats
 
 
@@ -156,13 +163,18 @@ def by_key(conn: Connection, tenant: str, chat: str) -> list[ChatRow]:
     return [ChatRow(*row) for row in query(conn, sql, tenant, chat)]
 
 
-_MOST_UNREAD = 100
-
-
-def unread(conn: Connection, tenant: str, chat: str, session: str, since: int) -> int:
-    """Messages from the other side after ``since``, counted up to 100."""
+def unread(conn: Connection, tenant: str, rows: Sequence[ChatRow]) -> dict[tuple[str, str], int]:
+    """How many messages from the other side came after our last one, up to 100, by session and chat."""
+    waiting = [row for row in rows if row.last_inbound_at > row.last_outbound_at]
+    if not waiting:
+        return {}
+    source = rows_source(is_postgres(conn), chats, ("tenant", "session", "chat", "last_outbound_at"))
     sql = (
-        "SELECT count(*) FROM (SELECT 1 FROM messages WHERE tenant = ? AND chat = ? AND sent_at > ? AND session = ? "
-        "AND kind = 'message' AND origin = 'inbound' LIMIT ?) AS waiting"
+        "SELECT batch.session, batch.chat, (SELECT count(*) FROM (SELECT 1 FROM messages m "
+        "WHERE m.tenant = batch.tenant AND m.chat = batch.chat AND m.sent_at > batch.last_outbound_at "
+        "AND m.session = batch.session AND m.kind = 'message' AND m.origin = 'inbound' LIMIT 100) AS seen) "
+        f"FROM {source}"
     )
-    return int(query(conn, sql, tenant, chat, since, session, _MOST_UNREAD)[0][0])
+    keys = [(tenant, row.session, row.chat, row.last_outbound_at) for row in waiting]
+    found = conn.exec_driver_sql(sql, rows_parameters(keys)).fetchall()
+    return {(session, chat): count for session, chat, count in found}

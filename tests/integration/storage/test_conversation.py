@@ -120,7 +120,13 @@ async def test_unread_counts_since_the_last_answer(store: Store) -> None:
     """Inbound messages after a time."""
     await store.transact(conversation.record_messages, [a_message(n) for n in range(10)])
     await store.transact(conversation.record_messages, [a_message(10, origin="outbound")])
-    assert await store.read(boards.unread, "acme", "c1", "s1", 1006) == 3
+    said = [
+        Activity("acme", "s1", "c1", None, None, None, 1009, 1006),
+        Activity("acme", "s1", "c2", None, None, None, 5, 9),
+    ]
+    await store.transact(boards.record_activity, said)
+    rows = await store.read(boards.page, "acme")
+    assert await store.read(boards.unread, "acme", rows) == {("s1", "c1"): 3}
 
 
 async def test_a_session_is_as_it_last_told(store: Store) -> None:
