@@ -18,8 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,9 +42,9 @@ from pywhatsweb_runtime.provision import ensure_platform, ensure_tenant
 from pywhatsweb_runtime.publisher import publishing
 from pywhatsweb_runtime.registry import TenantRecord
 from pywhatsweb_runtime.registry import encode as encode_record
+from tests.benchmarks.databases import database
 from tests.integration.persistence import traffic
 from tests.support import running_nats_server
-from tests.support.postgres import running_postgres
 
 CHATS = 2000
 BATCH = 500
@@ -69,17 +68,6 @@ async def prepare(bus: Bus, count: int) -> None:
     async with publishing(bus, in_flight=1024, deadline_s=60) as publisher:
         for first in range(0, count, 2000):
             await traffic.publish(publisher, *(event(n) for n in range(first, min(first + 2000, count))))
-
-
-@contextmanager
-def database(kind: str, directory: Path) -> Iterator[Any]:
-    """A function that makes databases."""
-    if kind == "sqlite":
-        numbers = iter(range(100))
-        yield lambda: f"sqlite:///{directory}/record{next(numbers)}.db"
-        return
-    with running_postgres("shared_buffers=256MB", "max_wal_size=4GB") as server:
-        yield server.new_database
 
 
 def rows_in_all(count: int) -> tuple[list[MessageRow], list[StatusRow]]:

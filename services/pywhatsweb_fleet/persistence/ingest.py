@@ -85,6 +85,7 @@ class Ingest:
             lanes = [asyncio.create_task(self._lane(puller)) for _ in range(_LANES)]
             try:
                 await asyncio.wait([stopped, *lanes], return_when=asyncio.FIRST_COMPLETED)
+                self._stop.set()  # if a lane failed, the others come to their end too
                 if self._busy:
                     await asyncio.wait(self._busy)
                 for lane in lanes:

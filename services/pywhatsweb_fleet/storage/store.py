@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
@@ -35,14 +36,16 @@ class _Attempt:
         self.args = args
         self.kwargs = kwargs
         self.committing = False
-        self.abandoned = False
+        self._abandoned = threading.Event()
         self._raw: Any = None
 
     def run(self) -> Any:
-        if self.abandoned:
+        if self._abandoned.is_set():
             return None
         with self.engine.connect() as conn:
             self._raw = conn.connection.dbapi_connection
+            if self._abandoned.is_set():  # while it was connecting
+                return None
             try:
                 with conn.begin() as transaction:
                     value = self.fn(conn, *self.args, **self.kwargs)
@@ -53,7 +56,7 @@ class _Attempt:
                 self._raw = None
 
     def abandon(self) -> None:
-        self.abandoned = True
+        self._abandoned.set()
         if (raw := self._raw) is not None:
             connections.break_off(raw)
 
