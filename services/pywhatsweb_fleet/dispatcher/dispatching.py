@@ -80,7 +80,7 @@ class Dispatching:
             return Step(job, said)
         if job.refusal is not None:
             return Step(job, outcomes.refusal(job))
-        if job.redelivered and await self._was_queued(tenant, job):
+        if job.redelivered and await recovery.was_queued(self._deps.bus, tenant, job):
             return Step(job, Outcome(MessageStatus.ACCEPTED, message_id=job.message_id))
         if job.target:
             return await self._cancel(tenant, job, before)
@@ -89,11 +89,6 @@ class Dispatching:
                 return await self._refuse(tenant, job, ErrorCode.E_QUEUE_FULL)
             return Step(job, None, await self._schedules.submit(tenant, job))
         return await enqueue(self._deps, tenant, job)
-
-    async def _was_queued(self, tenant: Tenant, job: Job) -> bool:
-        if time.time_ns() // 1_000_000 - job.raw.stored_ms < recovery.SURE_FOR_MS:
-            return False
-        return await recovery.was_queued(self._deps.bus, tenant, job)
 
     async def _refuse(self, tenant: Tenant, job: Job, code: ErrorCode) -> Step:
         """A job that is claimed already."""
@@ -116,6 +111,8 @@ class Dispatching:
         known = await self._deps.claims.lookup(tenant.id, CommandId(job.target_id), job.session)
         if known is None:
             return await self._refuse(tenant, job, ErrorCode.E_COMMAND_NOT_FOUND)
-        if MessageStatus(known.status).settled:
+        if (
+            MessageStatus(known.status).settled and not job.redelivered
+        ):  # redelivered: perhaps settled by this cancel
             return await self._refuse(tenant, job, ErrorCode.E_CANCEL_TOO_LATE)
         return await enqueue(self._deps, tenant, job)

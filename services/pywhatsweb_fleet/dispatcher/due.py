@@ -11,8 +11,9 @@ from pywhatsweb.contracts import codec, subjects
 from pywhatsweb.contracts.ids import SessionId, TenantId
 from pywhatsweb.contracts.statuses import MessageStatus
 from pywhatsweb.errors import ErrorCode
-from pywhatsweb_fleet.dispatcher import handlers, outcomes, schedules
+from pywhatsweb_fleet.dispatcher import handlers, outcomes, recovery, schedules
 from pywhatsweb_fleet.dispatcher.intake import Dispatch, Fresh, Settled, Stale
+from pywhatsweb_fleet.dispatcher.outcomes import Outcome
 from pywhatsweb_fleet.dispatcher.reading import Job, Raw, Tenant
 from pywhatsweb_fleet.dispatcher.telling import Deps, Step, enqueue, tell
 
@@ -54,6 +55,8 @@ class Due:
     async def _route(self, tenant: Tenant, job: Job) -> Step:
         if job.refusal is not None:
             return Step(job, outcomes.refusal(job))
+        if job.raw.deliveries > 1 and await recovery.was_queued(self._deps.bus, tenant, job):
+            return Step(job, Outcome(MessageStatus.QUEUED, message_id=job.message_id))
         return await enqueue(self._deps, tenant, job)
 
 

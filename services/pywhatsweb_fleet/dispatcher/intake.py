@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
@@ -272,8 +273,10 @@ def _raw(message: Msg) -> Raw:
         int(tokens[at + 2]) // 1_000_000,
         message.headers or {},
         message.data,
+        int(tokens[at - 1]),
     )
 
 
 def _stored(message: Stored) -> Raw:
-    return Raw(message.subject, message.sequence, 0, message.headers, message.data)
+    now_ms = time.time_ns() // 1_000_000
+    return Raw(message.subject, message.sequence, now_ms, message.headers, message.data)

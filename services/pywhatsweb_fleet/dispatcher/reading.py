@@ -36,6 +36,7 @@ class Raw(NamedTuple):
     """The broker's time when it took the message: the same at every delivery."""
     headers: Mapping[str, str]
     body: bytes
+    deliveries: int = 1
 
 
 class Tenant(NamedTuple):

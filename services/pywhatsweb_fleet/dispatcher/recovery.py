@@ -7,6 +7,8 @@ command leaves its queue only after an event of what became of it is stored.
 
 from __future__ import annotations
 
+import time
+
 import msgspec
 
 from pywhatsweb.contracts import codec, streams, subjects
@@ -30,7 +32,9 @@ class _Event(msgspec.Struct):
 
 
 async def was_queued(bus: Bus, tenant: Tenant, job: Job) -> bool:
-    """Whether the command is in its queue, or has been taken out of it."""
+    """Whether the command is in its queue, or has been taken out of it. False within the window: all one."""
+    if time.time_ns() // 1_000_000 - job.raw.stored_ms < SURE_FOR_MS:
+        return False
     async with reading(bus) as reader:
         return await _waits(reader, tenant, job) or await _was_told_of(reader, tenant, job)
 

@@ -22,12 +22,18 @@ log = structlog.get_logger(__name__)
 
 _CHECK_EVERY_S = 0.5
 _STOP_BOUND_S = 15.0
+_MADE_AT_ONCE = 16
 
 
 class _Served:
     def __init__(self, intakes: list[Intake]) -> None:
         self.intakes = intakes
         self.tasks = [asyncio.create_task(intake.serve()) for intake in intakes]
+
+    @property
+    def ended(self) -> bool:
+        """Whether an intake has ended by itself, which takes an error outside of its own care."""
+        return any(task.done() for task in self.tasks)
 
     async def stop(self) -> None:
         for intake in self.intakes:
@@ -61,7 +67,16 @@ class Tenants:
         """Serves tenants that come and drops those that go."""
         while True:
             await asyncio.sleep(_CHECK_EVERY_S)
-            await self._follow()
+            if self._is_due():
+                await self._follow()
+
+    def _is_due(self) -> bool:
+        """Whether something differs from what is served: cheap, for it is asked all the time."""
+        present = self._deps.directory.tenants
+        return present.keys() != self._served.keys() or any(
+            self._limits.get(tenant) != view.record.limits or self._served[tenant].ended
+            for tenant, view in present.items()
+        )
 
     async def _follow(self) -> None:
         present = self._deps.directory.tenants
@@ -69,19 +84,29 @@ class Tenants:
             await self._served.pop(tenant).stop()
             self._limits.pop(tenant, None)
             log.info("tenant gone", tenant=tenant)
-        for tenant, view in present.items():
-            if self._limits.get(tenant) == view.record.limits:
-                continue
-            try:
-                await provision.ensure_tenant(
-                    self._deps.bus, tenant, view.record.limits, self._settings.replicas
-                )
-            except (ApiError, BrokerUnavailable):
-                log.exception("a tenant's streams cannot be made; trying again", tenant=tenant)
-                continue
-            self._limits[tenant] = view.record.limits
-            if tenant not in self._served:
-                self._served[tenant] = self._serve(tenant)
+        room = asyncio.Semaphore(_MADE_AT_ONCE)
+        await asyncio.gather(
+            *(self._attend(tenant, view.record.limits, room) for tenant, view in present.items())
+        )
+
+    async def _attend(self, tenant: TenantId, limits: streams.TenantLimits, room: asyncio.Semaphore) -> None:
+        """Makes or changes what the tenant needs, if it is not as it should be, and serves it."""
+        served = self._served.get(tenant)
+        if served is not None and served.ended:
+            log.error("an intake has ended; beginning anew", tenant=tenant)
+            await self._served.pop(tenant).stop()
+        if self._limits.get(tenant) != limits:
+            async with room:
+                try:
+                    await provision.ensure_tenant(self._deps.bus, tenant, limits, self._settings.replicas)
+                except (ApiError, BrokerUnavailable) as error:
+                    log.warning(
+                        "a tenant's streams cannot be made yet", tenant=tenant, error=type(error).__name__
+                    )
+                    return
+            self._limits[tenant] = limits
+        if tenant not in self._served:
+            self._served[tenant] = self._serve(tenant)
 
     def _serve(self, tenant: TenantId) -> _Served:
         commands = self._intake(
