@@ -20,18 +20,18 @@ from pywhatsweb_runtime.bus import WRONG_LAST_SEQUENCE, ApiError, Bus
 from pywhatsweb_runtime.kv import Bucket
 
 
-async def ensure_all(bus: Bus, tenants: Iterable[str]) -> None:
+async def ensure_all(bus: Bus, tenants: Iterable[str], replicas: int = 1) -> None:
     """The platform's buckets, and the records and streams of every tenant; idempotent."""
-    await provision.ensure_platform(bus)
-    await asyncio.gather(*(ensure(bus, tenant) for tenant in tenants))
+    await provision.ensure_platform(bus, replicas)
+    await asyncio.gather(*(ensure(bus, tenant, replicas) for tenant in tenants))
 
 
-async def ensure(bus: Bus, tenant: str) -> registry.TenantRecord:
+async def ensure(bus: Bus, tenant: str, replicas: int = 1) -> registry.TenantRecord:
     """The tenant's record, made with a random key when there is none, and its streams brought up to date."""
     if not valid_name(tenant):
         raise ValueError("a tenant's name is 1 to 63 of a-z, 0-9, _ and -, and begins with a letter or digit")
     record = await _record(bus, tenant)
-    await provision.ensure_tenant(bus, TenantId(tenant), record.limits)
+    await provision.ensure_tenant(bus, TenantId(tenant), record.limits, replicas)
     return record
 
 

@@ -74,6 +74,10 @@ def up(
                 f"--tenant {name}: a name is 1 to 63 of a-z, 0-9, _ and -, and begins with a letter or digit.",
                 exit_code=exits.USAGE,
             )
+    if ready_file is not None and not ready_file.absolute().parent.is_dir():
+        raise exits.CommandError(
+            f"--ready-file {ready_file}: there is no such directory.", exit_code=exits.USAGE
+        )
     options = supervisor.Options(
         data_dir=(data_dir or places.default_data_dir(environ)).absolute(),
         engine=engine,
@@ -150,7 +154,7 @@ def sandbox(
     Parameters
     ----------
     data_dir
-        Where its phones, contacts and journal are kept: sandbox in the data directory of `pww up`.
+        Where its phones, contacts and journal are kept; by default not where `pww up` keeps those of its own.
     ws_port
         The port that sessions connect to; 0: any free one.
     http_port
@@ -164,7 +168,7 @@ def sandbox(
     from pywhatsweb_fleet.up import sandbox as local
     from pywhatsweb_fleet.up.datadir import StartError
 
-    directory = (data_dir or places.default_data_dir(os.environ) / "sandbox").absolute()
+    directory = (data_dir or places.default_data_dir(os.environ) / "sandbox-alone").absolute()
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         command = [local.node_binary(os.environ), str(local.entry_point()), "--data-dir", str(directory)]

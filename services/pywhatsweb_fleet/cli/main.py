@@ -29,6 +29,8 @@ _COMMANDS = {
     "health": ("health:health", "Say whether the fleet works."),
     "run": ("fleet:run", "Run one service, with settings from the environment."),
     "sandbox": ("fleet:sandbox", "Run the local WhatsApp alone."),
+    "setup": ("setup:setup", "Make the secrets and files of a fleet in containers."),
+    "provision": ("setup:provision", "Bring a broker's streams up to date for every tenant."),
     "schema": ("schema:schema", "Print the contract: JSON Schema or AsyncAPI."),
     "version": ("version:version", "Say which version this is."),
 }

@@ -65,6 +65,7 @@ def test_version_is_quick(capsys: pytest.CaptureFixture[str]) -> None:
         "up --engine none",
         "up --tenant A.b",
         "up --workers -1",
+        "up --ready-file /no/such/directory/ready.json",
         "run nothing",
         "schema xml",
         "events --limit 0",
