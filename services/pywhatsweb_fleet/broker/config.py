@@ -2,8 +2,8 @@
 
 Every tenant is an account of its own. The platform's account exports subjects whose third token is pinned to the
 importing account's name, so a tenant can reach its own commands, events and control subjects and nobody else's;
-permissions alone would not do (a reply subject is a publication too: docs/adr/0007). A tenant
-imports them under the same names: documents and code are the same on both sides of the border.
+permissions alone would not do (a reply subject is a publication too: docs/adr/0008). A tenant imports them under the
+same names: documents and code are the same on both sides of the border.
 """
 
 from __future__ import annotations
