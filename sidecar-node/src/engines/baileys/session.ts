@@ -20,7 +20,7 @@ import { closedBy } from './closing.ts';
 import { OutputGate } from './gate.ts';
 import { Inbound } from './inbound.ts';
 import { decodeCreds, encodeCreds, KeyStore } from './keys.ts';
-import { makeSocket, rawSocket } from './socket.ts';
+import { makeSocket, rawSocket, release } from './socket.ts';
 
 /** How long a stop waits for units to be committed and held frames to leave, in milliseconds. */
 const DRAIN_MS = 500;
@@ -253,6 +253,7 @@ export class BaileysSession implements EngineSession {
       }
       this.#acting.clear();
       this.#link.closed(closed);
+      release(this.#socket);
     });
   }
 

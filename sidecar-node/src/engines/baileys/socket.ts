@@ -20,6 +20,7 @@ import type { KeyStore } from './keys.ts';
 
 const MINUTE = 60_000;
 const FAREWELL_MS = 250;
+const LINGER_MS = 2_000;
 /** Longer than any of Baileys' own query timeouts. */
 const HANDLING_MS = 120_000;
 /** Stanzas of one kind handled before other sessions get their turn. */
@@ -201,6 +202,15 @@ function hastenClose(socket: WASocket): void {
 /** The `ws` inside Baileys' client. */
 export function rawSocket(socket: WASocket): WebSocket | undefined {
   return (socket.ws as unknown as { socket?: WebSocket | null }).socket ?? undefined;
+}
+
+/**
+ * Lets go of a closed socket. Baileys leaves its queries waiting for a minute; and what was under way still fills its
+ * address caches after they were emptied, each entry with a timer of three days that keeps the whole socket.
+ */
+export function release(socket: WASocket): void {
+  if (socket.ws.listenerCount('error') > 0) socket.ws.emit('error', new Error('Connection Closed'));
+  setTimeout(() => socket.signalRepository.close?.(), LINGER_MS).unref();
 }
 
 export function makeSocket(parts: Parts): WASocket {

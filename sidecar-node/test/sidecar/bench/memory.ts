@@ -17,7 +17,7 @@ await worker.hello(sandbox.config);
 const pid = worker.child.pid as number;
 const rest = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 await sandbox.pair(worker, 't/warm', '+5511600000000');
-await rest(2000);
+await rest(12_000);
 const base = pss(pid);
 for (let n = 0; n < COUNT; n += 10) {
   await Promise.all(
@@ -27,8 +27,9 @@ for (let n = 0; n < COUNT; n += 10) {
   );
   worker.frames.length = 0;
 }
-await rest(15_000);
+await rest(45_000);
 const full = pss(pid);
+worker.frames.length = 0;
 const stats = await worker.next(({ type }) => type === 'stats');
 print(
   JSON.stringify({
