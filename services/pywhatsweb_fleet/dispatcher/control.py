@@ -93,6 +93,9 @@ class Control:
         except Exception:
             log.exception("a request failed", verb=verb)
             body = control.failure(ErrorCode.E_INTERNAL, None, form)
+        limit = self._deps.bus.client.max_payload
+        if len(body) > limit:
+            body = control.failure(ErrorCode.E_BODY_TOO_LARGE, {"limit": limit}, form)
         with contextlib.suppress(nats.errors.Error, ValueError):  # ValueError: published, not asked
             await request.respond(body)
 

@@ -75,7 +75,7 @@ class Directory:
         except (ApiError, BrokerUnavailable):
             self._doubtful.add(key)
             raise
-        record = _session(entry) if entry is not None else None
+        record = decode_session(entry) if entry is not None else None
         if entry is not None and record is not None:
             self.learn(key, entry.revision, record)
             return
@@ -107,7 +107,7 @@ class Directory:
         present: set[str] = set()
         for entry in await self.session_bucket.all():
             present.add(entry.key)
-            if (record := _session(entry)) is not None:
+            if (record := decode_session(entry)) is not None:
                 known = self._sessions.get(entry.key)
                 if known is None or known[0] < entry.revision:
                     self._sessions[entry.key] = (entry.revision, record)
@@ -136,7 +136,8 @@ class Directory:
         self.tenants_changed.set()
 
 
-def _session(entry: Entry) -> SessionRecord | None:
+def decode_session(entry: Entry) -> SessionRecord | None:
+    """None for a deletion, and for what does not decode: such a session can be made anew."""
     if entry.value is None:
         return None
     try:

@@ -49,6 +49,10 @@ class Stale(Exception):
     """Another replica may have taken over while this one held the batch; nothing of it was published."""
 
 
+class Recreated(Exception):
+    """A message is younger than what was handled, and its sequence lower: this is another stream of the same name."""
+
+
 class Taken(NamedTuple):
     raw: Raw
     message: Msg | None
@@ -79,6 +83,7 @@ class Intake:
         self._stuck_since: float | None = None
         self._dispatching: asyncio.Task[None] | None = None
         self._settling: deque[asyncio.Task[None]] = deque()
+        self._newest_ms = 0
         self._acked = 0
         self._purged = 0
         self.stopping = asyncio.Event()
@@ -97,6 +102,8 @@ class Intake:
                         await self._run(puller)
                     except Stale:
                         log.warning("a batch was given up after a stall", stream=self._stream)
+                    except Recreated:
+                        log.warning("the stream was made anew", stream=self._stream)
                     except (ApiError, BrokerUnavailable, StorageUnavailable) as error:
                         log.warning("cannot dispatch; trying again", error=type(error).__name__)
                     except Exception:
@@ -122,6 +129,8 @@ class Intake:
             for message in messages:
                 raw = _raw(message)
                 if not self._order.offer(raw.sequence, Taken(raw, message)):
+                    if raw.stored_ms > self._newest_ms:
+                        raise Recreated
                     old = message
             if self._stalls.count() != self._verified and not await self._still_ours(puller):
                 raise Stale
@@ -154,6 +163,7 @@ class Intake:
 
     async def _dispatch(self, puller: Puller, batch: list[Taken]) -> None:
         count, taken_at = self._stalls.count(), clock()
+        self._newest_ms = max(self._newest_ms, batch[-1].raw.stored_ms)
 
         async def fresh() -> bool:
             if self._stalls.count() == count and clock() - taken_at <= self._stale_after_s:
@@ -236,6 +246,7 @@ class Intake:
         self._settling.clear()
         self._order = Sequencer()
         self._stuck_since = None
+        self._newest_ms = self._acked = self._purged = 0
 
     async def _leave(self, puller: Puller) -> None:
         """Gives the pin back, so that the next replica need not wait for it to expire."""

@@ -5,6 +5,7 @@ Plain functions of the request's arguments; they return a result of `contracts.c
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -18,7 +19,7 @@ from pywhatsweb.contracts.ids import SessionId
 from pywhatsweb.contracts.statuses import SessionStatus
 from pywhatsweb.errors import ErrorCode, SessionError, error_struct
 from pywhatsweb_fleet.dispatcher import qr
-from pywhatsweb_fleet.dispatcher.directory import Directory
+from pywhatsweb_fleet.dispatcher.directory import Directory, decode_session
 from pywhatsweb_fleet.dispatcher.reading import Tenant
 from pywhatsweb_runtime import registry
 from pywhatsweb_runtime.bus import WRONG_LAST_SEQUENCE, ApiError, Bus
@@ -93,7 +94,9 @@ class Sessions:
         found = []
         for entry in sorted(entries):
             session = entry.key.partition(".")[2]
-            record = registry.decode_session(entry.value or b"")
+            record = decode_session(entry)
+            if record is None:
+                continue
             if args.active is None or args.active == (record.wanted == "running"):
                 found.append(_info(session, record, states.get(session)))
         return d.Sessions(sessions=found)
@@ -106,8 +109,9 @@ class Sessions:
             raise SessionError(ErrorCode.E_QR_NOT_AVAILABLE)
         return d.SessionQr(
             code=code.code,
-            image=qr.png_data_url(code.code),
-            terminal=qr.terminal_text(code.code),
+            # On a thread: to draw takes tens of milliseconds, in which every command would wait.
+            image=await asyncio.to_thread(qr.png_data_url, code.code),
+            terminal=await asyncio.to_thread(qr.terminal_text, code.code),
             expires_at=events.timestamp(code.expires_at),
             attempt=max(1, code.attempt),
         )
@@ -128,9 +132,7 @@ class Sessions:
         entry = await self._directory.session_bucket.newest(f"{tenant.id}.{session}")
         if entry is None:
             return Known(0, None)
-        if entry.value is None:
-            return Known(entry.revision, None)
-        return Known(entry.revision, registry.decode_session(entry.value))
+        return Known(entry.revision, decode_session(entry))
 
     async def _want(
         self, tenant: Tenant, session: str, wish: Callable[[SessionRecord], SessionRecord]

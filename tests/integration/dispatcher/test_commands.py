@@ -11,7 +11,7 @@ import pytest
 
 from pywhatsweb.contracts import ids, queued, streams
 from pywhatsweb.contracts.ids import CommandId, SessionId
-from pywhatsweb_runtime import registry
+from pywhatsweb_runtime import provision, registry
 from pywhatsweb_runtime.kv import Bucket
 from tests.support import NatsServer, running_nats_server, wait_until
 from tests.support.dispatching import User, dispatcher, text
@@ -231,3 +231,14 @@ async def test_a_new_tenant_is_served_while_running(user: User, nats_server: Nat
         await tenant.wish("s1")
         await User(tenant).publish(text(id="c1"))
         await User(tenant).told("c1", "accepted")
+
+
+async def test_a_commands_stream_that_is_made_anew_is_served(user: User) -> None:
+    """Its sequences begin at 1 again: they are not taken for what was done already."""
+    for at in range(5):
+        await user.publish(text(id=f"old-{at}"))
+    await user.told("old-4", "accepted")
+    await user.tenant.bus.api("STREAM.DELETE.WA_CMD_acme")
+    await provision.ensure_tenant(user.tenant.bus, user.tenant.name, user.tenant.record.limits)
+    await user.publish(text(id="new"))
+    await user.told("new", "accepted", timeout=15)
