@@ -96,6 +96,8 @@ class Store:
     async def migrate(self, *, deadline_s: float = 60.0) -> None:
         """Brings the schema to the newest version; several services may do it at once, one does the work."""
         await self._run(self._write, deadline_s, migrating.upgrade, (), {})
+        # SQLite reads the statistics, which the migration wrote, when it connects.
+        await asyncio.to_thread(self._write.engine.dispose)
 
     async def close(self) -> None:
         """Waits for the transactions under way; then nothing of the store may be used."""

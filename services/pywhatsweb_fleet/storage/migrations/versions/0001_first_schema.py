@@ -8,6 +8,36 @@ from alembic import op
 revision = "0001"
 down_revision = None
 
+# What SQLite's planner shall assume: rows, then rows for each value of the first column, of the first two, … of an
+# index. Without it, it takes a tenant for ten rows and reads all of them rather than use an index on two columns.
+STATISTICS = (
+    ("audit", "sqlite_autoindex_audit_1", "100000 10000 1"),
+    ("chats", "chats_by_key", "100000 10000 1"),
+    ("chats", "chats_recent", "100000 10000 2 1"),
+    ("chats", "sqlite_autoindex_chats_1", "100000 10000 1000 1"),
+    ("contacts", "contacts", "100000 10000 1"),
+    ("contacts", "contacts_pn", "100000 10000 1"),
+    ("credentials", "credentials", "1000000 100000 1000 100 1"),
+    ("data_keys", "data_keys", "10000 1000 1"),
+    ("data_keys", "data_keys_master", "10000 10000"),
+    ("fences", "fences", "10000 1000 1"),
+    ("idempotency", "idempotency", "1000000 100000 1000 1"),
+    ("idempotency", "idempotency_command", "1000000 100000 1"),
+    ("idempotency", "idempotency_expiry", "1000000 10"),
+    ("idempotency", "idempotency_message", "1000000 100000 1"),
+    ("identities", "identities", "100000 10000 1"),
+    ("identities", "identities_pn", "100000 10000 1"),
+    ("messages", "messages_chat", "1000000 100000 100 1 1"),
+    ("messages", "messages_command", "1000000 100000 1"),
+    ("messages", "messages_target", "1000000 100000 2"),
+    ("messages", "sqlite_autoindex_messages_1", "1000000 100000 2 1 1"),
+    ("session_events", "session_events_time", "1000000 100000 1000 1"),
+    ("session_events", "sqlite_autoindex_session_events_1", "1000000 100000 1"),
+    ("sessions", "sqlite_autoindex_sessions_1", "10000 1000 1"),
+    ("statuses", "statuses", "1000000 100000 3 1 1"),
+    ("statuses", "statuses_command", "1000000 100000 3"),
+)
+
 
 def upgrade() -> None:
     op.create_table(
@@ -264,7 +294,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("tenant", name="tenants_pk"),
     )
 
-    if op.get_bind().dialect.name == "postgresql":
+    if op.get_bind().dialect.name == "sqlite":
+        # Creates sqlite_stat1; https://www.sqlite.org/lang_analyze.html allows to fill it by hand.
+        op.execute("ANALYZE")
+        op.execute("DELETE FROM sqlite_stat1")
+        for table, index, counts in STATISTICS:
+            op.execute(f"INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES ('{table}', '{index}', '{counts}')")  # noqa: S608
+    else:
         # Takes what no month's partition does; those are made ahead by storage.partitions.
         op.execute("CREATE TABLE messages_default PARTITION OF messages DEFAULT")
         op.execute("CREATE TABLE statuses_default PARTITION OF statuses DEFAULT")

@@ -1,0 +1,89 @@
+"""Every question is answered from an index, whatever the size of the tables: SQLite's plans are read."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, event
+
+from pywhatsweb.contracts.statuses import MessageStatus
+from pywhatsweb_fleet.storage import audit, boards, conversation, credentials, idempotency, people, sessions
+from pywhatsweb_fleet.storage.boards import ChatRow
+from pywhatsweb_fleet.storage.sealing import Keyring
+from pywhatsweb_fleet.storage.store import open_store
+from tests.integration.storage.test_conversation import a_message, a_status
+from tests.integration.storage.test_idempotency import a_claim, step
+
+KEYRING = Keyring([bytes(32)])
+CHAT = ChatRow("s1", "c1", None, None, None, 9, 9, 1, None, None, 0, None, 0, None)
+Question = Callable[[Connection], Any]
+
+QUESTIONS: dict[str, Question] = {
+    "claim": lambda conn: idempotency.claim(conn, [a_claim("c1", 1), a_claim("c2", 2)]),
+    "claim again": lambda conn: idempotency.claim(conn, [a_claim("c1", 7)]),
+    "outcome": lambda conn: idempotency.outcome(conn, [step("c1", MessageStatus.SENT)]),
+    "lookup": lambda conn: idempotency.lookup(conn, "acme", "c1"),
+    "by message": lambda conn: idempotency.by_message(conn, "acme", ["M1", "M2"]),
+    "expire": lambda conn: idempotency.expire(conn, 1),
+    "keys": lambda conn: credentials.get_keys(conn, KEYRING, "acme", "s1", "session", ["1", "2"]),
+    "write keys": lambda conn: credentials.write(
+        conn, KEYRING, "acme", "s1", 1, b"x", [("session", "1", None)]
+    ),
+    "record messages": lambda conn: conversation.record_messages(conn, [a_message(n) for n in range(70)]),
+    "record statuses": lambda conn: conversation.record_statuses(conn, [a_status("e", "sent", 3)]),
+    "page": lambda conn: conversation.page(conn, "acme", ["c1"], None, conversation.Position(5, "e"), 50),
+    "changes": lambda conn: conversation.about(conn, "acme", ["M1"]),
+    "by ids": lambda conn: conversation.by_ids(conn, "acme", ["M1"]),
+    "statuses": lambda conn: conversation.statuses_of(conn, "acme", ["M1"]),
+    "command": lambda conn: conversation.command_history(conn, "acme", "c1"),
+    "message": lambda conn: conversation.message_history(conn, "acme", "M1"),
+    "chats": lambda conn: boards.page(conn, "acme", after=boards.Position(5, "c", "s")),
+    "chat": lambda conn: boards.by_key(conn, "acme", "c1"),
+    "unread": lambda conn: boards.unread(conn, "acme", [CHAT]),
+    "contact by number": lambda conn: people.get(conn, "acme", pn="+551"),
+    "contact by LID": lambda conn: people.get(conn, "acme", lid="11"),
+    "contacts": lambda conn: people.page(conn, "acme", "lid:", 50),
+    "names": lambda conn: people.names_of(conn, "acme", ["lid:11"]),
+    "group": lambda conn: sessions.group_names(conn, "acme", ["1203"]),
+    "audit": lambda conn: audit.page(conn, "acme", below=9),
+}
+WHOLE_TENANT_IN_ORDER = {"chats", "audit", "contacts"}
+"""Pages of a whole tenant: read in the order of an index, until the page is full."""
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+async def test_nothing_reads_a_whole_tenant(name: str, tmp_path: Path) -> None:
+    """No scan of a table, and no search by the tenant alone (or by tenant and session)."""
+    store = open_store(f"sqlite:///{tmp_path}/store.db")
+    await store.migrate()
+
+    def plans(conn: Connection) -> list[str]:
+        asked: list[tuple[str, Any]] = []
+
+        def remember(_conn: Any, _cursor: Any, statement: str, parameters: Any, *_more: Any) -> None:
+            asked.append((statement, parameters))
+
+        event.listen(conn, "before_cursor_execute", remember)
+        QUESTIONS[name](conn)
+        event.remove(conn, "before_cursor_execute", remember)
+        return [
+            row[3]
+            for sql, values in asked
+            for row in conn.exec_driver_sql("EXPLAIN QUERY PLAN " + sql, values)
+        ]
+
+    steps = await store.transact(plans)
+    await store.close()
+    assert steps
+    for one in steps:
+        in_memory = one.startswith(
+            ("SCAN json_each", "SCAN batch", "SCAN seen", "SCAN CONSTANT", "SCAN (subquery")
+        )
+        assert in_memory or "SCAN" not in one, steps
+        if name not in WHOLE_TENANT_IN_ORDER:
+            assert not one.endswith(("(tenant=?)", "(tenant=? AND session=?)")) or one.startswith(
+                "SEARCH f "
+            ), steps
+        elif "TEMP B-TREE" in one:
+            assert "RIGHT PART" in one or "LAST TERM" in one, steps
