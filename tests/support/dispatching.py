@@ -39,9 +39,11 @@ def settings(url: str, directory: Path, **fields: Any) -> DispatcherSettings:
 
 
 @contextlib.asynccontextmanager
-async def dispatcher(url: str, directory: Path, **fields: Any) -> AsyncIterator[None]:
+async def dispatcher(
+    url: str, directory: Path, *, ready_name: str = "dispatcher", **fields: Any
+) -> AsyncIterator[None]:
     """A dispatcher inside the test's process, ready; one that failed fails the test."""
-    ready = directory / "dispatcher.ready"
+    ready = directory / f"{ready_name}.ready"
     ready.unlink(missing_ok=True)
     stopping = asyncio.Event()
     task = asyncio.ensure_future(app.run(settings(url, directory, ready_file=str(ready), **fields), stopping))

@@ -9,8 +9,9 @@ import socket
 import structlog
 
 from pywhatsweb_fleet.dispatcher.claims import Claims
-from pywhatsweb_fleet.dispatcher.control import answering
+from pywhatsweb_fleet.dispatcher.control import SERVICE, answering
 from pywhatsweb_fleet.dispatcher.directory import following
+from pywhatsweb_fleet.dispatcher.replicas import Replicas
 from pywhatsweb_fleet.dispatcher.settings import DispatcherSettings
 from pywhatsweb_fleet.dispatcher.stalls import StallWatch
 from pywhatsweb_fleet.dispatcher.telling import Deps
@@ -47,13 +48,19 @@ async def run(settings: DispatcherSettings, stopping: asyncio.Event) -> None:
         health.checks["store"] = lambda: claims.problem
         stalls = StallWatch()
         deps = Deps(bus, publisher, directory, claims, metrics)
-        tenants = await stack.enter_async_context(Tenants(deps, stalls, settings))
-        await stack.enter_async_context(answering(deps, settings, health))
+        service = await stack.enter_async_context(answering(deps, settings, health))
+        replicas = Replicas(bus, SERVICE, service)
+        await replicas.look()
+        tenants = await stack.enter_async_context(Tenants(deps, stalls, replicas, settings))
         port = await stack.enter_async_context(
             serving(health, host=settings.health_host, port=settings.health_port)
         )
         announce(settings.ready_file)
         log.info("ready", tenants=len(directory.tenants), health_port=port)
         await lifecycle.until(
-            stopping, directory.sweep_for_ever(), stalls.tick_for_ever(), tenants.follow_for_ever()
+            stopping,
+            directory.sweep_for_ever(),
+            stalls.tick_for_ever(),
+            tenants.follow_for_ever(),
+            tenants.share_for_ever(),
         )

@@ -144,8 +144,8 @@ class Control:
 
 
 @contextlib.asynccontextmanager
-async def answering(deps: Deps, settings: DispatcherSettings, health: Health) -> AsyncIterator[None]:
-    """Answers while the block lasts; at its end what was begun is answered still."""
+async def answering(deps: Deps, settings: DispatcherSettings, health: Health) -> AsyncIterator[str]:
+    """Answers while the block lasts, under the service id that it gives; what was begun is answered still."""
     served = Control(deps, settings, health)
     service = await nats.micro.add_service(
         deps.bus.client,
@@ -161,7 +161,7 @@ async def answering(deps: Deps, settings: DispatcherSettings, health: Health) ->
                 subject=f"{subjects.ALL_CONTROL}.{verb}",
                 handler=served.endpoint(verb, answer),
             )
-        yield
+        yield service.id
     finally:
         with contextlib.suppress(nats.errors.Error):
             await service.stop()

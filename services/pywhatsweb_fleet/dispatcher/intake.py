@@ -60,7 +60,7 @@ class Taken(NamedTuple):
 
 
 class Intake:
-    """``subject``: what the durable's messages look like. `serve` runs until it is cancelled."""
+    """``subject``: what the durable's messages look like. ``after_s``: how long others may pull first."""
 
     def __init__(
         self,
@@ -71,8 +71,10 @@ class Intake:
         handle: Handle,
         stalls: StallWatch,
         stale_after_s: float,
+        after_s: float = 0,
     ) -> None:
         self._bus = bus
+        self._after_s = after_s
         self._stream = stream
         self._subject = subject
         self._handle = handle
@@ -87,13 +89,23 @@ class Intake:
         self._acked = 0
         self._purged = 0
         self.stopping = asyncio.Event()
+        self._puller: Puller | None = None
+
+    @property
+    def pinned(self) -> bool:
+        """Whether this replica was given the pin, as far as it was told."""
+        return self._puller is not None and self._puller.pin is not None
 
     async def serve(self) -> None:
         """Until `stopping` is set and what was taken is settled; then the pin is given back."""
         pause = _PAUSE_S[0]
+        if self._after_s:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.stopping.wait(), self._after_s)
         async with pulling(
             self._bus, self._stream, streams.DISPATCHER, group=streams.DISPATCHER, expires_s=4, heartbeat_s=1
         ) as puller:
+            self._puller = puller
             purging = asyncio.create_task(self._purge_for_ever())
             try:
                 while not self.stopping.is_set():

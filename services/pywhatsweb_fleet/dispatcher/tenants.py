@@ -12,6 +12,7 @@ from pywhatsweb.contracts.ids import TenantId
 from pywhatsweb_fleet.dispatcher.dispatching import Dispatching
 from pywhatsweb_fleet.dispatcher.due import Due
 from pywhatsweb_fleet.dispatcher.intake import Handle, Intake
+from pywhatsweb_fleet.dispatcher.replicas import Replicas
 from pywhatsweb_fleet.dispatcher.settings import DispatcherSettings
 from pywhatsweb_fleet.dispatcher.stalls import StallWatch
 from pywhatsweb_fleet.dispatcher.telling import Deps
@@ -23,12 +24,21 @@ log = structlog.get_logger(__name__)
 _CHECK_EVERY_S = 0.5
 _STOP_BOUND_S = 15.0
 _MADE_AT_ONCE = 16
+SHARE_EVERY_S = 10.0
+_GIVEN_AT_ONCE = 50
+_STEP_S = 0.5
+"""How much later than the next better one a replica begins to pull."""
 
 
 class _Served:
     def __init__(self, intakes: list[Intake]) -> None:
         self.intakes = intakes
         self.tasks = [asyncio.create_task(intake.serve()) for intake in intakes]
+
+    @property
+    def pinned(self) -> bool:
+        """Whether a pin is held for one of the intakes, as far as is known here."""
+        return any(intake.pinned for intake in self.intakes)
 
     @property
     def ended(self) -> bool:
@@ -47,9 +57,12 @@ class _Served:
 class Tenants:
     """A context manager: at its end every tenant is finished and handed over."""
 
-    def __init__(self, deps: Deps, stalls: StallWatch, settings: DispatcherSettings) -> None:
+    def __init__(
+        self, deps: Deps, stalls: StallWatch, replicas: Replicas, settings: DispatcherSettings
+    ) -> None:
         self._deps = deps
         self._stalls = stalls
+        self._replicas = replicas
         self._settings = settings
         self._served: dict[TenantId, _Served] = {}
         self._limits: dict[TenantId, streams.TenantLimits] = {}
@@ -108,18 +121,34 @@ class Tenants:
         if tenant not in self._served:
             self._served[tenant] = self._serve(tenant)
 
+    async def share_for_ever(self) -> None:
+        """Gives tenants back that another live replica should have: it is pulling already, and gets the pin at once."""
+        while True:
+            await asyncio.sleep(SHARE_EVERY_S)
+            await self._replicas.look()
+            if not self._replicas.settled:
+                continue
+            owed = [t for t, served in self._served.items() if served.pinned and self._replicas.rank(t) > 0]
+            for tenant in owed[:_GIVEN_AT_ONCE]:
+                served = self._served[tenant]
+                await served.stop()
+                if self._served.get(tenant) is served:
+                    self._served[tenant] = self._serve(tenant)
+
     def _serve(self, tenant: TenantId) -> _Served:
+        after_s = self._replicas.rank(tenant) * _STEP_S
         commands = self._intake(
             streams.commands_name(tenant),
             subjects.all_commands(tenant),
             Dispatching(tenant, self._deps).handle,
+            after_s,
         )
         due = self._intake(
-            streams.schedules_name(tenant), subjects.all_due(tenant), Due(tenant, self._deps).handle
+            streams.schedules_name(tenant), subjects.all_due(tenant), Due(tenant, self._deps).handle, after_s
         )
         return _Served([commands, due])
 
-    def _intake(self, stream: str, subject: str, handle: Handle) -> Intake:
+    def _intake(self, stream: str, subject: str, handle: Handle, after_s: float) -> Intake:
         return Intake(
             self._deps.bus,
             stream,
@@ -127,4 +156,5 @@ class Tenants:
             handle=handle,
             stalls=self._stalls,
             stale_after_s=self._settings.stale_after_s,
+            after_s=after_s,
         )

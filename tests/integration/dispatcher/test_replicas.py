@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from pywhatsweb.contracts import streams
+from pywhatsweb_fleet.dispatcher import tenants
 from tests.support import NatsServer, wait_until
 from tests.support.dispatching import User, dispatcher, replica, text
 from tests.support.fleet import platform
@@ -144,3 +145,40 @@ async def test_a_killed_broker_loses_nothing(user: User, nats_server: NatsServer
         await wait_until(all_queued, 15, message="everything is queued")
         queue = [msgspec.msgpack.decode(stored.data)["text"]["body"] for stored in await user.outbox()]
         assert queue == [str(at) for at in range(201)]
+
+
+async def test_tenants_are_shared_between_replicas(
+    nats_server: NatsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second replica gets its share of what the first one serves, and gives it back when it stops."""
+    monkeypatch.setattr(tenants, "SHARE_EVERY_S", 0.3)
+    names = [f"t{at}" for at in range(8)]
+    async with platform(nats_server.url, *names) as (bus, made):
+        for tenant in made:
+            await tenant.wish("s1")
+
+        async def pins() -> dict[str, str | None]:
+            found = {}
+            for name in names:
+                info = await bus.api(f"CONSUMER.INFO.WA_CMD_{name}.dispatcher")
+                found[name] = info["priority_groups"][0].get("pinned_client_id")
+            return found
+
+        async def all_serve(word: str) -> None:
+            for tenant in made:
+                await User(tenant).publish(text(id=word))
+            for tenant in made:
+                await User(tenant).told(word, "accepted", timeout=8)
+
+        async with dispatcher(nats_server.url, tmp_path):
+            await all_serve("alone")
+            before = await pins()
+            async with dispatcher(nats_server.url, tmp_path, ready_name="second"):
+
+                async def shared() -> bool:
+                    now = await pins()
+                    return any(now[name] != before[name] for name in names)
+
+                await wait_until(shared, 10, message="the second one serves some")
+                await all_serve("both")
+            await all_serve("again")
