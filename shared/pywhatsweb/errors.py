@@ -13,7 +13,11 @@ in 0.5's functions unless asked otherwise.
     ├── MediaError           a file cannot be taken, fetched, stored or sent
     ├── AuthenticationError  credentials were refused, or WhatsApp unlinked or banned the account
     ├── StorageError         the database or the object store failed
+    ├── NotSupportedError    nothing in this fleet offers what was asked
     └── BrokerError          the broker cannot be reached or refused a publication
+        ├── DeadlineError    there was no answer in time (a TimeoutError too); it may have happened, or may yet
+        ├── SlowConsumerError  events came faster than they were taken, and some were dropped
+        └── EventGapError    events were missed while the connection was away
 
 `details` never holds the value of a field: only paths, limits, names of types and counts.
 """
@@ -136,6 +140,9 @@ class ErrorCode(StrEnum):
     E_BROKER_UNAVAILABLE = "BROKER_UNAVAILABLE"
     E_STORAGE_UNAVAILABLE = "STORAGE_UNAVAILABLE"
     E_STORAGE_CORRUPT = "STORAGE_CORRUPT"
+    E_SLOW_CONSUMER = "SLOW_CONSUMER"
+    E_EVENT_GAP = "EVENT_GAP"
+    E_CONSUMER_NOT_FOUND = "CONSUMER_NOT_FOUND"
     E_TIMEOUT = "TIMEOUT"
     E_SHUTTING_DOWN = "SHUTTING_DOWN"
     E_CONFIG_INVALID = "CONFIG_INVALID"
@@ -214,8 +221,24 @@ class StorageError(PyWhatsWebError):
     """The database or the object store failed."""
 
 
+class NotSupportedError(PyWhatsWebError):
+    """Nothing in this fleet offers what was asked (E_NOT_IMPLEMENTED)."""
+
+
 class BrokerError(PyWhatsWebError):
     """The broker cannot be reached or refused a publication."""
+
+
+class DeadlineError(BrokerError, TimeoutError):
+    """There was no answer in time: it may have happened, or may yet."""
+
+
+class SlowConsumerError(BrokerError):
+    """Events came faster than they were taken, and some were dropped."""
+
+
+class EventGapError(BrokerError):
+    """Events were missed; `details` tells after which stream sequence."""
 
 
 def http_status(code: ErrorCode) -> int:

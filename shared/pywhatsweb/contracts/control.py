@@ -11,6 +11,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from msgspec import Struct
 
 from pywhatsweb.contracts import codec, decoding
+from pywhatsweb.contracts import consumer_data as cd
 from pywhatsweb.contracts import control_data as d
 from pywhatsweb.contracts.codec import Form
 from pywhatsweb.errors import (
@@ -59,6 +60,9 @@ VERBS: dict[str, Verb] = {
     "audit.list": Verb(d.AuditList, d.Audit, "Who did what, newest first"),
     "deadletter.list": Verb(d.DeadLetterList, d.DeadLetters, "Commands and events that were set aside"),
     "deadletter.redrive": Verb(d.DeadLetterRedrive, d.Redriven, "Put them back"),
+    "consumer.create": Verb(cd.ConsumerCreate, cd.ConsumerInfo, "Make a durable reader of events, or find it"),
+    "consumer.delete": Verb(cd.ConsumerRef, cd.ConsumerInfo, "Forget a durable reader and its place"),
+    "consumer.list": Verb(d.Nothing, cd.Consumers, "The tenant's durable readers"),
     "health.get": Verb(d.Nothing, d.Health, "Whether the fleet works for this tenant"),
 }
 
@@ -94,6 +98,8 @@ def check(args: d.Args) -> None:
         raise ContractError(ErrorCode.E_MISSING_FIELD, {"path": "$", "field": "phone_number"})
     if isinstance(args, d.MediaGet) and (args.id is None) == (args.message_id is None):
         raise ContractError(ErrorCode.E_MISSING_FIELD, {"path": "$", "field": "id"})
+    if isinstance(args, cd.ConsumerCreate):
+        cd.check_create(args)
     if isinstance(args, d.DeadLetterRedrive) and args.all == (args.id is not None):
         raise ContractError(ErrorCode.E_MISSING_FIELD, {"path": "$", "field": "id"})
 
