@@ -22,6 +22,7 @@ from pywhatsweb_runtime.bus import ApiError, BrokerUnavailable
 log = structlog.get_logger(__name__)
 
 _CHECK_EVERY_S = 0.5
+_RETRY_S = 2.0
 _STOP_BOUND_S = 15.0
 _MADE_AT_ONCE = 16
 SHARE_EVERY_S = 10.0
@@ -82,6 +83,8 @@ class Tenants:
             await asyncio.sleep(_CHECK_EVERY_S)
             if self._is_due():
                 await self._follow()
+                if self._is_due():
+                    await asyncio.sleep(_RETRY_S)  # a tenant that cannot be served yet
 
     def _is_due(self) -> bool:
         """Whether something differs from what is served: cheap, for it is asked all the time."""
@@ -130,7 +133,9 @@ class Tenants:
                 continue
             owed = [t for t, served in self._served.items() if served.pinned and self._replicas.rank(t) > 0]
             for tenant in owed[:_GIVEN_AT_ONCE]:
-                served = self._served[tenant]
+                served = self._served.get(tenant)
+                if served is None:
+                    continue
                 await served.stop()
                 if self._served.get(tenant) is served:
                     self._served[tenant] = self._serve(tenant)
