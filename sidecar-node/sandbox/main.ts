@@ -1,5 +1,5 @@
 import './quiet.ts';
-import './secret_keys.ts';
+import '../src/secret_keys.ts';
 import { randomBytes } from 'node:crypto';
 import { renameSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
@@ -9,6 +9,8 @@ import { startServer } from './server.ts';
 const { values } = parseArgs({
   options: {
     'data-dir': { type: 'string' },
+    bind: { type: 'string', default: '127.0.0.1' },
+    name: { type: 'string', default: '127.0.0.1' },
     'ws-port': { type: 'string', default: '0' },
     'http-port': { type: 'string', default: '0' },
     'media-port': { type: 'string', default: '0' },
@@ -35,6 +37,8 @@ process.on('unhandledRejection', (error) => logError('unhandled', error));
 
 const server = await startServer({
   dataDir,
+  bind: values.bind,
+  name: values.name,
   wsPort: Number(values['ws-port']),
   httpPort: Number(values['http-port']),
   mediaPort: Number(values['media-port']),

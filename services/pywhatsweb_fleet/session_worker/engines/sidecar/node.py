@@ -49,13 +49,19 @@ async def find_node(given: Path | None = None) -> Path:
     )
 
 
+# glibc gives each thread its own arena; with two, a sidecar of 100 sessions needs a fifth less memory (measured).
+_ENVIRONMENT = {"MALLOC_ARENA_MAX": "2"}
+
+
 async def node_launch(
     *, node: Path | None = None, directory: Path | None = None, env: Mapping[str, str] | None = None
 ) -> Launch:
     """How the sidecar is run: found as `find_node` and `sidecar_directory` do. Raises EngineError."""
     program = sidecar_directory(directory)
     runtime = await find_node(node)
-    return Launch(command=(str(runtime), str(program / "src" / "main.ts")), cwd=program, env=env or {})
+    return Launch(
+        command=(str(runtime), str(program / "src" / "main.ts")), cwd=program, env={**_ENVIRONMENT, **(env or {})}
+    )
 
 
 def _candidates() -> Iterator[Path]:
