@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 import msgspec
 import nats
 import structlog
-from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import NoRespondersError
+
+from pywhatsweb_runtime.connection import Connection
 
 log = structlog.get_logger(__name__)
 
@@ -29,17 +30,6 @@ MESSAGE_TOO_LARGE = 10054
 STREAM_NOT_FOUND = 10059
 CONSUMER_NOT_FOUND = 10014
 NO_MESSAGE = 10037
-
-
-class _Client(Client):
-    """nats-py's, which stops reading the connection for good when a publisher's header block does not parse."""
-
-    async def _process_headers(self, headers: bytes) -> dict[str, str] | None:
-        try:
-            found: dict[str, str] | None = await super()._process_headers(headers)
-        except (ValueError, IndexError):  # `NATS/1.0 <not a status>`, or the first line alone
-            return None
-        return found
 
 
 class BrokerSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,29 +62,6 @@ class Stored(NamedTuple):
     sequence: int
     data: bytes
     headers: dict[str, str]
-
-
-class Connection(Client):
-    """nats-py's client, with a way to write that never waits, and one to take back what was not sent yet."""
-
-    def write(self, command: bytes) -> None:
-        """Hands over a whole protocol command; it goes out with others in one write, or after a reconnect."""
-        if self.is_closed:
-            raise nats.errors.ConnectionClosedError
-        self._pending.append(command)
-        self._pending_data_size += len(command)
-        flushes = self._flush_queue
-        if flushes is not None and self.is_connected and flushes.empty():
-            flushes.put_nowait(asyncio.get_running_loop().create_future())
-
-    def take_back(self, reply_prefix: str) -> None:
-        """Drops the commands with such a reply subject that wait to be sent.
-
-        nats-py sends them as the first thing after a reconnect, ahead of what was lost with the old socket.
-        """
-        wanted = f" {reply_prefix}".encode()
-        self._pending = [command for command in self._pending if wanted not in command.partition(b"\r\n")[0]]
-        self._pending_data_size = sum(map(len, self._pending))
 
 
 class Bus:
@@ -189,10 +156,12 @@ def _family(subject: str) -> str:
 @contextlib.asynccontextmanager
 async def connect(settings: BrokerSettings, *, name: str, inbox_prefix: str = "_INBOX") -> AsyncIterator[Bus]:
     """The broker, for as long as the block lasts; reconnects for ever, with jitter, and tells it in the log."""
-    client = _Client()
+    client = Connection()
     bus = Bus(client)
 
     async def disconnected() -> None:
+        for callback in bus.on_disconnect:
+            callback()
         if not client.is_closed:
             log.warning("broker disconnected")
 
@@ -234,4 +203,5 @@ async def connect(settings: BrokerSettings, *, name: str, inbox_prefix: str = "_
     finally:
         with contextlib.suppress(Exception):
             await asyncio.wait_for(client.flush(2), 2.5)
-        await client.close()
+        with contextlib.suppress(TimeoutError):  # a frozen broker takes nothing and closes nothing
+            await asyncio.wait_for(client.close(), 5)

@@ -1,62 +1,42 @@
-"""Publishing into streams: bounded, pipelined, with a deadline, in order.
+"""Publishing into streams: bounded, pipelined, with a deadline, in order, and in batches where that is cheaper.
 
 nats-py's own asynchronous publish never gives up: after a broker's freeze its futures stay unresolved. Here every
 message has a deadline, and what is unacknowledged after a reconnect or a silence is sent again **in the order of the
-calls**, under the same ``Nats-Msg-Id``, so the stream drops what it already has and keeps that order.
+calls**, under the same ``Nats-Msg-Id``, so the stream drops what it already has and keeps that order. How the messages
+of one stream share flushes to disk is `batching`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import itertools
+import re
+from collections.abc import AsyncIterator, Callable
 from typing import Final
 
-import msgspec
 import nats
+import structlog
 from nats.aio.msg import Msg
 
-from pywhatsweb_runtime.bus import ApiError, BrokerUnavailable, Bus
+from pywhatsweb.contracts.streams import atomic_stream
+from pywhatsweb_runtime.batching import Line, Message, PubAck
+from pywhatsweb_runtime.bus import MESSAGE_TOO_LARGE, ApiError, BrokerUnavailable, Bus
+from pywhatsweb_runtime.connection import Repeated
+
+log = structlog.get_logger(__name__)
+
+__all__ = ["RESEND_AFTER_S", "PubAck", "Publisher", "publishing"]
 
 RESEND_AFTER_S: Final = 2.0
 _CHECK_EVERY_S: Final = 0.5
-
-
-class PubAck(msgspec.Struct, frozen=True):
-    """Where the message is; ``duplicate``: the stream had its ``Nats-Msg-Id`` already (``seq`` is the first one's)."""
-
-    stream: str
-    seq: int
-    duplicate: bool = False
-
-
-class _Error(msgspec.Struct, frozen=True):
-    err_code: int = 0
-    description: str = ""
-
-
-class _Answer(msgspec.Struct, frozen=True):
-    stream: str = ""
-    seq: int = 0
-    duplicate: bool = False
-    error: _Error | None = None
-
-
-_decode = msgspec.json.Decoder(_Answer).decode
-
-
-class _Pending:
-    __slots__ = ("data", "deadline", "future", "headers", "sent_at", "subject")
-
-    def __init__(
-        self, subject: str, data: bytes, headers: dict[str, str], *, now: float, deadline: float
-    ) -> None:
-        self.subject = subject
-        self.data = data
-        self.headers = headers
-        self.future: asyncio.Future[PubAck] = asyncio.get_running_loop().create_future()
-        self.sent_at = now
-        self.deadline = deadline
+_FORGET_AFTER_S: Final = 60.0
+"""A stream's measured times are forgotten when nothing was published to it for so long."""
+_BACKLOG_BYTES: Final = 8 * 2**20
+"""Bytes that the connection did not take yet, above which submits wait."""
+_BATCH_LINES: Final = 128
+"""Room for the header lines of a batch."""
+_NOT_A_SUBJECT: Final = re.compile(r"\s").search
 
 
 class Publisher:
@@ -66,12 +46,19 @@ class Publisher:
         self._bus = bus
         self._room = asyncio.Semaphore(in_flight)
         self._deadline_s = deadline_s
-        self._pending: dict[str, _Pending] = {}
-        self._count = 0
-        self._prefix = bus.client.new_inbox() + "."
+        self._pending: dict[Message, None] = {}
+        """What has no verdict yet, in the order of the calls."""
+        self._lines: dict[str | None, Line] = {}
+        self._tokens: dict[int, Line] = {}
+        self._count = itertools.count(1)
+        inbox = bus.client.new_inbox()
+        self._prefix = inbox + "."
         self._skip = len(self._prefix)
+        self._batch_name = inbox.rpartition(".")[2][-32:]
         self._loop = asyncio.get_running_loop()
-        self._resend_lock = asyncio.Lock()
+        self.open = True
+        """False while the connection is gone: what nats-py would keep for later would overtake what was lost."""
+        self._closed = False
 
     @property
     def in_flight(self) -> int:
@@ -82,101 +69,153 @@ class Publisher:
 
         ``headers`` must hold a ``Nats-Msg-Id``: the message may be sent again. The future raises ApiError when the
         stream refuses (`QUEUE_FULL`, `WRONG_LAST_SEQUENCE` …) and BrokerUnavailable at the deadline: then the message
-        may be in the stream or not. Messages of one caller are stored in the order of the calls.
+        may be in the stream or not. Messages for one stream are stored in the order of the calls.
         """
+        if _NOT_A_SUBJECT(subject):
+            raise ValueError("a subject holds no white space")
+        head = _encode(headers)  # refused here, not when it is sent
         await self._room.acquire()
-        self._count += 1
-        token = str(self._count)
-        now = self._loop.time()
-        pending = _Pending(subject, data, headers, now=now, deadline=now + self._deadline_s)
-        self._pending[token] = pending
-        if not self._resend_lock.locked():
-            # While older messages are being sent again, a new one waits its turn: that keeps the order.
-            with contextlib.suppress(nats.errors.Error):
-                await self._bus.client.publish(subject, data, reply=self._prefix + token, headers=headers)
-        return pending.future
+        if self._closed:
+            self._room.release()
+            raise BrokerUnavailable("the publisher is closed")
+        message = Message(
+            subject,
+            head,
+            data,
+            self._line(subject),
+            deadline=self._loop.time() + self._deadline_s,
+            alone="Nats-Rollup" in headers,  # a batch may not hold two of one subject
+        )
+        self._pending[message] = None
+        if len(head) + len(data) + _BATCH_LINES > self._bus.client.max_payload:
+            # The broker would cut the connection, again and again.
+            self.settled(message)
+            message.future.set_exception(
+                ApiError(MESSAGE_TOO_LARGE, "the message is above the broker's limit")
+            )
+            return message.future
+        message.line.put(message)
+        while self._bus.client.pending_data_size > _BACKLOG_BYTES and not message.future.done():  # noqa: ASYNC110
+            await asyncio.sleep(_CHECK_EVERY_S / 50)
+        return message.future
 
     async def publish(self, subject: str, data: bytes, headers: dict[str, str]) -> PubAck:
         """`submit`, and waits for the acknowledgement."""
         return await (await self.submit(subject, data, headers))
 
-    async def _on_ack(self, message: Msg) -> None:
-        pending = self._pending.pop(message.subject[self._skip :], None)
-        if pending is None:
-            return
-        self._room.release()
-        if pending.future.done():
-            return
-        if not message.data:
-            # No responders: the stream is not there (yet, or on a node without JetStream).
-            pending.future.set_exception(BrokerUnavailable("no stream takes this subject"))
-            return
-        try:
-            answer = _decode(message.data)
-        except msgspec.DecodeError:
-            pending.future.set_exception(BrokerUnavailable("the broker's answer does not decode"))
-            return
-        if answer.error is not None:
-            pending.future.set_exception(ApiError(answer.error.err_code, answer.error.description))
-        else:
-            pending.future.set_result(PubAck(answer.stream, answer.seq, answer.duplicate))
+    def _line(self, subject: str) -> Line:
+        stream = atomic_stream(subject)
+        line = self._lines.get(stream)
+        if line is None:
+            line = self._lines[stream] = Line(self, atomic=stream is not None, name=self._new_batch)
+        return line
 
-    async def _resend(self, older_than: float) -> None:
-        """Sends again everything unacknowledged, oldest first, once the oldest has waited since ``older_than``."""
-        if self._resend_lock.locked():
-            return
-        async with self._resend_lock:
-            sent: set[str] = set()
-            while True:
-                todo = [(token, p) for token, p in self._pending.items() if token not in sent]
-                if not todo or (not sent and todo[0][1].sent_at > older_than):
-                    return
-                for token, pending in todo:
-                    sent.add(token)
-                    if token not in self._pending:
-                        continue
-                    pending.sent_at = self._loop.time()
-                    with contextlib.suppress(nats.errors.Error):
-                        await self._bus.client.publish(
-                            pending.subject, pending.data, reply=self._prefix + token, headers=pending.headers
-                        )
+    # What the lines need (`batching.Way`).
+
+    def now(self) -> float:
+        return self._loop.time()
+
+    def token(self, line: Line) -> int:
+        token = next(self._count)
+        self._tokens[token] = line
+        return token
+
+    def close_token(self, token: int) -> None:
+        self._tokens.pop(token, None)
+
+    def later(self, seconds: float, call: Callable[[], None]) -> None:
+        self._loop.call_later(seconds, call)
+
+    def send(self, message: Message, token: int | None, extra: bytes = b"") -> None:
+        reply = "" if token is None else f"{self._prefix}{token} "
+        head = len(extra) + len(message.head) + 12
+        first = f"HPUB {message.subject} {reply}{head} {head + len(message.data)}\r\nNATS/1.0\r\n"
+        with contextlib.suppress(nats.errors.Error):
+            self._bus.client.write(
+                Repeated(b"".join((first.encode(), extra, message.head, b"\r\n", message.data, b"\r\n")))
+            )
+
+    def settled(self, message: Message) -> None:
+        if message in self._pending:
+            del self._pending[message]
+            self._room.release()
+
+    # The connection and the clock.
+
+    def _new_batch(self) -> str:
+        return f"{self._batch_name}.{next(self._count)}"
+
+    async def _on_answer(self, answer: Msg) -> None:
+        token = int(answer.subject[self._skip :])
+        line = self._tokens.get(token)
+        if line is not None:
+            line.answered(token, answer.data)
+
+    def _disconnected(self) -> None:
+        self.open = False
+        self._bus.client.take_back()
 
     async def _reconnected(self) -> None:
-        await self._resend(self._loop.time())
+        self.open = True
+        for line in list(self._lines.values()):
+            line.again()
 
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(_CHECK_EVERY_S)
-            now = self._loop.time()
-            for token, pending in list(self._pending.items()):
-                if pending.deadline > now:
-                    break  # in the order of the calls, so every later one has more time
-                del self._pending[token]
-                self._room.release()
-                if not pending.future.done():
-                    pending.future.set_exception(BrokerUnavailable("no acknowledgement before the deadline"))
-            if self._bus.client.is_connected:
-                await self._resend(now - RESEND_AFTER_S)
+            try:
+                self._check(self._loop.time())
+            except Exception:
+                log.exception("the watch over what is unacknowledged failed; it goes on")
+
+    def _check(self, now: float) -> None:
+        for message in list(self._pending):
+            if message.deadline > now:
+                break  # in the order of the calls, so every later one has more time
+            self._give_up(message, "no acknowledgement before the deadline")
+            message.line.drop(message)
+        for stream, line in list(self._lines.items()):
+            # What the connection has not taken yet needs no repeating.
+            if self.open and not self._bus.client.pending_data_size and line.lost(now - RESEND_AFTER_S):
+                line.again()
+            elif line.idle_since(now - _FORGET_AFTER_S):
+                del self._lines[stream]
+
+    def _give_up(self, message: Message, why: str) -> None:
+        self.settled(message)
+        if not message.future.done():
+            message.future.set_exception(BrokerUnavailable(why))
+            message.future.exception()  # nobody may be waiting any more
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[Publisher]:
         """Listens for acknowledgements while the block lasts."""
         subscription = await self._bus.client.subscribe(
-            self._prefix + "*", cb=self._on_ack, pending_msgs_limit=-1, pending_bytes_limit=-1
+            self._prefix + "*", cb=self._on_answer, pending_msgs_limit=-1, pending_bytes_limit=-1
         )
+        self._bus.on_disconnect.append(self._disconnected)
         self._bus.on_reconnect.append(self._reconnected)
         watch = asyncio.create_task(self._watch())
         try:
             yield self
         finally:
             watch.cancel()
+            self.open = False
+            self._bus.on_disconnect.remove(self._disconnected)
             self._bus.on_reconnect.remove(self._reconnected)
             with contextlib.suppress(nats.errors.Error):
                 await subscription.unsubscribe()
-            for pending in self._pending.values():
-                if not pending.future.done():
-                    pending.future.set_exception(BrokerUnavailable("the publisher was closed"))
-                    pending.future.exception()  # nobody may be waiting any more
+            self._closed = True
+            for message in list(self._pending):
+                self._give_up(message, "the publisher was closed")
+
+
+def _encode(headers: dict[str, str]) -> bytes:
+    """The header lines. Raises ValueError for a value that would end its line."""
+    lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+    if lines.count("\n") != len(headers) or lines.count("\r") != len(headers):
+        raise ValueError("a header's value holds a line break")
+    return lines.encode()
 
 
 @contextlib.asynccontextmanager

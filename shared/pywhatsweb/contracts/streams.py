@@ -64,6 +64,16 @@ def deadletters_name(tenant: TenantId) -> str:
     return f"WA_DLQ_{tenant}"
 
 
+def atomic_stream(subject: str) -> str | None:
+    """The stream behind a subject that the fleet publishes to, if it takes atomic batches (ADR-50 of NATS)."""
+    root, kind, tenant = subject.split(".", 3)[:3]
+    if root == "wai":
+        return events_name(TenantId(tenant))
+    if kind == "out":
+        return outbox_name(TenantId(tenant))
+    return deadletters_name(TenantId(tenant)) if kind == "dlq" else None
+
+
 def _stream(name: str, subjects: list[str], replicas: int, **extra: Any) -> dict[str, Any]:
     return {
         "name": name,
@@ -132,6 +142,7 @@ def outbox(tenant: TenantId, limits: TenantLimits, replicas: int = 1) -> dict[st
         replicas,
         discard="new",
         discard_new_per_subject=True,
+        allow_atomic=True,
         max_bytes=limits.outbox_bytes,
         max_msgs_per_subject=limits.queue_messages,
         republish={"src": f"wa.out.{tenant}.*", "dest": f"wa.wake.{tenant}.{{{{wildcard(1)}}}}"},
@@ -149,6 +160,7 @@ def events(tenant: TenantId, limits: TenantLimits, replicas: int = 1) -> dict[st
         replicas,
         discard="new",
         max_bytes=limits.events_bytes,
+        allow_atomic=True,
         allow_msg_ttl=True,
         allow_rollup_hdrs=True,
         subject_transform={"src": f"wai.*.{tenant}.>", "dest": f"wa.{{{{wildcard(1)}}}}.{tenant}.>"},
@@ -164,6 +176,7 @@ def deadletters(tenant: TenantId, limits: TenantLimits, replicas: int = 1) -> di
         discard="old",
         max_bytes=limits.deadletter_bytes,
         max_age=30 * 86400 * NS,
+        allow_atomic=True,
         allow_msg_ttl=True,
     )
 
