@@ -60,7 +60,9 @@ class Keeper:
         self._work: set[asyncio.Task[None]] = set()
         self._changes = asyncio.Semaphore(_CHANGES_AT_ONCE)
         self.views = Views(deps.bus, deps.reader, self._nudge.set)
-        self.liveness = Liveness(deps.bus, self._me, self._describe, self._on_fenced)
+        self.liveness = Liveness(
+            deps.bus, self._me, self._describe, self._on_fenced, replicas=deps.settings.replicas
+        )
 
     def count(self) -> int:
         return len(self._owned)
@@ -114,6 +116,7 @@ class Keeper:
     async def reconnected(self) -> None:
         """The broker is back: pushes and wake-ups may have been missed."""
         self.liveness.listen_anew()
+        await self.liveness.prepare()
         await self.liveness.renew_now()
         await self.liveness.refresh()
         await self.views.sweep()
@@ -179,6 +182,8 @@ class Keeper:
         self._moving.add(key)
         try:
             owner = self.views.owners.get(key) or await self.views.owner(key)
+            if not self._free(key):
+                return  # the stream knew an owner that we had not heard of
             epoch = await self._compare_and_set(key, self._me, owner.sequence)
             record = self.views.sessions.get(key)
             if record is None or not self.liveness.held:
@@ -383,6 +388,7 @@ class Keeper:
             "another worker owns a session that was ours", tenant=session.key[0], session=session.key[1]
         )
         session.cut()
+        del self._owned[session.key]
         self._begin(session.key, self._drop_lost(session.key))
 
     async def _drop_lost(self, key: SessionKey) -> None:
