@@ -37,10 +37,11 @@ async def run(settings: Settings, stopping: asyncio.Event) -> None:
     """Until ``stopping`` is set: then sessions are handed over and everything is closed."""
     metrics = Metrics()
     health = Health("session-worker", metrics)
+    health.checks["start"] = lambda: "starting"
     async with contextlib.AsyncExitStack() as stack:
-        await stack.enter_async_context(serving(health, port=settings.health_port))
+        await stack.enter_async_context(serving(health, host=settings.health_host, port=settings.health_port))
         bus = await stack.enter_async_context(connect(settings, name=f"session-worker {settings.worker_id}"))
-        await provision.ensure_platform(bus)
+        await provision.ensure_platform(bus, settings.replicas)
         store = open_store(settings.database_url)
         stack.push_async_callback(store.close)
         await store.migrate()
@@ -65,6 +66,7 @@ async def run(settings: Settings, stopping: asyncio.Event) -> None:
         await stack.enter_async_context(keeper.views.running())
         bus.on_reconnect.append(keeper.reconnected)
         stack.push_async_callback(keeper.drain)
+        del health.checks["start"]
         announce(settings.ready_file)
         log.info("session worker ready", worker=settings.worker_id, engines=sorted(engines))
         await lifecycle.until(stopping, keeper.run(), keeper.lease())

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from pywhatsweb.contracts.streams import WORKER_TTL_S, WORKERS_BUCKET
-from pywhatsweb_runtime import registry
+from pywhatsweb_runtime import provision, registry
 from pywhatsweb_runtime.bus import ApiError, BrokerUnavailable, Bus
 from pywhatsweb_runtime.kv import Bucket, Entry
 
@@ -39,7 +39,12 @@ class Liveness:
         worker: str,
         describe: Callable[[], registry.WorkerRecord],
         on_fenced: Callable[[], Awaitable[None]],
+        *,
+        replicas: int = 1,
     ) -> None:
+        """``replicas`` of the bucket, should it have to be made."""
+        self._bus = bus
+        self._replicas = replicas
         self._bucket = Bucket(bus, WORKERS_BUCKET)
         self._worker = worker
         self._describe = describe
@@ -135,6 +140,11 @@ class Liveness:
             except TimeoutError:
                 log.warning("the broker does not answer")
 
+    async def prepare(self) -> None:
+        """The bucket lies in the broker's memory: one that restarted alone has to be given it again."""
+        with contextlib.suppress(ApiError, BrokerUnavailable, TimeoutError):
+            await provision.ensure_platform(self._bus, self._replicas)
+
     async def renew_now(self) -> None:
         """Out of turn, to tell the others of a change; a failure waits for the next turn."""
         with contextlib.suppress(ApiError, BrokerUnavailable, TimeoutError):
@@ -150,6 +160,7 @@ class Liveness:
             except (ApiError, BrokerUnavailable, TimeoutError) as error:
                 pause = _AGAIN_S
                 log.warning("could not renew", error=type(error).__name__)
+                await self.prepare()
             for worker in [worker for worker in self._peers if not self.alive(worker)]:
                 del self._peers[worker]
 

@@ -43,6 +43,9 @@ class Settings(BrokerSettings, frozen=True, kw_only=True):
     """How fast this worker opens links (a storm of logins looks like an attack to WhatsApp)."""
     rebalance_per_second: float = 0.5
     """How fast a worker gives sessions to others that have fewer."""
+    replicas: int = 1
+    """Of the buckets, should this worker be the first to need them: 1, or 3 on a cluster."""
+    health_host: str = "127.0.0.1"
     health_port: int | None = None
     ready_file: str | None = None
     log_format: LogFormat = "console"

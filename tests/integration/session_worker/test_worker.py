@@ -9,6 +9,7 @@ import pytest
 
 from pywhatsweb.contracts import streams, subjects
 from pywhatsweb.contracts.ids import SessionId
+from pywhatsweb_runtime.bus import BrokerUnavailable
 from tests.support import NatsServer, wait_until
 from tests.support.fleet import platform, worker, worker_settings
 
@@ -53,3 +54,24 @@ async def test_a_restart_resumes_without_a_qr(nats_server: NatsServer, tmp_path:
             await acme.working("s1")
             await wait_until(lambda: "read" in acme.statuses("waited"), 10)
         assert acme.of("qr") == []
+
+
+async def test_the_broker_restarts(nats_server: NatsServer, tmp_path: Path, key: str) -> None:
+    """A broker that was killed comes back without the workers' bucket (it is in memory): sessions work again."""
+    settings = worker_settings(nats_server.url, tmp_path, key)
+    async with platform(nats_server.url, "acme") as (_, (acme,)), worker(settings):
+        await acme.wish("s1")
+        await acme.working("s1")
+        nats_server.kill()
+        nats_server.start()
+        acme.events.clear()
+
+        async def enqueued() -> bool:
+            try:
+                await acme.enqueue("s1", "after")
+            except BrokerUnavailable:  # lost with the old connection; its id makes it safe to publish again
+                return False
+            return True
+
+        await wait_until(enqueued, 20)
+        await wait_until(lambda: "sent" in acme.statuses("after"), 20)
