@@ -56,7 +56,7 @@ export class MediaHost {
 
   /** Host and port, as `media_conn` names it. */
   get host(): string {
-    return `127.0.0.1:${this.#port}`;
+    return `${this.#sandbox.options.name}:${this.#port}`;
   }
 
   get caPath(): string {
@@ -69,7 +69,7 @@ export class MediaHost {
 
   async start(): Promise<void> {
     await mkdir(this.#folder, { recursive: true, mode: 0o700 });
-    const { key, certificate, ca } = tlsIdentity(this.#sandbox.store);
+    const { key, certificate, ca } = tlsIdentity(this.#sandbox.store, this.#sandbox.options.name);
     await writeFile(this.caPath, ca);
     this.#server = createServer({ key, cert: certificate }, (request, response) => {
       this.#answer(request, response).catch((error: unknown) => {
@@ -81,7 +81,7 @@ export class MediaHost {
     const server = this.#server;
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
-      server.listen(this.#sandbox.options.mediaPort, '127.0.0.1', resolve);
+      server.listen(this.#sandbox.options.mediaPort, this.#sandbox.options.bind, resolve);
     });
     this.#port = (server.address() as AddressInfo).port;
   }

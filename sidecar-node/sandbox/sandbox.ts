@@ -21,6 +21,10 @@ import { type Node, node, SERVER } from './wire.ts';
 
 export interface SandboxOptions {
   readonly dataDir: string;
+  /** Address that the listeners bind to; anything but loopback is for a network of containers. */
+  readonly bind: string;
+  /** Host name under which clients reach them. */
+  readonly name: string;
   readonly wsPort: number;
   readonly httpPort: number;
   readonly mediaPort: number;

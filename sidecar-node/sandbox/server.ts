@@ -1,6 +1,8 @@
 import './quiet.ts';
+import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import { WebSocketServer } from 'ws';
 import { Connection } from './connection.ts';
 import { Control } from './control.ts';
@@ -16,7 +18,7 @@ export interface Ready {
 
 const MAX_FRAME = 16 * 1024 * 1024;
 
-/** Starts the three listeners, all on loopback: WebSocket, media host, control interface. */
+/** Starts the three listeners (on loopback, unless told otherwise): WebSocket, media host, control interface. */
 export async function startServer(
   options: SandboxOptions,
 ): Promise<{ ready: Ready; sandbox: Sandbox; stop: () => void }> {
@@ -35,15 +37,16 @@ export async function startServer(
   sockets.on('connection', (socket) => new Connection(sandbox, socket));
   await new Promise<void>((resolve, reject) => {
     http.once('error', reject);
-    http.listen(options.wsPort, '127.0.0.1', resolve);
+    http.listen(options.wsPort, options.bind, resolve);
   });
   const control = new Control(sandbox);
   const httpUrl = await control.start(options.httpPort);
   sandbox.phones.start();
+  writeFileSync(join(options.dataDir, 'root_key'), `${sandbox.identity.rootKey}\n`);
   return {
     sandbox,
     ready: {
-      ws_url: `ws://127.0.0.1:${(http.address() as AddressInfo).port}/ws/chat`,
+      ws_url: `ws://${options.name}:${(http.address() as AddressInfo).port}/ws/chat`,
       root_key: sandbox.identity.rootKey,
       media_ca: sandbox.media.caPath,
       media_url: `https://${sandbox.media.host}`,

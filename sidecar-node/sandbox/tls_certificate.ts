@@ -103,23 +103,28 @@ function authority(holder: Holder): string {
   ]);
 }
 
-function server(holder: Holder, issuer: Holder): string {
+function server(holder: Holder, issuer: Holder, name: string): string {
   const dns = (name: string): Buffer => der(contextTag(2, false), Buffer.from(name));
   const ip = (...octets: number[]): Buffer => der(contextTag(7, false), Buffer.from(octets));
   return certificate(holder, issuer, [
     extension('basicConstraints', true, der(SEQUENCE)),
     extension('keyUsage', true, bits(Buffer.from([0b1000_0000]), 7)),
     extension('extendedKeyUsage', false, der(SEQUENCE, oid('serverAuth'))),
-    extension('subjectAltName', false, der(SEQUENCE, dns('localhost'), ip(127, 0, 0, 1), ip(...Buffer.alloc(15), 1))),
+    extension(
+      'subjectAltName',
+      false,
+      der(SEQUENCE, dns('localhost'), dns(name), ip(127, 0, 0, 1), ip(...Buffer.alloc(15), 1)),
+    ),
   ]);
 }
 
-/** The media host's TLS identity under an authority made for this data directory. */
-export function tlsIdentity(store: Store): TlsIdentity {
-  const row = store.get<{ value: Uint8Array }>("SELECT value FROM meta WHERE key = 'tls'");
+/** The media host's TLS identity for a host name, under an authority made for this data directory and that name. */
+export function tlsIdentity(store: Store, name: string): TlsIdentity {
+  const kept = name === '127.0.0.1' ? 'tls' : `tls:${name}`;
+  const row = store.get<{ value: Uint8Array }>('SELECT value FROM meta WHERE key = ?', kept);
   if (row) return JSON.parse(Buffer.from(row.value).toString()) as TlsIdentity;
-  const holder = (name: string): Holder => ({
-    name,
+  const holder = (commonName: string): Holder => ({
+    name: commonName,
     key: generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey,
   });
   const [root, leaf] = [holder('PyWhatsWeb sandbox media CA'), holder('localhost')];
@@ -127,7 +132,7 @@ export function tlsIdentity(store: Store): TlsIdentity {
     format: 'pem',
     type: 'pkcs8',
   }) as string;
-  const identity = { key, certificate: server(leaf, root), ca: authority(root) };
-  store.run("INSERT INTO meta VALUES ('tls', ?)", Buffer.from(JSON.stringify(identity)));
+  const identity = { key, certificate: server(leaf, root, name), ca: authority(root) };
+  store.run('INSERT INTO meta VALUES (?, ?)', kept, Buffer.from(JSON.stringify(identity)));
   return identity;
 }

@@ -103,6 +103,7 @@ def provision(
     directory: Annotated[Path | None, Parameter(name="--dir")] = None,
     tenant: Names = None,
     replicas: int = 1,
+    within: float = 60,
 ) -> int:
     """Bring the broker's streams up to date for every tenant; PWW_NATS_URL and its companions say where it is.
 
@@ -111,9 +112,11 @@ def provision(
     directory
         The directory of `pww setup`, for its tenants.
     tenant
-        Tenants, beside those.
+        Tenants, beside those; several may stand in one word ("demo acme": a variable's value).
     replicas
         Of streams and buckets: 1, or 3 on a cluster.
+    within
+        Seconds to go on trying: a cluster that was just started has no leader yet.
     """
     from pywhatsweb_fleet.broker import secrets, tenants
     from pywhatsweb_fleet.broker.process import BrokerRefused
@@ -122,14 +125,23 @@ def provision(
 
     try:
         found = secrets.load(directory) if directory is not None else None
-        names = sorted({*(tenant or []), *(found.tenants if found is not None else ())})
+        named = {name for words in tenant or [] for name in words.split()}
+        names = sorted(named | set(found.tenants if found is not None else ()))
         where = settings.load(BrokerSettings, os.environ)
     except (secrets.SecretsError, settings.SettingsError) as error:
         raise exits.CommandError(str(error), exit_code=exits.USAGE) from None
 
     async def run() -> None:
+        loop = asyncio.get_running_loop()
+        until = loop.time() + within
         async with connect(where, name="pww provision") as bus:
-            await tenants.ensure_all(bus, names, replicas)
+            while True:
+                try:
+                    return await tenants.ensure_all(bus, names, replicas)
+                except (ApiError, BrokerUnavailable):
+                    if loop.time() >= until:
+                        raise
+                await asyncio.sleep(1)
 
     try:
         asyncio.run(run())
