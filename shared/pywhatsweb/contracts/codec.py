@@ -39,6 +39,7 @@ def decode(raw: bytes, kind: type[T] | Any) -> T:
 
     Raises msgspec.DecodeError (not of that form) or msgspec.ValidationError (not of that shape).
     """
-    msgpack, json = _decoders(kind)
+    shape: Any = kind
+    msgpack, json = _decoders(shape)
     value: T = json(raw) if form_of(raw) == "json" else msgpack(raw)
     return value

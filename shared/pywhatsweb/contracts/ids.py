@@ -39,7 +39,9 @@ def new_event_id() -> EventId:
     return EventId("evt_" + secrets.token_hex(12))
 
 
-def chat_key(key: TenantKey, *, pn: str | None = None, lid: str | None = None, group: str | None = None) -> ChatKey:
+def chat_key(
+    key: TenantKey, *, pn: str | None = None, lid: str | None = None, group: str | None = None
+) -> ChatKey:
     """The key of a chat: of its group, else of the phone number, else of the LID.
 
     ``pn`` is E.164 with its plus; ``lid`` and ``group`` are the parts before the ``@``.
