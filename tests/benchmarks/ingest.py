@@ -47,7 +47,7 @@ from tests.integration.persistence import traffic
 from tests.support import running_nats_server
 
 CHATS = 2000
-BATCH = 500
+BATCH = 1000
 
 
 def event(n: int) -> Any:
@@ -116,7 +116,7 @@ async def ingest(bus: Bus, nats_url: str, url: str, count: int, replicas: int) -
     store = open_store(url)
     await store.migrate()
     await store.transact(make_ahead, traffic.BASE_MS)
-    environ = os.environ | {"PWW_NATS_URL": nats_url, "PWW_DATABASE_URL": url, "PWW_BATCH": str(BATCH)}
+    environ = os.environ | {"PWW_NATS_URL": nats_url, "PWW_DATABASE_URL": url}
     services = [
         subprocess.Popen(  # noqa: ASYNC220 - nothing else runs yet
             [sys.executable, "-m", "pywhatsweb_fleet.persistence"], env=environ

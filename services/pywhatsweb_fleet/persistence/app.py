@@ -43,7 +43,7 @@ async def run(settings: PersistenceSettings, stopping: asyncio.Event) -> None:
         bus = await stack.enter_async_context(
             broker.connect(settings, name=f"persistence@{socket.gethostname()}")
         )
-        bus.client._parse_header_lines = headers.parse  # type: ignore[method-assign] # noqa: SLF001 - see there
+        bus.client._parse_header_lines = headers.parse  # noqa: SLF001 - see there
         health.checks["broker"] = lambda: None if bus.client.is_connected else "not connected"
         await provision.ensure_platform(bus, settings.replicas)
         publisher = await stack.enter_async_context(publishing(bus))

@@ -18,7 +18,6 @@ from pywhatsweb_fleet.persistence.recording import Familiar, record
 from pywhatsweb_fleet.persistence.rows import Told, rows_of
 from pywhatsweb_fleet.storage.store import Store
 from pywhatsweb_runtime.publisher import Publisher
-from pywhatsweb_runtime.registry import TenantRecord
 
 log = structlog.get_logger(__name__)
 
@@ -115,7 +114,3 @@ async def _set_aside(publisher: Publisher, tenant: TenantId, key: TenantKey, poi
     log.warning(
         "an event was set aside", tenant=tenant, reason=poison.reason, error=poison.code, at=message.sequence
     )
-
-
-def key_of(record: TenantRecord) -> TenantKey:
-    return TenantKey(record.key)

@@ -7,6 +7,7 @@ a tenant and delays nobody but this service; the stream keeps the rest.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -16,15 +17,14 @@ import structlog
 from nats.aio.msg import Msg
 from sqlalchemy.exc import SQLAlchemyError
 
-from pywhatsweb.contracts import streams
-from pywhatsweb.contracts.ids import TenantId
-from pywhatsweb_fleet.persistence.handlers import Arrived, Deps, key_of, settle
+from pywhatsweb.contracts import streams, subjects
+from pywhatsweb.contracts.ids import ChatKey, SessionId, TenantId, TenantKey
+from pywhatsweb_fleet.persistence.handlers import Arrived, Deps, settle
 from pywhatsweb_fleet.persistence.settings import PersistenceSettings
 from pywhatsweb_fleet.storage.faults import StorageUnavailable
 from pywhatsweb_runtime import provision
 from pywhatsweb_runtime.bus import ApiError, BrokerUnavailable, Bus
 from pywhatsweb_runtime.puller import Puller, pulling
-from pywhatsweb_runtime.registry import TenantRecord
 
 log = structlog.get_logger(__name__)
 
@@ -32,14 +32,14 @@ DURABLE: Final = "persistence"
 _LANES: Final = 2
 """Batches at once: one is decoded while the other is being committed."""
 _FIRST_PAUSE_S: Final = 0.25
-_LAST_PAUSE_S: Final = 5.0
+_LAST_PAUSE_S: Final = 2.0
 
 
 def consumer(tenant: TenantId, window: int, ack_wait_s: float) -> dict[str, Any]:
     """Replicas share the work: each takes a part, in any order, and acknowledges what it has committed."""
     return {
         "durable_name": DURABLE,
-        "filter_subject": f"wa.evt.{tenant}.>",
+        "filter_subject": subjects.event(tenant, SessionId("*"), "*", ChatKey("*")),
         "ack_policy": "explicit",
         "ack_wait": int(ack_wait_s * streams.NS),
         "max_ack_pending": 16 * window,
@@ -55,14 +55,14 @@ class Ingest:
         bus: Bus,
         deps: Deps,
         tenant: TenantId,
-        record: Callable[[], TenantRecord],
+        key: TenantKey,
         settings: PersistenceSettings,
     ) -> None:
         self._bus = bus
         self._deps = deps
         self._tenant = tenant
-        self._record = record
-        self._batch = settings.batch
+        self._key = key
+        self._batch = settings.batch_on(deps.store.dialect)
         self._ack_wait_s = settings.ack_wait_s
         self.problem: str | None = None
         self.settled = 0
@@ -112,7 +112,7 @@ class Ingest:
                 self._busy.discard(myself)
 
     async def _settle(self, arrived: Sequence[Arrived]) -> None:
-        await settle(self._deps, self._tenant, key_of(self._record()), arrived)
+        await settle(self._deps, self._tenant, self._key, arrived)
 
     async def _patiently(self, act: Callable[[], Awaitable[None]]) -> bool:
         """``act`` until it succeeds (what it waits for comes back by itself or by an operator); False when stopped."""
@@ -125,9 +125,11 @@ class Ingest:
                 if self.problem is None:
                     log.warning("ingest waits", tenant=self._tenant, problem=problem)
                 self.problem = problem
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(delay * random.uniform(0.5, 1.0)):
+                        await self._stop.wait()
                 if self._stop.is_set():
                     return False
-                await asyncio.sleep(delay * random.uniform(0.5, 1.0))
                 delay = min(delay * 2, _LAST_PAUSE_S)
             else:
                 if self.problem is not None:

@@ -14,8 +14,9 @@ class PersistenceSettings(BrokerSettings, frozen=True, kw_only=True):
     """SQLite in `data_dir` when absent."""
     replicas: int = 1
     """Of the buckets, should this service be the first to need them."""
-    batch: int = 500
-    """Events in one transaction, at most. Twice as many are asked for ahead, a tenant."""
+    batch: int = 0
+    """Events in one transaction, at most; 0: 250 on SQLite, where the other services wait meanwhile, and 1000 on
+    PostgreSQL. A tenant has at most four times as many in memory: two batches under way, two asked for ahead."""
     ack_wait_s: float = 30.0
     """What a replica took and did not acknowledge (it was killed) is given to another after so long."""
     sql_pool: int = 4
@@ -29,6 +30,9 @@ class PersistenceSettings(BrokerSettings, frozen=True, kw_only=True):
     health_port: int | None = None
     log_format: LogFormat = "console"
     log_level: LogLevel = "info"
+
+    def batch_on(self, dialect: str) -> int:
+        return self.batch or (250 if dialect == "sqlite" else 1000)
 
     @property
     def store_url(self) -> str:

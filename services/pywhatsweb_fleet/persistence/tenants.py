@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 import msgspec
 import structlog
 
 from pywhatsweb.contracts import streams, subjects
-from pywhatsweb.contracts.ids import TenantId
+from pywhatsweb.contracts.ids import TenantId, TenantKey
 from pywhatsweb_fleet.persistence.handlers import Deps
 from pywhatsweb_fleet.persistence.ingest import Ingest
 from pywhatsweb_fleet.persistence.settings import PersistenceSettings
@@ -62,19 +62,14 @@ class Tenants:
                 log.error("a tenant's record does not decode; it is not served", tenant=entry.key)  # noqa: TRY400
         self.records = found
         for tenant in found.keys() - self._tasks.keys():
-            self._begin(tenant)
+            self._begin(tenant, TenantKey(found[tenant].key))
         for tenant in self._tasks.keys() - found.keys():
             self.ingests.pop(tenant).stop()
             del self._tasks[tenant]
 
-    def _begin(self, tenant: TenantId) -> None:
-        ingest = self.ingests[tenant] = Ingest(
-            self._bus, self._deps, tenant, self._record(tenant), self._settings
-        )
+    def _begin(self, tenant: TenantId, key: TenantKey) -> None:
+        ingest = self.ingests[tenant] = Ingest(self._bus, self._deps, tenant, key, self._settings)
         self._tasks[tenant] = asyncio.create_task(ingest.run(), name=f"ingest {tenant}")
-
-    def _record(self, tenant: TenantId) -> Callable[[], TenantRecord]:
-        return lambda: self.records[tenant]
 
     async def follow(self) -> None:
         """Runs beside the service; raises what an ingest died of, which is a fault of ours."""

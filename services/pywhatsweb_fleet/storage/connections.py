@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import socket
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
+
+from pywhatsweb_fleet.storage.faults import StorageUnavailable
 
 SQLITE_BUSY_TIMEOUT_MS = 5_000
 CONNECT_TIMEOUT_S = 5
@@ -72,6 +76,39 @@ def sqlite_engine(url: URL, *, size: int, begin: str) -> Engine:
         conn.exec_driver_sql(begin)
 
     return engine
+
+
+class Turns:
+    """Processes that write to one SQLite file take turns, woken by the kernel.
+
+    SQLite itself makes a writer who finds the file locked look again every now and then, up to 100 ms apart: beside a
+    process that writes without a pause it may find the lock free after a second only (measured: 1 in 100 waited for
+    750 ms, with turns for 95 ms, a few batches of 1,000 events).
+    The lock file guards nothing: whoever does not use it is still kept out by SQLite's own lock.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path + "-turns"
+        self._file: int | None = None
+
+    @contextlib.contextmanager
+    def one(self) -> Iterator[None]:
+        """Waits for this process's turn; a process that dies gives its turn up."""
+        if self._file is None:
+            try:
+                self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            except OSError as error:
+                raise StorageUnavailable(f"no lock file beside the database ({error.strerror})") from None
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._file, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
 
 
 def postgres_engine(url: URL, *, size: int, statement_timeout_s: float) -> Engine:

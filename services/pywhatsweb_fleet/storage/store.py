@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import threading
 from collections.abc import Callable
@@ -30,8 +31,8 @@ class _TooLate(Exception):
 class _Attempt:
     """One try of one transaction, on a thread of its lane."""
 
-    def __init__(self, engine: Engine, fn: Callable[..., Any], args: Any, kwargs: Any) -> None:
-        self.engine = engine
+    def __init__(self, lane: _Lane, fn: Callable[..., Any], args: Any, kwargs: Any) -> None:
+        self.lane = lane
         self.fn = fn
         self.args = args
         self.kwargs = kwargs
@@ -42,9 +43,10 @@ class _Attempt:
     def run(self) -> Any:
         if self._abandoned.is_set():
             return None
-        with self.engine.connect() as conn:
+        turn = self.lane.turns.one() if self.lane.turns is not None else contextlib.nullcontext()
+        with turn, self.lane.engine.connect() as conn:
             self._raw = conn.connection.dbapi_connection
-            if self._abandoned.is_set():  # while it was connecting
+            if self._abandoned.is_set():  # while it waited or was connecting
                 return None
             try:
                 with conn.begin() as transaction:
@@ -64,8 +66,11 @@ class _Attempt:
 class _Lane:
     """Threads with as many connections: SQLite's writers are one, since it has one write lock."""
 
-    def __init__(self, engine: Engine, threads: int, name: str) -> None:
+    def __init__(
+        self, engine: Engine, threads: int, name: str, turns: connections.Turns | None = None
+    ) -> None:
         self.engine = engine
+        self.turns = turns
         self.threads = ThreadPoolExecutor(threads, thread_name_prefix=name)
 
 
@@ -105,6 +110,8 @@ class Store:
         for lane in lanes:
             await asyncio.to_thread(lane.threads.shutdown, wait=True, cancel_futures=True)
             lane.engine.dispose()
+            if lane.turns is not None:
+                lane.turns.close()
 
     async def _try(self, lane: _Lane, attempt: _Attempt, until: float) -> Any:
         limit = asyncio.timeout_at(until)
@@ -122,7 +129,7 @@ class Store:
         pause = _FIRST_PAUSE_S
         reconnected = False
         while True:
-            attempt = _Attempt(lane.engine, fn, args, kwargs)
+            attempt = _Attempt(lane, fn, args, kwargs)
             try:
                 value: R = await self._try(lane, attempt, until)
                 return value
@@ -158,9 +165,8 @@ def open_store(url: str, *, pool_size: int = 4, deadline_s: float = 10.0) -> Sto
     if parsed.get_backend_name() == "sqlite":
         write = connections.sqlite_engine(parsed, size=1, begin="BEGIN IMMEDIATE")
         read = connections.sqlite_engine(parsed, size=pool_size, begin="BEGIN")
-        return Store(
-            "sqlite", _Lane(write, 1, "sql-write"), _Lane(read, pool_size, "sql-read"), deadline_s=deadline_s
-        )
+        writers = _Lane(write, 1, "sql-write", connections.Turns(parsed.database or ""))
+        return Store("sqlite", writers, _Lane(read, pool_size, "sql-read"), deadline_s=deadline_s)
     lane = _Lane(
         connections.postgres_engine(parsed, size=pool_size, statement_timeout_s=deadline_s), pool_size, "sql"
     )

@@ -60,6 +60,30 @@ async def test_writers_in_several_processes_worth_of_stores_do_not_fail(url: str
         await store.close()
 
 
+async def test_writers_take_turns(url: str) -> None:
+    """Beside stores that write without a pause, another one's write waits for a turn and not for luck."""
+    busy = [open_store(url, pool_size=2) for _ in range(2)]
+    await asyncio.gather(*(store.migrate() for store in busy))
+    stop = asyncio.Event()
+
+    async def write_on(store: Store) -> None:
+        while not stop.is_set():
+            await store.transact(lambda _conn: time.sleep(0.02))
+
+    writing = [asyncio.create_task(write_on(store)) for store in busy for _ in range(2)]
+    other = open_store(url, pool_size=1)
+    waits = []
+    for n in range(10):
+        began = time.monotonic()
+        await other.transact(add, f"t{n}")
+        waits.append(time.monotonic() - began)
+    stop.set()
+    await asyncio.gather(*writing)
+    for store in (*busy, other):
+        await store.close()
+    assert max(waits) < 1
+
+
 async def test_a_deadlock_or_a_lost_update_is_run_again(store: Store) -> None:
     """Two transactions that lock two rows in opposite order both succeed in the end."""
     for name in ("a", "b"):
