@@ -60,7 +60,9 @@ VERBS: dict[str, Verb] = {
     "audit.list": Verb(d.AuditList, d.Audit, "Who did what, newest first"),
     "deadletter.list": Verb(d.DeadLetterList, d.DeadLetters, "Commands and events that were set aside"),
     "deadletter.redrive": Verb(d.DeadLetterRedrive, d.Redriven, "Put them back"),
-    "consumer.create": Verb(cd.ConsumerCreate, cd.ConsumerInfo, "Make a durable reader of events, or find it"),
+    "consumer.create": Verb(
+        cd.ConsumerCreate, cd.ConsumerInfo, "Make a durable reader of events, or find it"
+    ),
     "consumer.delete": Verb(cd.ConsumerRef, cd.ConsumerInfo, "Forget a durable reader and its place"),
     "consumer.list": Verb(d.Nothing, cd.Consumers, "The tenant's durable readers"),
     "health.get": Verb(d.Nothing, d.Health, "Whether the fleet works for this tenant"),

@@ -23,6 +23,9 @@ NO_CHAT = ChatKey("-")
 NO_SESSION = SessionId("-")
 """Stands for the session in events about a command whose session token is not a valid name."""
 
+ALL_CHATS = ChatKey("*")
+"""In place of a chat's key: a subscription to every chat's events."""
+
 ALL_EVENTS = "wa.evt.>"
 ALL_OWNERSHIP = "wa.own.*.*"
 

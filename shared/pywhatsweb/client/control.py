@@ -1,0 +1,373 @@
+"""The control plane, typed: every verb of `contracts.control.VERBS` as a method."""
+
+from __future__ import annotations
+
+import asyncio
+import builtins
+from collections.abc import AsyncIterator, Sequence
+from typing import Final, Literal, TypeVar, overload
+
+from pywhatsweb.client.connection import Link, NobodyAnswers
+from pywhatsweb.contracts import codec, control, subjects
+from pywhatsweb.contracts import consumer_data as cd
+from pywhatsweb.contracts import control_data as d
+from pywhatsweb.contracts.ids import TenantId
+from pywhatsweb.contracts.statuses import KanbanStatus
+from pywhatsweb.errors import BrokerError, ErrorCode, NotSupportedError
+
+R = TypeVar("R")
+
+ASK_S: Final = 10.0
+_PAUSE_S: Final = 0.1
+_PATIENCE_S: Final = 1.5
+"""A service that is restarted is away for a moment; one that is away longer is not part of the fleet."""
+
+
+class Asker:
+    """Asks the control plane for a tenant."""
+
+    def __init__(self, link: Link, tenant: TenantId, timeout: float = ASK_S) -> None:
+        self._link = link
+        self._tenant = tenant
+        self._timeout = timeout
+
+    async def ask(self, verb: str, args: d.Args, result: type[R], timeout: float | None = None) -> R:
+        """The data of the answer to ``noun.verb``.
+
+        Raises ContractError (the arguments), RequestError (the fleet refuses, with its code), DeadlineError,
+        NotSupportedError (no service of this fleet answers this verb) or BrokerError.
+        """
+        raw = codec.encode(args)
+        control.parse(verb, raw)
+        within = self._timeout if timeout is None else timeout
+        until = asyncio.get_running_loop().time() + min(within, _PATIENCE_S)
+        subject = self._subject(verb)
+        while True:
+            try:
+                answer = await self._link.request(subject, raw, timeout=within)
+            except NobodyAnswers:
+                if asyncio.get_running_loop().time() > until:
+                    raise await self._nobody(verb) from None
+                await asyncio.sleep(_PAUSE_S)
+            else:
+                return control.read_reply(answer.data, result)
+
+    def _subject(self, verb: str) -> str:
+        noun, _, name = verb.partition(".")
+        return subjects.control(self._tenant, noun, name)
+
+    async def _nobody(self, verb: str) -> NotSupportedError | BrokerError:
+        """Whether only this verb is missing, or everything."""
+        try:
+            await self._link.request(self._subject("health.get"), b"{}", timeout=2.0)
+        except (NobodyAnswers, BrokerError):
+            return BrokerError(ErrorCode.E_BROKER_UNAVAILABLE, {"reason": "no service of the fleet answers"})
+        return NotSupportedError(
+            ErrorCode.E_NOT_IMPLEMENTED, {"verb": verb, "reason": "no service of this fleet answers it"}
+        )
+
+
+class _Part:
+    def __init__(self, asker: Asker) -> None:
+        self._ask = asker.ask
+
+
+class Sessions(_Part):
+    """``session.*``"""
+
+    async def start(
+        self,
+        session_id: str,
+        *,
+        engine: d.Engine | None = None,
+        phone_number: str | None = None,
+        pairing: Literal["qr", "code"] = "qr",
+        proxy: str | None = None,
+        metadata: dict[str, str | int | float | bool | None] | None = None,
+        settings: d.SessionSettings | None = None,
+    ) -> d.SessionInfo:
+        """Creates the session if it is new, and starts it. `phone_number` is needed for pairing ``code``."""
+        args = d.SessionStart(
+            session_id=session_id,
+            engine=engine,
+            phone_number=phone_number,
+            pairing=pairing,
+            proxy=proxy,
+            metadata=metadata or {},
+            settings=settings,
+        )
+        return await self._ask("session.start", args, d.SessionInfo)
+
+    async def stop(self, session_id: str) -> d.SessionInfo:
+        """Disconnects; the device stays linked."""
+        return await self._ask("session.stop", d.SessionRef(session_id=session_id), d.SessionInfo)
+
+    async def restart(self, session_id: str) -> d.SessionInfo:
+        return await self._ask("session.restart", d.SessionRef(session_id=session_id), d.SessionInfo)
+
+    async def logout(self, session_id: str) -> d.SessionInfo:
+        """Unlinks the device at WhatsApp and stops."""
+        return await self._ask("session.logout", d.SessionRef(session_id=session_id), d.SessionInfo)
+
+    async def delete(self, session_id: str) -> d.SessionInfo:
+        """Logs out, then forgets the session and its credentials."""
+        return await self._ask("session.delete", d.SessionRef(session_id=session_id), d.SessionInfo)
+
+    async def status(self, session_id: str) -> d.SessionInfo:
+        return await self._ask("session.status", d.SessionRef(session_id=session_id), d.SessionInfo)
+
+    async def list(self, *, active: bool | None = None) -> builtins.list[d.SessionInfo]:
+        """`active`: only those that are to run, or only the others."""
+        return (await self._ask("session.list", d.SessionList(active=active), d.Sessions)).sessions
+
+    async def qr(self, session_id: str) -> d.SessionQr:
+        """The present code, raw, as a PNG data URL and for a terminal. RequestError(E_QR_NOT_AVAILABLE)."""
+        return await self._ask("session.qr", d.SessionRef(session_id=session_id), d.SessionQr)
+
+
+class MessageRecords(_Part):
+    """``message.*``"""
+
+    async def status(self, command_id: str, *, session_id: str | None = None) -> d.MessageStatusInfo:
+        """RequestError(E_COMMAND_NOT_FOUND) when the fleet has not seen the command."""
+        args = d.MessageStatusArgs(id=command_id, session_id=session_id)
+        return await self._ask("message.status", args, d.MessageStatusInfo)
+
+
+class Chats(_Part):
+    """``chat.*``: a chat is named by exactly one of `to` and `chat` (its key)."""
+
+    async def list(
+        self,
+        *,
+        status: KanbanStatus | str | None = None,
+        owner_id: str | None = None,
+        session_id: str | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> d.Chats:
+        """The latest first, a page at a time."""
+        wanted = None if status is None else KanbanStatus(status)
+        args = d.ChatList(status=wanted, owner_id=owner_id, session_id=session_id, limit=limit, cursor=cursor)
+        return await self._ask("chat.list", args, d.Chats)
+
+    async def messages(
+        self,
+        to: str | None = None,
+        *,
+        chat: str | None = None,
+        session_id: str | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> d.Messages:
+        """Newest first, a page at a time."""
+        args = d.ChatMessages(to=to, chat=chat, session_id=session_id, limit=limit, cursor=cursor)
+        return await self._ask("chat.messages", args, d.Messages)
+
+    async def assign(
+        self,
+        to: str | None = None,
+        *,
+        owner_id: str,
+        chat: str | None = None,
+        by: str | None = None,
+        session_id: str | None = None,
+    ) -> d.ChatInfo:
+        args = d.ChatAssign(to=to, chat=chat, owner_id=owner_id, by=by, session_id=session_id)
+        return await self._ask("chat.assign", args, d.ChatInfo)
+
+    async def done(
+        self,
+        to: str | None = None,
+        *,
+        chat: str | None = None,
+        by: str | None = None,
+        reason: str | None = None,
+        session_id: str | None = None,
+    ) -> d.ChatInfo:
+        args = d.ChatMove(to=to, chat=chat, by=by, reason=reason, session_id=session_id)
+        return await self._ask("chat.done", args, d.ChatInfo)
+
+    async def reopen(
+        self,
+        to: str | None = None,
+        *,
+        chat: str | None = None,
+        by: str | None = None,
+        reason: str | None = None,
+        session_id: str | None = None,
+    ) -> d.ChatInfo:
+        args = d.ChatMove(to=to, chat=chat, by=by, reason=reason, session_id=session_id)
+        return await self._ask("chat.reopen", args, d.ChatInfo)
+
+
+class Contacts(_Part):
+    """``contact.*``"""
+
+    async def check(
+        self, numbers: Sequence[str], *, session_id: str | None = None
+    ) -> builtins.list[d.CheckedNumber]:
+        """Which of up to 500 numbers are on WhatsApp."""
+        args = d.ContactCheck(numbers=list(numbers), session_id=session_id)
+        return (await self._ask("contact.check", args, d.CheckedNumbers)).numbers
+
+    async def get(
+        self, to: str | None = None, *, chat: str | None = None, session_id: str | None = None
+    ) -> d.ContactInfo:
+        return await self._ask(
+            "contact.get", d.ContactRef(to=to, chat=chat, session_id=session_id), d.ContactInfo
+        )
+
+    async def list(
+        self, *, session_id: str | None = None, limit: int = 50, cursor: str | None = None
+    ) -> d.Contacts:
+        args = d.ContactList(session_id=session_id, limit=limit, cursor=cursor)
+        return await self._ask("contact.list", args, d.Contacts)
+
+
+class Groups(_Part):
+    """``group.*``"""
+
+    async def get(self, session_id: str, group: str) -> d.GroupInfo:
+        return await self._ask("group.get", d.GroupRef(session_id=session_id, group=group), d.GroupInfo)
+
+    async def list(self, session_id: str, *, limit: int = 50, cursor: str | None = None) -> d.Groups:
+        args = d.GroupList(session_id=session_id, limit=limit, cursor=cursor)
+        return await self._ask("group.list", args, d.Groups)
+
+
+class MediaFiles(_Part):
+    """``media.*``"""
+
+    async def put(
+        self, data: bytes, *, mime_type: str | None = None, filename: str | None = None
+    ) -> d.MediaInfo:
+        """Stores a file of up to 512 KiB; its `id` goes into send commands."""
+        args = d.MediaPut(data=data, mime_type=mime_type, filename=filename)
+        return await self._ask("media.put", args, d.MediaInfo, 60.0)
+
+    @overload
+    async def part(self, media_id: str, *, offset: int = 0, length: int = ...) -> d.MediaPart: ...
+    @overload
+    async def part(
+        self, *, session_id: str, message_id: str, offset: int = 0, length: int = ...
+    ) -> d.MediaPart: ...
+    async def part(
+        self,
+        media_id: str | None = None,
+        *,
+        session_id: str | None = None,
+        message_id: str | None = None,
+        offset: int = 0,
+        length: int = d.MAX_PUT_BYTES,
+    ) -> d.MediaPart:
+        """Up to 512 KiB of a stored file, or of a message's (fetched from WhatsApp if need be)."""
+        args = d.MediaGet(
+            id=media_id, session_id=session_id, message_id=message_id, offset=offset, length=length
+        )
+        return await self._ask("media.get", args, d.MediaPart, 60.0)
+
+    async def get(self, media_id: str) -> AsyncIterator[bytes]:
+        """A stored file, part by part: ``async for part in fleet.media.get(id)``."""
+        offset = 0
+        while True:
+            found = await self.part(media_id, offset=offset)
+            if found.data:
+                yield found.data
+            offset += len(found.data)
+            if not found.data or offset >= found.size:
+                return
+
+
+class PersonalData(_Part):
+    """``data.*``, for the LGPD's and the GDPR's rights of access and erasure."""
+
+    async def export(self, phone_number: str | None = None, *, actor: str | None = None) -> d.Export:
+        """A person's data, or all of the tenant's without `phone_number`."""
+        args = d.DataExport(phone_number=phone_number, actor=actor)
+        return await self._ask("data.export", args, d.Export, 60.0)
+
+    async def erase(self, phone_number: str, *, reason: str, actor: str) -> d.ErasureReceipt:
+        args = d.DataErase(phone_number=phone_number, reason=reason, actor=actor)
+        return await self._ask("data.erase", args, d.ErasureReceipt, 60.0)
+
+
+class AuditTrail(_Part):
+    """``audit.*``"""
+
+    async def list(
+        self,
+        *,
+        action: str | None = None,
+        actor: str | None = None,
+        since: str | None = None,
+        until: str | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> d.Audit:
+        """Who did what, newest first; times are ISO-8601 in UTC."""
+        args = d.AuditList(action=action, actor=actor, since=since, until=until, limit=limit, cursor=cursor)
+        return await self._ask("audit.list", args, d.Audit)
+
+
+class DeadLetters(_Part):
+    """``deadletter.*``"""
+
+    async def list(
+        self,
+        *,
+        session_id: str | None = None,
+        kind: Literal["command", "event"] | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> d.DeadLetters:
+        args = d.DeadLetterList(session_id=session_id, kind=kind, limit=limit, cursor=cursor)
+        return await self._ask("deadletter.list", args, d.DeadLetters)
+
+    async def redrive(
+        self,
+        deadletter_id: str | None = None,
+        *,
+        all: bool = False,  # noqa: A002 - the contract's name
+        session_id: str | None = None,
+        kind: Literal["command", "event"] | None = None,
+    ) -> int:
+        """Puts one back, or all that the filters leave; how many."""
+        args = d.DeadLetterRedrive(id=deadletter_id, all=all, session_id=session_id, kind=kind)
+        return (await self._ask("deadletter.redrive", args, d.Redriven)).count
+
+
+class Consumers(_Part):
+    """``consumer.*``: durable readers of events, for `FleetClient.durable`."""
+
+    async def create(
+        self,
+        name: str,
+        *,
+        types: Sequence[str] | None = None,
+        sessions: Sequence[str] | None = None,
+        start: Literal["new", "all", "sequence"] = "new",
+        sequence: int | None = None,
+        ack_wait_s: int = 60,
+        max_unacknowledged: int = 1024,
+        idle_s: int = cd.IDLE_SECONDS,
+    ) -> cd.ConsumerInfo:
+        """Makes it, or finds the one of this name; `start` counts only when it is new."""
+        args = cd.ConsumerCreate(
+            name=name,
+            types=None if types is None else [*types],
+            sessions=None if sessions is None else [*sessions],
+            start=start,
+            sequence=sequence,
+            ack_wait_s=ack_wait_s,
+            max_unacknowledged=max_unacknowledged,
+            idle_s=idle_s,
+        )
+        return await self._ask("consumer.create", args, cd.ConsumerInfo)
+
+    async def delete(self, name: str) -> cd.ConsumerInfo:
+        """Forgets it and its place. RequestError(E_CONSUMER_NOT_FOUND)."""
+        return await self._ask("consumer.delete", cd.ConsumerRef(name=name), cd.ConsumerInfo)
+
+    async def list(self) -> builtins.list[cd.ConsumerInfo]:
+        return (await self._ask("consumer.list", d.Nothing(), cd.Consumers)).consumers
