@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
 import structlog
 from sqlalchemy import Connection
@@ -89,6 +89,7 @@ class OwnedSession:
         self._tries = 0
         self._opened_at = 0.0
         self._closing = False
+        self._putting_down = False
         self._job: asyncio.Task[None] | None = None
         self._announced: asyncio.Task[None] | None = None
         self._log = log.bind(tenant=key[0], session=key[1], epoch=epoch)
@@ -150,7 +151,7 @@ class OwnedSession:
         link, self._link = self._link, None
         self.lane.close()
         if link is not None:
-            await link.close("stop")
+            await self._put_down(link, "stop")
         self._tries = 0
         self._do(self._open(0.0))
 
@@ -214,7 +215,7 @@ class OwnedSession:
     # The engine's calls (SessionHost).
 
     def state(self, change: port.StateChange) -> None:
-        if self._closing:
+        if self._closing or (self._putting_down and change.state == "closed"):
             return
         self._heart.sign()
         if change.state == "qr":
@@ -377,8 +378,16 @@ class OwnedSession:
             self._do(self._close_and_retry(link))
 
     async def _close_and_retry(self, link: port.EngineSession) -> None:
-        await link.close("handover")
+        await self._put_down(link, "handover")
         self._on_closed(port.StateChange(state="closed", reason="engine_error", retry=True))
+
+    async def _put_down(self, link: port.EngineSession, how: port.CloseHow) -> None:
+        """Closes a link of our own accord: its farewell is no reason to open it again."""
+        self._putting_down = True
+        try:
+            await link.close(how)
+        finally:
+            self._putting_down = False
 
     def _on_lost(self) -> None:
         self._deps.metrics.epoch_refused.inc()
@@ -389,7 +398,9 @@ class OwnedSession:
     def _do(self, work: Awaitable[None]) -> None:
         if self._job is not None and self._job is not asyncio.current_task():
             self._job.cancel()
-        self._job = asyncio.ensure_future(self._guard(work))
+        job = self._job = asyncio.ensure_future(self._guard(work))
+        if isinstance(work, Coroutine):
+            job.add_done_callback(lambda _: work.close())  # it may have been cancelled before it began
 
     async def _guard(self, work: Awaitable[None]) -> None:
         try:

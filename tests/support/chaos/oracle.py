@@ -1,0 +1,246 @@
+"""The verdict: what WhatsApp's own journal, the events streams, the queues and the database say of a run."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import sqlite3
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from pywhatsweb.contracts import streams
+from pywhatsweb.contracts.ids import TenantId
+from pywhatsweb.contracts.statuses import MessageStatus
+from pywhatsweb_runtime.bus import Bus, Stored
+from pywhatsweb_runtime.direct import reading
+
+Account = tuple[str, str]
+"""Tenant and session."""
+
+_GOOD = ("sent", "delivered", "read", "played")
+
+
+class Taken(NamedTuple):
+    """What WhatsApp took of a session, in its order."""
+
+    texts: list[str]
+    repeats: int
+
+
+class Findings:
+    """``faults`` is empty when all is well."""
+
+    def __init__(self) -> None:
+        self.faults: list[str] = []
+        self.counts: Counter[str] = Counter()
+
+    def fault(self, kind: str, words: str) -> None:
+        self.counts[kind] += 1
+        if self.counts[kind] <= 8:
+            self.faults.append(f"{kind}: {words}")
+
+    def __str__(self) -> str:
+        figures = ", ".join(f"{name} {count}" for name, count in sorted(self.counts.items()))
+        return "\n".join([figures, *self.faults])
+
+
+async def events_of(bus: Bus, tenant: str) -> list[Stored]:
+    """A tenant's whole stream of events, in its order."""
+    found: list[Stored] = []
+    sequence = 1
+    async with reading(bus) as reader:
+        while True:
+            page = await reader.batch(
+                streams.events_name(TenantId(tenant)), f"wa.evt.{tenant}.>", sequence, limit=1000, deadline=20
+            )
+            found += page
+            if len(page) < 1000:
+                return found
+            sequence = page[-1].sequence + 1
+
+
+async def waiting(bus: Bus, tenants: Iterable[str]) -> dict[str, int]:
+    """Commands that have not left the streams of commands and the queues."""
+    left: dict[str, int] = {}
+    for tenant in tenants:
+        for name in (streams.outbox_name(TenantId(tenant)), streams.commands_name(TenantId(tenant))):
+            state = (await bus.api(f"STREAM.INFO.{name}", {"subjects_filter": ">"}))["state"]
+            if state["messages"]:
+                left[name] = state["messages"]
+    return left
+
+
+def decode(stored: Stored) -> dict[str, Any]:
+    raw = stored.data
+    value: dict[str, Any] = json.loads(raw) if raw[:1] == b"{" else msgspec.msgpack.decode(raw)
+    return value
+
+
+class Told:
+    """What a tenant's stream tells, session by session."""
+
+    def __init__(self, stored: Sequence[Stored], findings: Findings) -> None:
+        self.steps: dict[Account, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+        self.inbound: dict[Account, list[tuple[str, str]]] = defaultdict(list)
+        self.statuses: dict[Account, list[str]] = defaultdict(list)
+        self.alerts: Counter[str] = Counter()
+        ids: Counter[str] = Counter()
+        epochs: dict[Account, int] = defaultdict(int)
+        for one in stored:
+            event = decode(one)
+            at = (event["tenant_id"], event["session_id"])
+            ids[one.headers.get("ce-id", "")] += 1
+            epoch = event.get("epoch") or 0
+            if epoch and epoch < epochs[at]:
+                findings.fault("zombie", f"{at}: an event of epoch {epoch} after {epochs[at]}")
+            epochs[at] = max(epochs[at], epoch)
+            data = event["data"]
+            if event["event"] == "status" and data.get("command_id") and not data.get("duplicate"):
+                self.steps[at][data["command_id"]].append(data["status"])
+            elif event["event"] == "message" and data["origin"] == "inbound":
+                self.inbound[at].append((data["id"], data["chat"]["key"]))
+            elif event["event"] == "session":
+                self.statuses[at].append(data["status"])
+            elif event["event"] == "alert":
+                self.alerts[data["kind"]] += 1
+        for event_id, count in ids.items():
+            if count > 1:
+                findings.fault("doubled_event", f"{event_id} is {count} times in the stream")
+
+
+def check_commands(
+    findings: Findings,
+    account: Account,
+    accepted: Sequence[str],
+    texts: Mapping[str, str],
+    *,
+    steps: Mapping[str, list[str]],
+    taken: Taken,
+) -> None:
+    """Each accepted command: once at its recipient if it says so, in order, one outcome, never backwards."""
+    findings.counts["accepted"] += len(accepted)
+    findings.counts["repeats_dropped_by_phones"] += taken.repeats
+    received = Counter(taken.texts)
+    for command in accepted:
+        told = steps.get(command, [])
+        settled = [MessageStatus(step) for step in told if MessageStatus(step).settled]
+        ends = {step for step in settled if step.rank == MessageStatus.FAILED.rank}
+        good = any(step in _GOOD for step in told)
+        count = received[texts[command]]
+        if not settled:
+            findings.fault("no_outcome", f"{account} {command}: {told}, received {count} times")
+            continue
+        if len(set(told)) != len(told):
+            findings.fault("told_twice", f"{account} {command}: {told}")
+        if (ends and good) or len(ends) > 1:
+            findings.fault("two_outcomes", f"{account} {command}: {told}")
+        # `accepted` is the dispatcher's, who may still be telling it while the worker sends.
+        ranks = [MessageStatus(step).rank for step in told if step != "accepted"]
+        if ranks != sorted(ranks):
+            findings.fault("backwards", f"{account} {command}: {told}")
+        findings.counts["accepted_told_late"] += "accepted" in told[1:]
+        if good and count == 0:
+            findings.fault("lost", f"{account} {command}: {told}")
+        if ends and count:
+            findings.fault("failed_but_received", f"{account} {command}: {told}")
+        findings.counts[settled[-1].value] += 1
+        if count > 1:
+            findings.fault("doubled", f"{account} {command}: received {count} times")
+    place = {texts[command]: index for index, command in enumerate(accepted)}
+    order = [place[text] for text in taken.texts if text in place]
+    for before, after in itertools.pairwise(order):
+        if after < before:
+            findings.fault("out_of_order", f"{account}: {accepted[before]} came before {accepted[after]}")
+
+
+def check_inbound(
+    findings: Findings, account: Account, sent: Sequence[str], told: Sequence[tuple[str, str]]
+) -> None:
+    """Each message that WhatsApp delivered is told once, and those of a chat in their order."""
+    findings.counts["inbound"] += len(sent)
+    heard = Counter(message_id for message_id, _ in told)
+    for message_id in sent:
+        if not heard[message_id]:
+            findings.fault("inbound_lost", f"{account} {message_id}")
+        elif heard[message_id] > 1:
+            findings.fault("inbound_doubled", f"{account} {message_id}: {heard[message_id]} times")
+    place = {message_id: index for index, message_id in enumerate(sent)}
+    last: dict[str, int] = {}
+    for message_id, chat in told:
+        at = place.get(message_id)
+        if at is None:
+            continue
+        if at < last.get(chat, -1):
+            findings.fault("inbound_out_of_order", f"{account} {message_id}")
+        last[chat] = max(at, last.get(chat, -1))
+
+
+def check_database(findings: Findings, path: Path, expected: Mapping[Account, Sequence[str]]) -> None:
+    """Each inbound message is in the database once."""
+    with sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=20) as connection:
+        rows = connection.execute(
+            "SELECT tenant, session, message_id, count(*) FROM messages GROUP BY 1, 2, 3"
+        ).fetchall()
+    found = {(tenant, session, message): count for tenant, session, message, count in rows}
+    for (tenant, session), messages in expected.items():
+        for message in messages:
+            count = found.get((tenant, session, message), 0)
+            if count != 1:
+                findings.fault("database", f"{tenant} {session} {message}: {count} rows")
+
+
+class SandboxJournal:
+    """The sandbox's journal, by account number."""
+
+    def __init__(self, entries: Sequence[dict[str, Any]]) -> None:
+        self.taken: dict[str, Taken] = {}
+        self.inbound: dict[str, list[str]] = defaultdict(list)
+        texts: dict[str, list[tuple[int, str]]] = defaultdict(list)
+        repeats: Counter[str] = Counter()
+        for entry in entries:
+            account = "+" + str(entry.get("account", "")).removeprefix("+")
+            if entry["kind"] == "message":
+                # `order`: in which the server took it; phones read theirs each in its own time.
+                texts[account].append((entry.get("order", 0), entry["text"]))
+            elif entry["kind"] == "repeat":
+                repeats[account] += 1
+            elif entry["kind"] == "inbound" and entry.get("type") == "text":
+                self.inbound[account].append(entry["id"])
+        for account, found in texts.items():
+            self.taken[account] = Taken(
+                [text for _, text in sorted(found, key=lambda one: one[0])], repeats[account]
+            )
+
+
+class SimulatedJournal:
+    """The simulated WhatsApp's state file, by ``<tenant>/<session>``."""
+
+    def __init__(self, path: Path) -> None:
+        self.taken: dict[str, Taken] = {}
+        self.inbound: dict[str, list[str]] = defaultdict(list)
+        ids: dict[str, dict[str, None]] = defaultdict(dict)
+        repeats: Counter[str] = Counter()
+        stanzas: dict[str, set[str]] = defaultdict(set)
+        for line in path.read_bytes().splitlines():
+            try:
+                record = json.loads(line)
+            except ValueError:
+                continue
+            session = record["session"]
+            if record["what"] == "accepted" and record["action"] == "send":
+                if record["id"] in ids[session]:
+                    repeats[session] += 1
+                ids[session][record["id"]] = None
+            elif (
+                record["what"] == "inbound"
+                and record["kind"] == "message"
+                and record["key"] not in stanzas[session]
+            ):
+                stanzas[session].add(record["key"])
+                self.inbound[session].append(record["data"]["id"])
+        for session, found in ids.items():
+            self.taken[session] = Taken(list(found), repeats[session])
