@@ -136,9 +136,14 @@ class Keeper:
             mine = sum(key in self._owned for key in keys)
             free = [key for key in keys if key in self._free_since]
             chosen += placement.to_take(free, mine, self._me, workers, len(keys), most=room - len(chosen))
-        # What nobody takes, because others are full or cannot, is taken without regard to shares.
+        # Without regard to shares: what an earlier process of this id owned (nobody else takes it while this one
+        # lives), and what nobody takes, because the others are full or cannot.
         late = time.monotonic() - _NOBODY_TAKES_S
-        chosen += [key for key, since in self._free_since.items() if since < late and key not in chosen]
+        chosen += [
+            key
+            for key, since in self._free_since.items()
+            if (since < late or self._was_mine(key)) and key not in chosen
+        ]
         if chosen and room > 0:
             await asyncio.gather(*(self._take(key) for key in chosen[:room]))
             self._nudge.set()  # there may be more than were taken at once
@@ -175,6 +180,10 @@ class Keeper:
         if owner is None or owner.worker is None or owner.worker == self._me:
             return True
         return not self.liveness.alive(owner.worker)
+
+    def _was_mine(self, key: SessionKey) -> bool:
+        owner = self.views.owners.get(key)
+        return owner is not None and owner.worker == self._me
 
     # Taking.
 

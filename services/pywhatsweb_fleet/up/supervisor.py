@@ -163,6 +163,9 @@ class Fleet:
     def _add_service(self, service: services.Service, number: int) -> Child:
         marker = self._layout.run / f"{service.name}-{number}.ready"
         environ = {**self._environ(), "PWW_READY_FILE": str(marker)}
+        if service.name == "session_worker":
+            # The same at each start: what the last one owned is its own at once, since that one has ended.
+            environ["PWW_WORKER_ID"] = f"w-{number}"
         return self._add(
             service.name,
             Child(
