@@ -31,6 +31,8 @@ log = structlog.get_logger(__name__)
 DURABLE: Final = "persistence"
 _LANES: Final = 2
 """Batches at once: one is decoded while the other is being committed."""
+_LEAST_WINDOW: Final = 1000
+"""Messages asked for ahead, so that a small batch does not wait for the broker's answer."""
 _FIRST_PAUSE_S: Final = 0.25
 _LAST_PAUSE_S: Final = 2.0
 
@@ -76,7 +78,7 @@ class Ingest:
     async def run(self) -> None:
         """Until stopped or cancelled; a batch that is not settled then is delivered again, to whoever is there."""
         stream = streams.events_name(self._tenant)
-        window = 2 * self._batch
+        window = max(2 * self._batch, _LEAST_WINDOW)
         config = consumer(self._tenant, window, self._ack_wait_s)
         if not await self._patiently(partial(provision.ensure_consumer, self._bus, stream, config)):
             return

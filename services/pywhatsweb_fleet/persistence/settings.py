@@ -16,7 +16,7 @@ class PersistenceSettings(BrokerSettings, frozen=True, kw_only=True):
     """Of the buckets, should this service be the first to need them."""
     batch: int = 0
     """Events in one transaction, at most; 0: 250 on SQLite, where the other services wait meanwhile, and 1000 on
-    PostgreSQL. A tenant has at most four times as many in memory: two batches under way, two asked for ahead."""
+    PostgreSQL. A tenant has at most two batches under way and two, or 1000 events, asked for ahead."""
     ack_wait_s: float = 30.0
     """What a replica took and did not acknowledge (it was killed) is given to another after so long."""
     sql_pool: int = 4

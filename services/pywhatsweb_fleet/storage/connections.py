@@ -66,7 +66,7 @@ def sqlite_engine(url: URL, *, size: int, begin: str) -> Engine:
             f"busy_timeout = {SQLITE_BUSY_TIMEOUT_MS}",
             "cache_size = -16384",
             "temp_store = MEMORY",
-            "wal_autocheckpoint = 2000",
+            "wal_autocheckpoint = 8000",
             "journal_size_limit = 67108864",
         ):
             raw.execute("PRAGMA " + pragma)
