@@ -18,7 +18,7 @@ from pywhatsweb_fleet.persistence.settings import PersistenceSettings
 from pywhatsweb_fleet.persistence.tenants import ingesting
 from pywhatsweb_fleet.storage.store import open_store
 from pywhatsweb_runtime import bus as broker
-from pywhatsweb_runtime import headers, lifecycle, provision
+from pywhatsweb_runtime import lifecycle, provision
 from pywhatsweb_runtime.health import Health, serving
 from pywhatsweb_runtime.metrics import Metrics
 from pywhatsweb_runtime.publisher import publishing
@@ -43,7 +43,6 @@ async def run(settings: PersistenceSettings, stopping: asyncio.Event) -> None:
         bus = await stack.enter_async_context(
             broker.connect(settings, name=f"persistence@{socket.gethostname()}")
         )
-        bus.client._parse_header_lines = headers.parse  # noqa: SLF001 - see there
         health.checks["broker"] = lambda: None if bus.client.is_connected else "not connected"
         await provision.ensure_platform(bus, settings.replicas)
         publisher = await stack.enter_async_context(publishing(bus))
