@@ -19,6 +19,7 @@ from pywhatsweb.contracts.event_data import Status
 from pywhatsweb.contracts.ids import TenantId
 from pywhatsweb.contracts.statuses import MessageStatus
 from pywhatsweb.errors import ErrorCode, PyWhatsWebError, SessionError, error_struct
+from pywhatsweb_fleet.dispatcher.consumers import Consumers
 from pywhatsweb_fleet.dispatcher.reading import Tenant
 from pywhatsweb_fleet.dispatcher.sessions import Sessions
 from pywhatsweb_fleet.dispatcher.settings import DispatcherSettings
@@ -44,6 +45,7 @@ class Control:
         self._deps = deps
         self._health = health
         self._sessions = Sessions(deps.bus, deps.directory, settings.engine, settings.allowed_engines)
+        self._consumers = Consumers(deps.bus)
         self._room = asyncio.Semaphore(_AT_ONCE)
         self.running: set[asyncio.Task[None]] = set()
 
@@ -59,6 +61,9 @@ class Control:
             "session.list": sessions.list,
             "session.qr": sessions.qr,
             "message.status": self.message_status,
+            "consumer.create": self._consumers.create,
+            "consumer.delete": self._consumers.delete,
+            "consumer.list": self._consumers.list,
             "health.get": self.health_get,
         }
 
