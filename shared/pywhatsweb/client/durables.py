@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections import deque
+from collections import OrderedDict, deque
 from types import TracebackType
 from typing import Final, Self
 
@@ -30,6 +30,7 @@ _EXPIRES_S: Final = 15.0
 _SILENCE_S: Final = 3.0
 """Beyond a pull's own end, after which it counts as lost."""
 _PAUSE_S: Final = 0.5
+_REMEMBERED: Final = 8192
 
 
 class DurableStream:
@@ -57,6 +58,8 @@ class DurableStream:
         self._pulled_at = 0.0
         self._not_before = 0.0
         self._given: Msg | None = None
+        self._done: OrderedDict[int, None] = OrderedDict()
+        """Sequences given lately: what comes again although it was dealt with is not given twice."""
         self._error: BrokerError | None = None
         self._ended = False
         self._loop = asyncio.get_running_loop()
@@ -115,7 +118,7 @@ class DurableStream:
                 await self._wait()
             message = self._held.popleft()
             sequence = _sequence(message.reply)
-            if sequence <= self.sequence:  # given already; its acknowledgement came too late
+            if sequence in self._done:  # its acknowledgement came too late
                 await self._link.publish(message.reply, b"+ACK")
                 continue
             try:
@@ -126,6 +129,9 @@ class DurableStream:
                 continue
             self.sequence = sequence
             self._given = message
+            self._done[sequence] = None
+            if len(self._done) > _REMEMBERED:
+                self._done.popitem(last=False)
             return event
 
     async def ack(self) -> None:
@@ -138,15 +144,15 @@ class DurableStream:
         """Has the event given last come once more, after so many seconds; it may come after later ones."""
         if self._given is not None:
             given, self._given = self._given, None
-            self.sequence = min(self.sequence, _sequence(given.reply) - 1)
+            self._done.pop(_sequence(given.reply), None)
             await self._link.publish(given.reply, b'-NAK {"delay": %d}' % int(delay * 1e9))
 
     async def _wait(self) -> None:
+        self._more.clear()  # before the pull, whose answer may come while it is sent
         now = self._loop.time()
         lost = now - self._pulled_at > _EXPIRES_S + _SILENCE_S
         if (self._due <= 0 or lost) and now >= self._not_before and self._link.connected:
             await self._pull()
-        self._more.clear()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_PAUSE_S if self._due <= 0 else _SILENCE_S):
                 await self._more.wait()
@@ -160,13 +166,11 @@ class DurableStream:
             await self._link.wire.publish(self._pull_subject, body, reply=f"{self._inbox}.{self._round}")
 
     async def _on_message(self, message: Msg) -> None:
-        current = message.subject.endswith(f".{self._round}")
         status = (message.headers or {}).get("Status") if not message.data else None
         if status is None:
-            if current:
-                self._due -= 1
+            self._due -= 1
             self._held.append(message)
-        elif current:
+        elif message.subject.endswith(f".{self._round}"):  # an event comes under its own subject
             self._ended_pull(status, (message.headers or {}).get("Description", ""))
         self._more.set()
 

@@ -106,9 +106,7 @@ class Scripted:
         with contextlib.suppress(ApiError):  # it is there
             await self.bus.api(f"CONSUMER.INFO.{stream}.{durable}", {})
             return cd.ConsumerInfo(name=args.name, stream=stream, durable=durable)
-        await self.bus.api(
-            f"CONSUMER.CREATE.{stream}.{durable}", {"stream_name": stream, "config": config}
-        )
+        await self.bus.api(f"CONSUMER.CREATE.{stream}.{durable}", {"stream_name": stream, "config": config})
         return cd.ConsumerInfo(name=args.name, stream=stream, durable=durable)
 
 
