@@ -1,6 +1,6 @@
 # Everything here sets itself up; `make` alone lists the targets. ARGS="…" passes arguments on.
 .DEFAULT_GOAL := help
-.PHONY: help setup up test check format lock chaos bench clean
+.PHONY: help setup up test check format lock chaos docker bench clean
 
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -30,6 +30,9 @@ lock: setup ## Remake requirements/*.txt from pyproject.toml (ARGS=--upgrade tak
 
 chaos: setup ## Kill, freeze and cut things on purpose (minutes)
 	@$(BIN)/pytest -m chaos tests/chaos $(ARGS)
+
+docker: setup ## Build the images and try the fleet in containers (minutes; wants a Docker engine)
+	@$(BIN)/pytest -m docker -s tests/e2e/test_compose.py $(ARGS)
 
 bench: setup ## Measure, and print the figures (wants a quiet machine)
 	@$(BIN)/pytest -m benchmark -s tests/benchmarks $(ARGS)

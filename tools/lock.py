@@ -12,10 +12,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 UV = Path(sys.executable).with_name("uv")
 
-# A file a purpose: what a production image installs, what a developer installs, and what starts both.
+# A file a purpose: what a production image installs and is built with, what a developer installs, what starts both.
 LOCKS: dict[str, list[str]] = {
     "fleet": ["pyproject.toml", "--extra", "fleet"],
     "dev": ["pyproject.toml", "--extra", "fleet", "--extra", "dev", "-c", "requirements/fleet.txt"],
+    "build": ["--group", "build", "-c", "requirements/dev.txt"],
     "node": ["--group", "node"],
     "uv": ["--group", "uv"],
 }

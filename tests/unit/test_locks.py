@@ -18,6 +18,7 @@ PIN = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([^\s;\\]+)")
 SOURCES = {
     "fleet": [*BASE, *EXTRAS["fleet"]],
     "dev": [*BASE, *EXTRAS["fleet"], *EXTRAS["dev"]],
+    "build": GROUPS["build"],
     "node": GROUPS["node"],
     "uv": GROUPS["uv"],
 }

@@ -1,0 +1,191 @@
+"""docker-compose.yml as it is shipped: images build, it comes up, works, scales under load, and recovers from kills.
+
+Minutes long, so not part of `make test`: `make docker`, or `pytest -m docker`. Skips where no engine answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import AsyncIterator, Iterator
+
+import httpx
+import nats
+import pytest
+
+from tests.support import wait_until
+from tests.support.compose import ROOT, VERSION, Compose, inspect, no_engine
+from tests.support.running import Plain, Sandbox, new_number, pair
+
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
+
+CONTACT = "+5511988880001"
+UP_S = 300
+RECOVERS_S = 90
+IMAGES = ("services", "worker", "sandbox")
+
+
+@pytest.fixture(scope="module")
+def images() -> dict[str, int]:
+    """Every image, built as an operator builds it; its size in bytes."""
+    if reason := no_engine():
+        pytest.skip(reason)
+    project = Compose()
+    # One after another: the classic builder has no cache that two builds could share while both run.
+    for service in ("setup", "session-worker", "sandbox"):
+        project.run("build", service, timeout=800)
+    return {target: int(inspect(f"pywhatsweb/{target}:{VERSION}", "{{.Size}}")) for target in IMAGES}
+
+
+@pytest.fixture(scope="module")
+def stack(images: dict[str, int]) -> Iterator[Compose]:
+    project = Compose()
+    try:
+        seconds = project.up(timeout=UP_S)
+        print(f"\nhealthy after {seconds:.1f} s")  # noqa: T201 - a figure for whoever runs it with -s
+        yield project
+    finally:
+        logs = project.run("logs", "--no-color", "--tail", "400", timeout=60)
+        (ROOT / ".benchmarks").mkdir(exist_ok=True)
+        (ROOT / ".benchmarks" / "compose.log").write_text(logs)
+        project.down()
+
+
+@contextlib.asynccontextmanager
+async def program(stack: Compose, tenant: str = "demo") -> AsyncIterator[Plain]:
+    """A tenant's program, outside of the containers; it rides out a broker that restarts."""
+    client = await nats.connect(
+        f"nats://{stack.address('nats', 4222)}", user=tenant, password=stack.tenant_password(tenant),
+        max_reconnect_attempts=-1, reconnect_time_wait=0.2, error_cb=_ridden_out,
+    )  # fmt: skip
+    try:
+        found = Plain(client, tenant)
+        await found.follow()
+        yield found
+    finally:
+        await client.close()
+
+
+async def _ridden_out(_: Exception) -> None:
+    """Containers are killed on purpose here."""
+
+
+@contextlib.asynccontextmanager
+async def whatsapp(stack: Compose) -> AsyncIterator[Sandbox]:
+    async with httpx.AsyncClient(base_url=f"http://{stack.address('sandbox', 9201)}", timeout=30) as client:
+        yield Sandbox(client)
+
+
+def test_images_are_small_and_not_root(images: dict[str, int]) -> None:
+    """Services add less than 200 MB to their base; every image has a user of its own, tini and a health check."""
+    base = int(inspect("python:3.12-slim", "{{.Size}}"))
+    print({name: f"{size / 1e6:.0f} MB" for name, size in images.items()}, f"base {base / 1e6:.0f} MB")  # noqa: T201
+    assert images["services"] - base < 200e6
+    for target in IMAGES:
+        config = json.loads(inspect(f"pywhatsweb/{target}:{VERSION}", "{{json .Config}}"))
+        assert config["User"] == "10001:10001"
+        assert config["Entrypoint"][0] == "tini"
+        assert config["Healthcheck"]["Test"]
+        assert config["Labels"]["org.opencontainers.image.version"] == VERSION
+
+
+async def test_a_session_pairs_and_a_message_is_read(stack: Compose) -> None:
+    """Everything is healthy; the real Baileys pairs with the sandbox across containers, and its text arrives."""
+    assert stack.healthy(), stack.healths()
+    number = new_number()
+    async with program(stack) as user, whatsapp(stack) as local:
+        await pair(user, local, "first", number)
+        await user.send("first", "hello-1", CONTACT, "Olá do contêiner!")
+        await wait_until(lambda: user.steps("hello-1")[-1:] == ["read"], 30, message="the contact read it")
+        assert "Olá do contêiner!" in [entry["text"] for entry in await local.decrypted(number)]
+    assert '"status":"WORKING"' in stack.pww("session", "status", "first", "--format", "json")
+    assert json.loads(stack.pww("health", "--format", "json"))["ok"]
+
+
+async def test_scaling_under_load_loses_no_command(stack: Compose) -> None:
+    """1 → 3 → 1 workers while every session sends: each command ends as sent or better, each text arrives once."""
+    sessions = [f"load{number}" for number in range(6)]
+    numbers = {session: new_number() for session in sessions}
+    count = 60
+    async with program(stack) as user, whatsapp(stack) as local:
+        for session in sessions:
+            await pair(user, local, session, numbers[session])
+
+        async def load(session: str) -> None:
+            for index in range(count):
+                await user.send(session, f"{session}-{index}", CONTACT, f"{session} {index}")
+                await asyncio.sleep(0.5)
+
+        loads = asyncio.gather(*map(load, sessions))
+        for scale in (3, 1):
+            await asyncio.to_thread(
+                stack.up, "--scale", f"session-worker={scale}", "--no-recreate", "session-worker"
+            )
+            if scale > 1:
+
+                async def spread(scale: int = scale) -> bool:
+                    found = await user.ok("session.list")
+                    workers = {told["worker"] for told in found["sessions"] if told["status"] == "WORKING"}
+                    return len(workers) == scale
+
+                await wait_until(spread, 60, interval=0.5, message="every worker has a session")
+        await loads
+        wanted = {f"{session}-{index}" for session in sessions for index in range(count)}
+
+        def missing() -> set[str]:
+            done = {
+                e["data"]["command_id"]
+                for e in user.of("status")
+                if e["data"]["status"] in ("sent", "delivered", "read")
+            }
+            return wanted - done
+
+        await wait_until(lambda: not missing(), 120, interval=0.2, message="every command was sent")
+        for session in sessions:
+
+            async def arrived(session: str = session) -> bool:
+                texts = [e["text"] for e in await local.decrypted(numbers[session]) if e["kind"] == "message"]
+                return texts == [f"{session} {index}" for index in range(count)]
+
+            await wait_until(
+                arrived, 30, interval=0.5, message=f"all texts of {session} arrived once, in order"
+            )
+
+
+@pytest.mark.parametrize(
+    "service", ["session-worker", "dispatcher", "persistence", "postgres", "nats", "sandbox"]
+)
+async def test_a_killed_container_recovers(stack: Compose, service: str) -> None:
+    """A crash: the engine starts it again, everything becomes healthy, and a session sends, once."""
+    number, session = new_number(), f"killed-{service}"
+    async with program(stack) as user, whatsapp(stack) as local:
+        await pair(user, local, session, number)
+        began = time.monotonic()
+        by_itself = min(list(map(stack.crash, stack.containers(service))))
+        published = asyncio.create_task(_publish(user, session, f"after-{service}"))
+        if not by_itself:
+            await asyncio.to_thread(stack.up, timeout=RECOVERS_S)
+        await published
+        await wait_until(
+            lambda: user.steps(f"after-{service}")[-1:] in (["delivered"], ["read"]),
+            RECOVERS_S,
+            message="it was delivered",
+        )
+        print(f"\n{service}: recovered after {time.monotonic() - began:.1f} s")  # noqa: T201
+        await wait_until(stack.healthy, RECOVERS_S, interval=0.5, message="everything is healthy")
+        texts = [entry for entry in await local.decrypted(number) if entry["text"] == "still there"]
+        assert [entry["kind"] for entry in texts] == ["message"]
+
+
+async def _publish(user: Plain, session: str, command_id: str) -> None:
+    """As a client should: again, under the same id, until the broker says that it has it."""
+    while True:
+        try:
+            answer = await user.send(session, command_id, CONTACT, "still there")
+            if "stream" in answer:
+                return
+        except (nats.errors.Error, TimeoutError):
+            pass
+        await asyncio.sleep(0.5)

@@ -1,0 +1,210 @@
+"""The files of deploy/ as far as this machine's tools can check them; each check skips where its tool is missing."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pywhatsweb_runtime.metrics import Metrics
+
+ROOT = Path(__file__).resolve().parents[3]
+DEPLOY = ROOT / "deploy"
+ALERTS = DEPLOY / "prometheus" / "alerts.yml"
+ALERT_TESTS = DEPLOY / "prometheus" / "alerts_test.yml"
+KUBERNETES = DEPLOY / "kubernetes"
+DASHBOARD = DEPLOY / "grafana" / "dashboards" / "fleet.json"
+
+PROMETHEUS_OWN = {"up"}
+"""Series that Prometheus itself adds."""
+_METRIC = re.compile(r"\b(?:pww|whatsapp|process|python|up)(?:_[a-z0-9_]+)?\b(?=[{\[) ,/]|$)")
+
+
+def tool(name: str) -> str:
+    found = shutil.which(name)
+    if found is None:
+        pytest.skip(f"{name} is not installed")
+    return found
+
+
+def call(*command: str | Path, cwd: Path = ROOT) -> str:
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=100)
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def known_metrics() -> set[str]:
+    """Every series' name that a service can have."""
+    names: set[str] = set(PROMETHEUS_OWN)
+    for family in Metrics().registry.collect():
+        names |= {family.name, f"{family.name}_total"}
+        names |= {f"{family.name}_{part}" for part in ("bucket", "sum", "count")}
+        names |= {sample.name for sample in family.samples}
+    return names
+
+
+def expressions() -> Iterator[tuple[str, str]]:
+    """Every query of the alerts and of the dashboard, with where it is from."""
+    text = re.sub(r">-\n((?: {10}.*\n)+)", lambda m: " ".join(m[1].split()) + "\n", ALERTS.read_text())
+    for alert, expr in re.findall(r"- alert: (\w+)\n(?: +#.*\n)* +expr: (.+)", text):
+        yield f"alert {alert}", expr
+    for panel in json.loads(DASHBOARD.read_text())["panels"]:
+        for target in panel.get("targets", ()):
+            yield f"panel {panel['title']}", target["expr"]
+
+
+def test_every_query_asks_for_metrics_that_exist() -> None:
+    """No alert and no panel names a series that no service has."""
+    known = known_metrics()
+    found = list(expressions())
+    assert len(found) > 30
+    for where, expr in found:
+        names = set(_METRIC.findall(re.sub(r"\{[^}]*\}|\([a-z, ]+\)", "{", expr)))
+        assert names, (where, expr)
+        assert names <= known, (where, names - known)
+
+
+def test_every_alert_has_a_test_and_a_runbook_that_is_there() -> None:
+    """The part of RUNBOOKS.md that an alert names exists; its unit test expects it to fire."""
+    alerts = set(re.findall(r"- alert: (\w+)", ALERTS.read_text()))
+    tested = re.findall(r"alertname: (\w+)\n +exp_alerts:\n +- exp_labels", ALERT_TESTS.read_text())
+    assert alerts == set(tested)
+    headings = re.findall(r"^## (.+)$", (ROOT / "RUNBOOKS.md").read_text(), re.MULTILINE)
+    anchors = {re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    named = set(re.findall(r"RUNBOOKS\.md#([a-z0-9-]+)", ALERTS.read_text()))
+    assert named <= anchors, named - anchors
+
+
+def test_the_rules_for_kubernetes_are_the_same() -> None:
+    """The Prometheus operator's object holds alerts.yml, indented."""
+    rules = ALERTS.read_text().partition("groups:")[2]
+    object_ = (KUBERNETES / "components" / "monitoring" / "alerts.yaml").read_text().partition("  groups:")[2]
+    assert object_ == "".join(
+        f"  {line}" if line.strip() else line for line in rules.splitlines(True)
+    ).removeprefix("  ")
+
+
+def test_promtool_checks_and_tests() -> None:
+    """Prometheus's configuration and rules are valid, and every alert's unit test passes."""
+    promtool = tool("promtool")
+    call(promtool, "check", "config", "prometheus.yml", cwd=DEPLOY / "prometheus")
+    call(promtool, "test", "rules", "alerts_test.yml", cwd=DEPLOY / "prometheus")
+
+
+@pytest.mark.parametrize("script", ["settings_table", "dashboard"])
+def test_what_is_generated_is_up_to_date(script: str) -> None:
+    """docs/OPERATIONS.md and the dashboard are what their scripts write (`python tools/<script>.py`)."""
+    call(sys.executable, ROOT / "tools" / f"{script}.py", "--check")
+
+
+def compose(*files: str) -> dict[str, Any]:
+    docker = tool("docker")
+    if subprocess.run([docker, "compose", "version"], capture_output=True, check=False).returncode:
+        pytest.skip("docker has no compose")
+    named = [part for file in files for part in ("-f", file)]
+    profiles = ("--profile", "sandbox", "--profile", "tools")
+    found: dict[str, Any] = json.loads(
+        call(docker, "compose", "--env-file", ".env.example", *named, *profiles, "config", "--format", "json")
+    )
+    return found
+
+
+@pytest.mark.parametrize(
+    "files", [("docker-compose.yml",), ("docker-compose.yml", "deploy/compose/nats-cluster.yml")]
+)
+def test_compose_is_valid_and_contained(files: tuple[str, ...]) -> None:
+    """Loopback ports only; read-only roots, no capabilities to spare, limits, health checks, no secret by value."""
+    services = compose(*files)["services"]
+    assert services["session-worker"].get("container_name") is None, "it could not be scaled"
+    for name, service in services.items():
+        once = name in ("setup", "provision", "pww")
+        assert all(port["host_ip"] == "127.0.0.1" for port in service.get("ports", ())), name
+        assert service["read_only"], name
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert service["restart"] == ("no" if once else "unless-stopped"), name
+        assert once or service.get("healthcheck") or service.get("build"), name
+        assert once or service["deploy"]["resources"]["limits"]["memory"], name
+        for variable, value in (service.get("environment") or {}).items():
+            secret = any(word in variable for word in ("PASSWORD", "DATABASE_URL", "ENCRYPTION_KEY"))
+            assert not secret or variable.endswith("_FILE"), (name, variable, value)
+
+
+def test_a_cluster_replicates_everywhere() -> None:
+    """With three brokers every service is told R3 and all nodes: one that was not would set replicas back to 1."""
+    services = compose("docker-compose.yml", "deploy/compose/nats-cluster.yml")["services"]
+    for name in ("provision", "dispatcher", "persistence", "session-worker"):
+        environment = services[name]["environment"]
+        assert environment["PWW_REPLICAS"] == "3", name
+        assert environment["PWW_NATS_URL"].count("nats://") == 3, name
+    assert "3" in services["provision"]["command"]
+    names = {services[node]["environment"]["SERVER_NAME"] for node in ("nats", "nats-2", "nats-3")}
+    assert names <= set(services["setup"]["command"])
+
+
+def dockerfile() -> list[tuple[str, str]]:
+    """Its instructions, continued lines joined, comments left out."""
+    text = (DEPLOY / "docker" / "Dockerfile").read_text()
+    joined = re.sub(r"\\\n(?:\s*#.*\n)*", " ", re.sub(r"(?m)^#.*\n", "", text))
+    return [(line.split()[0], line) for line in joined.splitlines() if line.strip()]
+
+
+def test_the_dockerfile_keeps_to_the_rules() -> None:
+    """Pinned bases, hashed requirements, no registry, no BuildKit, a user and a health check in what is shipped."""
+    lines = dockerfile()
+    assert {"FROM", "USER", "HEALTHCHECK", "ENTRYPOINT"} <= {word for word, _ in lines}
+    targets: dict[str, list[str]] = {}
+    current = ""
+    for word, line in lines:
+        if word == "FROM":
+            current = line.split()[-1]
+        targets.setdefault(current, []).append(line)
+        assert "--mount" not in line
+        assert "://" not in line.replace("http://127.0.0.1", ""), line
+        if word == "RUN" and "pip" in line and "install" in line:
+            assert "--require-hashes" in line or "--no-index" in line, line
+        if "apt-get install" in line:
+            assert "--no-install-recommends" in line
+            assert "rm -rf /var/lib/apt/lists" in line
+    assert all(":" in line for word, line in lines if word == "ARG" and "IMAGE" in line)
+    for target in ("services", "sandbox"):
+        kept = "\n".join(targets[target])
+        for needed in (
+            "USER 10001:10001",
+            "HEALTHCHECK",
+            'ENTRYPOINT ["tini"',
+            "org.opencontainers.image.version",
+        ):
+            assert needed in kept, (target, needed)
+    assert targets["worker"][0] == "FROM services AS worker"
+
+
+@pytest.mark.parametrize("overlay", ["dev", "production"])
+def test_kubernetes_manifests_are_valid(overlay: str, tmp_path: Path) -> None:
+    """kustomize builds the overlay; kubernetes-validate --strict takes every object of Kubernetes' own kinds."""
+    built = call(tool("kubectl"), "kustomize", KUBERNETES / "overlays" / overlay)
+    documents = [text for text in built.split("\n---\n") if text.strip()]
+    own = [
+        text for text in documents if not re.search(r"^apiVersion: (?:monitoring|keda)\.", text, re.MULTILINE)
+    ]
+    assert len(own) > 15
+    for text in own:
+        if "kind: Deployment" in text or "kind: StatefulSet" in text:
+            for needed in (
+                "runAsNonRoot: true", "readOnlyRootFilesystem: true", "allowPrivilegeEscalation: false",
+                "readinessProbe", "terminationGracePeriodSeconds", "memory:", "automountServiceAccountToken: false",
+            ):  # fmt: skip
+                assert needed in text, needed
+    assert not re.search(r"^kind: Secret$", built, re.MULTILINE), "secrets are referenced, not contained"
+    beside = Path(sys.executable).with_name("kubernetes-validate")
+    validate = str(beside) if beside.exists() else tool("kubernetes-validate")
+    target = tmp_path / "all.yaml"
+    target.write_text("\n---\n".join(own))
+    call(validate, "--strict", "-k", "1.32", target)

@@ -1,0 +1,140 @@
+"""The fleet in containers, for tests: docker compose under a project of its own, on free ports, with the sandbox."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+VERSION = "test"
+LONG_RUNNING = 8
+"""Services that stay: broker, database, three of ours, the sandbox, Prometheus, Grafana."""
+
+
+def docker(*arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+    """One call of its client."""
+    program = shutil.which("docker") or "docker"
+    return subprocess.run([program, *arguments], capture_output=True, text=True, check=False, timeout=timeout)
+
+
+def no_engine() -> str:
+    """Why containers cannot be run here; empty when they can."""
+    if shutil.which("docker") is None:
+        return "docker is not installed"
+    if docker("info").returncode:
+        return "no Docker engine answers"
+    if docker("compose", "version").returncode:
+        return "docker has no compose"
+    return ""
+
+
+def inspect(what: str, form: str) -> str:
+    """A fact of an image or container; empty when there is none."""
+    return docker("inspect", "-f", form, what).stdout.strip()
+
+
+def either(pinned: str, other: str) -> str:
+    """The pinned image, or the other one where only that is there (an engine without a registry)."""
+    return other if not inspect(pinned, "{{.Id}}") and inspect(other, "{{.Id}}") else pinned
+
+
+class Compose:
+    """One project. `down` removes everything that it made, volumes included."""
+
+    def __init__(self, *overrides: str) -> None:
+        self.project = "pwwtest" + secrets.token_hex(3)
+        files = ("docker-compose.yml", *overrides)
+        self._files = [part for file in files for part in ("-f", str(ROOT / file))]
+        self._environment = {
+            **{
+                name: value for name, value in os.environ.items() if not name.startswith(("PWW_", "COMPOSE_"))
+            },
+            "COMPOSE_PROFILES": "sandbox",
+            "PWW_VERSION": VERSION,
+            "WHATSAPP_URL": "ws://sandbox:9200/ws/chat",
+            "WHATSAPP_ROOT_KEY_FILE": "/sandbox/root_key",
+            "WHATSAPP_CA": "/sandbox/media_ca.pem",
+            "PROMETHEUS_IMAGE": either("prom/prometheus:v3.7.3", "prom/prometheus:latest"),
+            "GRAFANA_IMAGE": either("grafana/grafana:12.3.0", "grafana/grafana:latest"),
+            **dict.fromkeys(("NATS_PORT", "SANDBOX_PORT", "PROMETHEUS_PORT", "GRAFANA_PORT"), "0"),
+        }
+
+    def run(self, *arguments: str, timeout: float = 120) -> str:
+        """Standard output; raises AssertionError with what was said when it fails."""
+        done = subprocess.run(
+            [shutil.which("docker") or "docker", "compose", "-p", self.project, *self._files, *arguments],
+            cwd=ROOT, env=self._environment, stdin=subprocess.DEVNULL,
+            capture_output=True, text=True, check=False, timeout=timeout,
+        )  # fmt: skip
+        assert done.returncode == 0, (
+            f"docker compose {' '.join(arguments)}:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+        )
+        return done.stdout
+
+    def up(self, *arguments: str, timeout: float = 300) -> float:
+        """Returns when everything is healthy; the seconds that it took."""
+        began = time.monotonic()
+        self.run(
+            "up",
+            "-d",
+            "--no-build",
+            "--wait",
+            "--wait-timeout",
+            str(int(timeout)),
+            *arguments,
+            timeout=timeout + 60,
+        )
+        return time.monotonic() - began
+
+    def down(self) -> None:
+        self.run("--profile", "tools", "down", "-v", "--remove-orphans", "-t", "5")
+
+    def address(self, service: str, port: int) -> str:
+        """Where a published port is: host:port."""
+        return self.run("port", service, str(port)).strip()
+
+    def containers(self, service: str) -> list[str]:
+        """The ids of a service's running containers."""
+        return self.run("ps", "-q", service).split()
+
+    def healths(self) -> dict[str, list[str]]:
+        """What each long-running service's containers say of themselves."""
+        found: dict[str, list[str]] = {}
+        for line in self.run("ps", "--format", "json").splitlines():
+            told = json.loads(line)
+            found.setdefault(told["Service"], []).append(told["Health"] or told["State"])
+        return found
+
+    def healthy(self) -> bool:
+        """Whether every long-running container is."""
+        found = self.healths()
+        return len(found) == LONG_RUNNING and all(set(states) == {"healthy"} for states in found.values())
+
+    def crash(self, container: str) -> bool:
+        """Ends a container by SIGKILL; whether its restart policy holds.
+
+        `docker kill` counts as the wish of a person, whom no policy overrules; a crash is imitated by killing the
+        container's first process from outside, which only root may do.
+        """
+        try:
+            os.kill(int(inspect(container, "{{.State.Pid}}")), signal.SIGKILL)
+        except (PermissionError, ProcessLookupError):
+            docker("kill", container)
+            return False
+        return True
+
+    def tenant_password(self, tenant: str) -> str:
+        return self.run(
+            "--profile", "tools", "run", "--rm", "--no-deps", "-T",
+            "--entrypoint", "cat", "pww", f"/secrets/tenants/{tenant}",
+        ).strip()  # fmt: skip
+
+    def pww(self, *arguments: str) -> str:
+        """As an operator calls it."""
+        return self.run("--profile", "tools", "run", "--rm", "-T", "pww", *arguments)
