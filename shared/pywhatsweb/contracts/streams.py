@@ -66,7 +66,7 @@ def deadletters_name(tenant: TenantId) -> str:
 
 def atomic_stream(subject: str) -> str | None:
     """The stream behind a subject that the fleet publishes to, if it takes atomic batches (ADR-50 of NATS)."""
-    root, kind, tenant = subject.split(".", 3)[:3]
+    root, kind, tenant = [*subject.split(".", 3), "", ""][:3]
     if root == "wai":
         return events_name(TenantId(tenant))
     if kind == "out":
@@ -181,7 +181,9 @@ def deadletters(tenant: TenantId, limits: TenantLimits, replicas: int = 1) -> di
     )
 
 
-def bucket(name: str, replicas: int = 1, *, history: int = 1, ttl_s: float = 0, memory: bool = False) -> dict[str, Any]:
+def bucket(
+    name: str, replicas: int = 1, *, history: int = 1, ttl_s: float = 0, memory: bool = False
+) -> dict[str, Any]:
     """The stream behind a KV bucket (ADR-8 of NATS)."""
     return {
         "name": f"KV_{name}",
