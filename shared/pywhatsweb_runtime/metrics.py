@@ -69,6 +69,20 @@ class Metrics:
             registry=registry,
         )
         self.takeovers = Counter("pww_takeovers_total", "Sessions taken, by why", ["why"], registry=registry)
+        # Gateway. status: the HTTP status; 499: the client went before there was one.
+        self.http_requests = Counter(
+            "pww_http_requests_total", "HTTP requests answered", ["method", "status"], registry=registry
+        )
+        self.http_latency = Histogram(
+            "pww_http_request_seconds",
+            "From an HTTP request's headers to the end of its answer, event streams left out",
+            buckets=_LATENCY_S,
+            registry=registry,
+        )
+        self.http_streams = Gauge("pww_http_streams", "Open streams of events", ["kind"], registry=registry)
+        self.http_cut = Counter(
+            "pww_http_streams_cut_total", "Readers of events cut for being slow", ["kind"], registry=registry
+        )
         # Every service.
         self.loop_lag = Gauge(
             "pww_event_loop_lag_seconds", "How late the event loop's timer last was", registry=registry

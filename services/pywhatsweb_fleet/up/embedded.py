@@ -7,8 +7,8 @@ import shutil
 from pathlib import Path
 
 from pywhatsweb.contracts.streams import TenantLimits
+from pywhatsweb_fleet.broker import keys, tenants
 from pywhatsweb_fleet.broker import process as broker
-from pywhatsweb_fleet.broker import tenants
 from pywhatsweb_fleet.broker.config import BrokerConfig
 from pywhatsweb_fleet.broker.secrets import Secrets
 from pywhatsweb_fleet.up.datadir import LOOPBACK, Layout, StartError
@@ -42,10 +42,11 @@ class EmbeddedBroker:
         return BrokerSettings(nats_url=self.url, nats_user=user.user, nats_password=user.password)
 
     async def provision(self) -> None:
-        """The platform's buckets and every tenant's streams. Raises StartError."""
+        """The platform's buckets, every tenant's streams and its first API key. Raises StartError."""
         try:
             async with connect(self._settings(), name="pww up") as bus:
                 await tenants.ensure_all(bus, self.secrets.tenants)
+                await keys.ensure_all(bus, self.secrets.tenants)
         except ApiError as error:
             raise StartError(f"the broker refuses the fleet's streams: {error}.") from None
         except BrokerUnavailable as error:

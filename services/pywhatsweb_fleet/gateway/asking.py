@@ -1,0 +1,85 @@
+"""The control plane, asked for a tenant: who may ask what, and the answer."""
+
+from __future__ import annotations
+
+from typing import Any, Final, TypeVar, cast
+
+import msgspec
+
+from pywhatsweb.contracts import codec, control, subjects
+from pywhatsweb.contracts import control_data as d
+from pywhatsweb.contracts.ids import TenantId
+from pywhatsweb.errors import ErrorCode
+from pywhatsweb_fleet.broker.keys import Scope
+from pywhatsweb_fleet.gateway.auth import Principal
+from pywhatsweb_fleet.gateway.problems import GatewayError
+from pywhatsweb_runtime.bus import BrokerUnavailable, Bus
+
+R = TypeVar("R")
+
+ASK_S: Final = 15.0
+LONG_ASK_S: Final = 60.0
+_LONG: Final = frozenset(("media.put", "media.get", "data.export", "data.erase", "contact.check"))
+_READ: Final = frozenset(("status", "list", "qr", "messages", "check", "get", "card", "history"))
+"""The second part of verbs that change nothing."""
+_ADMIN_NOUNS: Final = frozenset(("data", "audit", "deadletter", "consumer"))
+_ANY_SESSION: Final = frozenset(("media.put", "health.get", "session.list"))
+"""What a key that is bound to sessions may ask without naming one."""
+
+
+def scope_of(verb: str) -> Scope:
+    """What a key must allow for ``noun.verb``."""
+    if verb == "media.put":
+        return "send"
+    noun, _, name = verb.partition(".")
+    if noun in _ADMIN_NOUNS:
+        return "admin"
+    return "read" if name in _READ else "manage"
+
+
+def bind(who: Principal, verb: str, args: d.Args) -> d.Args:
+    """The arguments, kept to the sessions that the key is bound to. Raises GatewayError(E_FORBIDDEN)."""
+    if who.sessions is None or verb in _ANY_SESSION:
+        return args
+    named = getattr(args, "session_id", None)
+    if named is None and "session_id" in args.__struct_fields__ and len(who.sessions) == 1:
+        return msgspec.structs.replace(args, session_id=next(iter(who.sessions)))
+    if named is None:
+        raise GatewayError(ErrorCode.E_FORBIDDEN, {"reason": "this key is bound to sessions; name one"})
+    who.session(named)
+    return args
+
+
+async def ask(bus: Bus, who: Principal, verb: str, args: d.Args, result: type[R]) -> R:
+    """The data of the answer. Raises ContractError, RequestError, GatewayError or BrokerUnavailable."""
+    who.need(scope_of(verb))
+    args = bind(who, verb, args)
+    control.check(args)
+    answer = await _request(bus, who.tenant, verb, codec.encode(args))
+    data: Any = control.read_reply(answer, result)
+    if isinstance(data, d.Sessions) and who.sessions is not None:
+        kept = [session for session in data.sessions if session.session_id in who.sessions]
+        data = msgspec.structs.replace(data, sessions=kept)
+    return cast("R", data)
+
+
+async def _request(bus: Bus, tenant: TenantId, verb: str, raw: bytes) -> bytes:
+    noun, _, name = verb.partition(".")
+    deadline = LONG_ASK_S if verb in _LONG else ASK_S
+    try:
+        return (await bus.request(subjects.control(tenant, noun, name), raw, deadline=deadline)).data
+    except BrokerUnavailable as error:
+        if not str(error).startswith("nobody answers"):
+            raise
+        if verb == "health.get":
+            raise
+        await _request(bus, tenant, "health.get", b"{}")  # is only this verb missing, or everything?
+        raise GatewayError(
+            ErrorCode.E_NOT_IMPLEMENTED, {"verb": verb, "reason": "no service of this fleet answers it"}
+        ) from None
+
+
+async def ask_any(bus: Bus, who: Principal, verb: str, **fields: Any) -> Any:
+    """`ask` by the verb's own Structs."""
+    known = control.VERBS[verb]
+    return await ask(bus, who, verb, known.args(**fields), known.result)

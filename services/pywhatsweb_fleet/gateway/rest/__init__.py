@@ -1,0 +1,1 @@
+"""The routes, a family a file, each a table of `routes.Route`."""

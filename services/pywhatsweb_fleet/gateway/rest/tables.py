@@ -1,0 +1,17 @@
+"""All routes, in the order of the documentation."""
+
+from __future__ import annotations
+
+from pywhatsweb_fleet.gateway.rest import cloud, control, keys, legacy, messages, pages, sessions, waha
+from pywhatsweb_fleet.gateway.routes import Route
+
+ROUTES: tuple[Route, ...] = (
+    *sessions.ROUTES,
+    *messages.ROUTES,
+    *control.ROUTES,
+    *keys.ROUTES,
+    *pages.ROUTES,
+    *legacy.ROUTES,
+    *waha.ROUTES,
+    *cloud.ROUTES,
+)

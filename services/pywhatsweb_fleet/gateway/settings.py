@@ -1,0 +1,42 @@
+"""What an operator can set for the gateway, in the environment under ``PWW_``."""
+
+from __future__ import annotations
+
+from pywhatsweb_runtime.bus import BrokerSettings
+from pywhatsweb_runtime.logs import LogFormat, LogLevel
+
+
+class GatewaySettings(BrokerSettings, frozen=True, kw_only=True):
+    http_host: str = "127.0.0.1"
+    """Loopback unless told otherwise: TLS belongs to a proxy in front."""
+    http_port: int = 8080
+    """0: any free one."""
+    cors_origins: str = ""
+    """Origins (comma-separated) whose pages may call from a browser; none by default."""
+    max_body_bytes: int = 1_500_000
+    """Above the largest command in JSON (512 KiB of media in base64)."""
+    request_timeout_s: float = 75.0
+    """For a whole request but event streams; above the longest ``?wait``."""
+    body_timeout_s: float = 15.0
+    """For a request's headers, and then for its body: a client that drips is cut."""
+    key_rate: float = 2000.0
+    """Requests a second of one key, on average; `key_burst` at once. In this process only."""
+    key_burst: int = 4000
+    address_rate: float = 20.0
+    """Refused authentications a second of one address; `address_burst` at once."""
+    address_burst: int = 60
+    streams_per_key: int = 1000
+    """Event streams (SSE, WebSocket) that one key may hold open."""
+    heartbeat_s: float = 15.0
+    slow_after_s: float = 20.0
+    """A reader of events that takes nothing for so long is cut; it resumes by its last sequence."""
+    replicas: int = 1
+    health_host: str = "127.0.0.1"
+    health_port: int | None = None
+    ready_file: str | None = None
+    log_format: LogFormat = "console"
+    log_level: LogLevel = "info"
+
+    @property
+    def allowed_origins(self) -> frozenset[str]:
+        return frozenset(origin.strip() for origin in self.cors_origins.split(",") if origin.strip())
