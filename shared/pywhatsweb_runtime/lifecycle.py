@@ -16,12 +16,15 @@ import structlog
 
 log = structlog.get_logger(__name__)
 
+_SWITCH_S = 0.0005
 STOP_BOUND_S = 25.0
 """Kubernetes grants 30 s by default; what is not done by then is done by whoever takes over."""
 
 
 def run(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> int:
     """Runs ``main(stopping)``; the process's exit code: 0 stopped, 1 failed."""
+    # A thread that comes back from the database waits this long at most for the event loop to let it on (5 ms else).
+    sys.setswitchinterval(_SWITCH_S)
     try:
         import uvloop
     except ImportError:

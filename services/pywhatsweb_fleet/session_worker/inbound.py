@@ -60,9 +60,17 @@ def tell(events: FencedEvents, kind: str, raw: Mapping[str, Any]) -> Told | None
     parts = (
         ()
         if kind in _NOT_STABLE
-        else (kind, chat.key if chat else "-", str(raw["id"]), str(raw.get("state", "")))
+        else (kind, chat.key if chat else "-", str(raw["id"]), _told_by(raw) + str(raw.get("state", "")))
     )
     return Told(kind, value, chat, parts)
+
+
+def _told_by(raw: Mapping[str, Any]) -> str:
+    """In a group ids are each sender's own: without the sender, one member could hide another's message."""
+    if raw.get("from_self") or not (raw.get("chat") or {}).get("group"):
+        return ""
+    sender = raw.get("from") or {}
+    return str(sender.get("lid") or sender.get("pn") or "")
 
 
 def _undecryptable(events: FencedEvents, raw: Mapping[str, Any]) -> Told:

@@ -56,17 +56,21 @@ class Lane:
         perform: Callable[[Queued, Stored], Awaitable[Futures]],
         *,
         head: Callable[[Sequence[Stored]], Awaitable[None]] | None = None,
+        durable: Callable[[], Awaitable[None]] | None = None,
         settled: Callable[[], None] | None = None,
     ) -> None:
         """``perform`` does one command and gives the futures of its outcome events; it raises Interrupted.
 
         ``head`` is given what was queued first when a run begins: an earlier owner or link may have sent it.
+        ``durable`` waits for the keys that the sends changed, and raises ConnectionError when their link is gone
+        before that: with older keys a later message would use one that its recipient has seen.
         ``settled``: everything performed so far has left the queue.
         """
         self._deps = deps
         self._events = events
         self._perform = perform
         self._head = head
+        self._durable = durable
         self._on_settled = settled
         self._stream = streams.outbox_name(events.tenant)
         self._subject = subjects.out(events.tenant, events.session)
@@ -273,6 +277,11 @@ class Lane:
         """Acknowledges: only once every outcome is in the stream."""
         for future in settled:
             await future  # one that is not in the stream keeps its command in the queue: it is done again
+        if self._durable is not None:
+            try:
+                await self._durable()
+            except ConnectionError as error:
+                raise Interrupted("the link closed before its keys were stored") from error
         try:
             await self._deps.bus.purge(self._stream, self._subject, below=last + 1)
         except BrokerUnavailable:

@@ -40,6 +40,7 @@ _LINK_LOST = frozenset(
 """It did not fail: it is done again when there is a link."""
 _RETRYABLE = frozenset(code.wire for code in get_retryable_errors()) - _LINK_LOST
 _MOST_INTERRUPTIONS = 10
+_TAKEN = frozenset((MessageStatus.SENT, MessageStatus.DELIVERED, MessageStatus.READ, MessageStatus.PLAYED))
 
 _from_msgpack = msgspec.msgpack.Decoder().decode
 _from_json = msgspec.json.Decoder().decode
@@ -69,7 +70,6 @@ class Sending:
         pacer: Pacer,
         *,
         link: Callable[[], port.EngineSession | None],
-        flushed: Callable[[], Awaitable[None]],
     ) -> None:
         self.me: port.Person | None = None
         self.pacer = pacer
@@ -78,18 +78,26 @@ class Sending:
         self._events = events
         self._book = book
         self._link = link
-        self._flushed = flushed
         self._in_flight: dict[str, _InFlight] = {}
         self._heads: dict[str, _InFlight] = {}
         """What was queued first when the lane opened: an earlier owner or link may have sent it."""
         self._outcomes: dict[str, Callable[[], Awaitable[Futures]]] = {}
         """How to tell again what became of a command that has not left the queue yet."""
+        self._unkept: set[str] = set()
+        """Commands sent over a link that went before the keys of its sends were durable."""
         self._interruptions: OrderedDict[str, int] = OrderedDict()
         self.timeouts = 0
         """Acknowledgements that did not come, in a row."""
 
-    def link_opened(self) -> None:
+    def link_opened(self, *, keys_kept: bool = True) -> None:
+        """``keys_kept``: every key that the last link changed is durable.
+
+        If not, the new link begins with older keys: what was sent with the lost ones and is still queued is sent again
+        under its ids, or the next message would be encrypted with a key that its recipient has used up.
+        """
         self._in_flight.clear()
+        if not keys_kept:
+            self._unkept |= self._outcomes.keys()
 
     def remember_heads(self, heads: Sequence[Stored]) -> list[str]:
         """Before a lane begins: gives the message ids that may have been sent already."""
@@ -106,24 +114,32 @@ class Sending:
     def settled(self) -> None:
         """Everything performed so far has left the queue."""
         self._outcomes.clear()
+        self._unkept.clear()
 
     async def perform(self, queued: Queued, stored: Stored) -> Futures:
         """The futures of the outcome's events. Raises Interrupted when the link is gone: the command stays queued."""
         self._heads.pop(queued.message_id, None)
         again = self._outcomes.get(queued.digest)
-        if again is not None:
-            return await again()
         known = self._book.get(queued.message_id)
-        if known is not None and known.last is not None and known.last.rank >= MessageStatus.SENT.rank:
-            # An earlier owner's: the durable record has its outcome, so the stream has it too.
-            return []
+        last = known.last if known is not None else None
+        if again is not None and (queued.digest not in self._unkept or last not in _TAKEN):
+            return await again()
+        if again is None and last is not None and last.rank == MessageStatus.FAILED.rank:
+            return []  # an earlier owner's: the durable record has its end, so the stream has it too
         flight = _InFlight(queued, stored)
-        self._book.put(queued.message_id, Sent(queued.command_id, queued.correlation_id or None))
+        # One that the record knows as sent is sent again all the same: whether its keys were kept, no record says.
+        if known is None:
+            self._book.put(queued.message_id, Sent(queued.command_id, queued.correlation_id or None))
         if queued.verb == "send" and await self.cold.holds(queued):
             return await self._failed(flight, port.EngineError("E_WHATSAPP_REACHOUT_LIMITED", "held"), 1)
         self._in_flight[queued.message_id] = flight
         try:
             return await self._try(flight)
+        except BaseException:
+            # Interrupted or handed over: WhatsApp may have it all the same, and a receipt on its way will say so.
+            if queued.verb == "send":
+                self._heads[queued.message_id] = flight
+            raise
         finally:
             self._in_flight.pop(queued.message_id, None)
 
@@ -148,15 +164,12 @@ class Sending:
             try:
                 async with asyncio.timeout(self._deps.settings.ack_timeout_s):
                     done = await asyncio.shield(act)
-                await self._flushed()
             except TimeoutError:
                 act.add_done_callback(lambda late: self._settle_late(flight, late))
                 return await self._unknown(flight)
             except asyncio.CancelledError:
                 act.cancel()
                 raise
-            except ConnectionError as error:
-                raise Interrupted("the link closed before its keys were stored") from error
             except port.EngineError as error:
                 if error.code == "E_ACK_TIMEOUT":
                     return await self._unknown(flight)
@@ -183,11 +196,15 @@ class Sending:
     async def _sent(self, flight: _InFlight, at: int, message_id: str | None = None) -> Futures:
         queued = flight.queued
         self._interruptions.pop(queued.digest, None)
+        self._unkept.discard(queued.digest)
         entry = self._book.get(queued.message_id)
         if entry is not None:
-            entry.advance(MessageStatus.SENT)
             if message_id and message_id != queued.message_id:
                 self._book.put(message_id, entry)
+            if not entry.advance(MessageStatus.SENT) and entry.last in _TAKEN:
+                # Told before: by this owner, who may have to repeat it, or by an earlier one.
+                again = self._outcomes.get(queued.digest)
+                return await again() if again is not None else []
         self._deps.metrics.messages_out.labels("sent").inc()
         if queued.verb == "send":
             self.cold.talked(queued.chat)

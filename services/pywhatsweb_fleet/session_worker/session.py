@@ -72,12 +72,13 @@ class OwnedSession:
         self.events = FencedEvents(deps.publisher, key, tenant, epoch=epoch, on_lost=self._on_lost)
         book = SentBook()
         pacer = Pacer(pacing_of(deps.settings, record), time.monotonic())
-        self._sending = Sending(deps, self.events, book, pacer, link=lambda: self._link, flushed=self._flush)
+        self._sending = Sending(deps, self.events, book, pacer, link=lambda: self._link)
         self.lane = Lane(
             deps,
             self.events,
             self._sending.perform,
             head=self._look_at_head,
+            durable=self._flush,
             settled=self._sending.settled,
         )
         self._reports = Reports(deps, self.events, book, self._sending, self.lane.looked)
@@ -259,10 +260,11 @@ class OwnedSession:
             if first:
                 await self.told.resume()
             await self.told.change(SessionStatus.STARTING if first else SessionStatus.RECONNECTING)
+        keys_kept = self._units is None or self._units.all_durable
         if self._units is not None:
             self._units.close()
         self._units = Units(self._reports.store, self._write_keys, self._committed, self._on_units_failed)
-        self._sending.link_opened()
+        self._sending.link_opened(keys_kept=keys_kept)
         pairing = self.record.pairing
         spec = port.OpenSpec(
             session="/".join(self.key),

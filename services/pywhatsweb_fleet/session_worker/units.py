@@ -73,6 +73,11 @@ class Units:
         if self._task is None:
             self._task = asyncio.create_task(self._drain())
 
+    @property
+    def all_durable(self) -> bool:
+        """Whether every unit put so far is."""
+        return self._done >= self.last
+
     async def flushed(self) -> None:
         """Waits until every unit put so far is durable. Raises ConnectionError once closed."""
         if self._done >= self.last:

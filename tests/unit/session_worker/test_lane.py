@@ -161,3 +161,31 @@ async def test_what_is_under_way_ends_within_the_grace() -> None:
     await lane.stop(1.0)
     assert performed == ["a"]
     assert [stored.headers["Pww-Command-Id"] for stored in broker.queue] == ["b"]
+
+
+async def test_nothing_leaves_the_queue_before_its_keys_are_stored() -> None:
+    """A sent command is acknowledged only behind the keys it changed; if the link dies before, it stays queued."""
+    broker = Broker()
+    broker.put("a")
+    stored = asyncio.Event()
+    lost = [True]
+
+    async def perform(_queued: Queued, _stored: Stored) -> list[asyncio.Future[PubAck]]:
+        return [done()]
+
+    async def durable() -> None:
+        if lost.pop() if lost else False:
+            raise ConnectionError
+        await stored.wait()
+
+    lane = Lane(broker.deps, broker.events, perform, durable=durable)
+    lane.open()
+    await wait_until(lambda: not lost)
+    assert broker.queue
+    lane.close()
+    lane.open()
+    await asyncio.sleep(0.05)
+    assert broker.queue
+    stored.set()
+    await wait_until(lambda: not broker.queue)
+    await lane.stop()

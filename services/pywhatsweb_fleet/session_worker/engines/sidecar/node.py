@@ -60,7 +60,9 @@ async def node_launch(
     program = sidecar_directory(directory)
     runtime = await find_node(node)
     return Launch(
-        command=(str(runtime), str(program / "src" / "main.ts")), cwd=program, env={**_ENVIRONMENT, **(env or {})}
+        command=(str(runtime), str(program / "src" / "main.ts")),
+        cwd=program,
+        env={**_ENVIRONMENT, **(env or {})},
     )
 
 

@@ -1,0 +1,141 @@
+"""What a session knows of a message whose acknowledgement it did not wait for."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+import pytest
+
+from pywhatsweb.contracts.events import MessageStatus
+from pywhatsweb.contracts.ids import SessionId, TenantId, TenantKey
+from pywhatsweb.contracts.queued import Queued
+from pywhatsweb_fleet.session_worker.engines.port import Action, Done, EngineError
+from pywhatsweb_fleet.session_worker.lane import Interrupted
+from pywhatsweb_fleet.session_worker.pacing import OFF, Pacer
+from pywhatsweb_fleet.session_worker.sending import Sending
+from pywhatsweb_fleet.session_worker.sent import Sent, SentBook
+from pywhatsweb_runtime.bus import Stored
+from pywhatsweb_runtime.metrics import Metrics
+from tests.unit.session_worker.test_lane import done
+
+BODY = msgspec.msgpack.encode({"id": "c1", "to": "+5511999990001", "type": "text", "text": {"body": "x"}})
+
+
+class Link:
+    """An engine session whose answer the test chooses."""
+
+    def __init__(self) -> None:
+        self.acts = 0
+        self.answer: asyncio.Future[Done] = asyncio.get_running_loop().create_future()
+
+    async def act(self, _action: Action) -> Done:
+        self.acts += 1
+        return await self.answer
+
+
+class Session:
+    """A `Sending` with a stream that takes everything."""
+
+    def __init__(self, ack_timeout_s: float = 5.0) -> None:
+        self.told: list[str] = []
+        self.link: Any = Link()
+        self.book = SentBook()
+        settings = SimpleNamespace(ack_timeout_s=ack_timeout_s, retry_pause_s=0.0, cold_hold_s=0.0)
+        deps: Any = SimpleNamespace(settings=settings, metrics=Metrics(), publisher=None, bus=None)
+        events: Any = SimpleNamespace(
+            tenant=TenantId("acme"),
+            session=SessionId("s1"),
+            key=TenantKey(b"k" * 32),
+            epoch=1,
+            stable_id=lambda *parts: "-".join(parts),
+            submit=self._submit,
+        )
+        self.sending = Sending(deps, events, self.book, Pacer(OFF, 0.0), link=lambda: self.link)
+
+    async def _submit(self, kind: str, data: Any, **_: Any) -> Any:
+        self.told.append(str(data.status) if kind == "status" else kind)
+        return done()
+
+
+def command() -> tuple[Queued, Stored]:
+    queued: Any = Queued("send", "c1", "d1", "3EB0AA", "pn:+5511999990001", "chat", 1)  # type: ignore[arg-type]
+    return queued, Stored("wa.out.acme.s1", 1, BODY, {})
+
+
+@pytest.mark.parametrize("how", ["interrupted", "handed over"])
+async def test_a_receipt_of_an_unfinished_send_tells_sent_first(how: str) -> None:
+    """Simulated seed 10: after an interruption or in a handover, `delivered` was told without its `sent`."""
+    session = Session()
+    queued, stored = command()
+    work = asyncio.create_task(session.sending.perform(queued, stored))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    if how == "interrupted":
+        session.link.answer.set_exception(EngineError("E_CONNECTION_LOST", uncertain=True))
+        with pytest.raises(Interrupted):
+            await work
+    else:
+        work.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await work
+    await session.sending.confirm("3EB0AA")
+    assert session.told == ["message", "sent"]
+    await session.sending.perform(queued, stored)  # it is still queued: told again
+    assert session.told == ["message", "sent"] * 2
+
+
+async def test_what_became_of_a_command_is_told_again_as_it_was() -> None:
+    """A refusal whose acknowledgement in the queue was lost was told as `sent` at the second time."""
+    session = Session()
+    queued, stored = command()
+    session.link.answer.set_exception(EngineError("E_INVALID_FIELD"))
+    await session.sending.perform(queued, stored)
+    await session.sending.perform(queued, stored)
+    assert session.told == ["failed", "failed"]
+    assert session.link.acts == 1
+
+
+async def test_a_session_that_is_not_ready_interrupts_and_does_not_fail() -> None:
+    """The sidecar's answer while a link closes ended commands as failed."""
+    session = Session()
+    session.link.answer.set_exception(EngineError("E_SESSION_NOT_READY"))
+    with pytest.raises(Interrupted):
+        await session.sending.perform(*command())
+    assert session.told == []
+
+
+async def test_an_acknowledgement_after_a_receipt_tells_nothing_backwards() -> None:
+    """unknown, then delivered by a receipt, then the late acknowledgement: `sent` would be a step back."""
+    session = Session(0.01)
+    await session.sending.perform(*command())
+    entry = session.book.get("3EB0AA")
+    assert entry is not None
+    assert session.told == ["unknown", "alert"]
+    entry.advance(MessageStatus.DELIVERED)
+    session.link.answer.set_result(Done("3EB0AA", 1))
+    await asyncio.sleep(0.02)
+    assert session.told == ["unknown", "alert"]
+
+
+@pytest.mark.parametrize("kept", [True, False])
+async def test_what_was_sent_with_lost_keys_is_sent_again(kept: bool) -> None:
+    """Its link went before its keys were durable, so the next link knows nothing of it: the same id, once more."""
+    session = Session()
+    session.link.answer.set_result(Done("3EB0AA", 1))
+    await session.sending.perform(*command())
+    session.sending.link_opened(keys_kept=kept)
+    await session.sending.perform(*command())
+    assert session.link.acts == (1 if kept else 2)
+    assert session.told == ["message", "sent"] * 2
+
+
+async def test_a_message_of_an_earlier_owner_is_sent_again_but_not_told_again() -> None:
+    """The durable record knows that it was sent, not whether its keys were kept."""
+    session = Session()
+    session.book.put("3EB0AA", Sent("c1", None, MessageStatus.DELIVERED))
+    session.link.answer.set_result(Done("3EB0AA", 1))
+    assert await session.sending.perform(*command()) == []
+    assert (session.link.acts, session.told) == (1, [])
