@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from tests.support.chaos import oracle
@@ -69,7 +70,7 @@ async def live(program: Plain, names: list[str], since: int, timeout: float) -> 
 async def test_duel(
     workers: int, round_number: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """40 sessions × 25 sends on Baileys, 200 inbound; every worker and sidecar dies after 400 sends."""
+    """40 sessions of 25 sends on Baileys, 200 inbound; a worker and its sidecar die after 400 sends."""
     plan = Plan(seed=round_number, tenants=1, sessions=SESSIONS, workers=workers, settle_s=60)
     async with under(plan, tmp_path) as (fleet, numbers, senders, program):
         contacts = Contacts(fleet, list(numbers.values()), CONTACTS, plan.seed)
@@ -94,11 +95,9 @@ async def test_duel(
         fleet.reload()
         # One worker and its sidecar; the other's sessions (if there is one) go on.
         victim = fleet.ready["pids"]["session_worker"][0]
-        owned = {event["session_id"] for event in program.of("session")}
         children = _children(victim)
         since, at = len(program.events), time.monotonic()
         kill([victim, *children])
-        del owned
         await asyncio.gather(*work)
         async with platform_bus(fleet) as bus:
             verdict = Verdict(plan, fleet, bus, numbers, senders)
@@ -129,8 +128,6 @@ async def _dropped(program: Plain, since: int, workers: int) -> list[str]:
 
 
 def _children(pid: int) -> list[int]:
-    import psutil
-
     return [child.pid for child in psutil.Process(pid).children(recursive=True)]
 
 
@@ -174,7 +171,7 @@ async def test_failover_of_200(tmp_path: Path, capsys: pytest.CaptureFixture[str
 async def test_rolling_restart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Every service in turn is asked to stop (SIGTERM) and starts again, under load: no command fails."""
     plan = Plan(seed=1, tenants=1, sessions=6, workers=2, rate=3, settle_s=60)
-    async with under(plan, tmp_path) as (fleet, numbers, senders, program):
+    async with under(plan, tmp_path) as (fleet, numbers, senders, _):
         stopping = asyncio.Event()
         work = [asyncio.create_task(sender.run(plan.rate, stopping)) for sender in senders.values()]
         gaps: list[str] = []

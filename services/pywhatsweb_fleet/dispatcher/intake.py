@@ -273,9 +273,12 @@ class Intake:
     async def _purge_for_ever(self) -> None:
         """Removes what is done with, so that the stream's limits speak of what waits."""
         waited = 0.0
+        swept = False
         while True:
             await asyncio.sleep(_PURGE_EVERY_S / 8)
             waited += _PURGE_EVERY_S / 8
+            if not swept and self.pinned:
+                swept = await self._sweep()
             if self._acked - self._purged < (_PURGE_EVERY if waited < _PURGE_EVERY_S else 1):
                 continue
             waited, acked = 0.0, self._acked
@@ -284,6 +287,18 @@ class Intake:
                 self._purged = acked
             except (ApiError, BrokerUnavailable) as error:
                 log.warning("cannot purge what is done", error=type(error).__name__)
+
+
+    async def _sweep(self) -> bool:
+        """Removes what an earlier process acknowledged and had no time to purge; False: try again."""
+        try:
+            info = await self._bus.api(f"CONSUMER.INFO.{self._stream}.{streams.DISPATCHER}")
+            done = int(info["ack_floor"]["stream_seq"])
+            if done:
+                await self._bus.purge(self._stream, self._subject, below=done + 1)
+        except (ApiError, BrokerUnavailable):
+            return False
+        return True
 
 
 def _raw(message: Msg) -> Raw:

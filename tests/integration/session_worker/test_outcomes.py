@@ -11,7 +11,7 @@ from pywhatsweb.contracts import streams, subjects
 from pywhatsweb.contracts.ids import SessionId
 from pywhatsweb_fleet.session_worker.engines.port import Action, Done
 from pywhatsweb_fleet.session_worker.engines.simulated.link import SimulatedSession
-from pywhatsweb_fleet.session_worker.engines.simulated.settings import DropAck, Nack, Pass
+from pywhatsweb_fleet.session_worker.engines.simulated.settings import CloseLink, DropAck, Nack, Pass
 from pywhatsweb_fleet.session_worker.engines.simulated.whatsapp import SimulatedWhatsApp
 from pywhatsweb_runtime import registry
 from tests.support import NatsServer, wait_until
@@ -126,3 +126,20 @@ async def test_a_silent_session_is_found_and_its_link_opened_anew(
         alerts = len(kinds)
         await asyncio.sleep(2.5)  # now it answers: no further alert
         assert len(acme.of("alert")) == alerts
+
+
+async def test_a_receipt_after_a_lost_acknowledgement_is_told_after_sent(
+    nats_server: NatsServer, tmp_path: Path, key: str, whatsapp: SimulatedWhatsApp
+) -> None:
+    """Simulated seed 10: the link broke between acceptance and acknowledgement, and `delivered` came before `sent`."""
+    settings = worker_settings(nats_server.url, tmp_path, key)
+    quick = {"simulated": {"delivered_ms": 0, "read_ms": 0}}
+    async with platform(nats_server.url, "acme") as (_, (acme,)), worker(settings):
+        await acme.wish("s1", settings=quick)
+        await acme.working("s1")
+        whatsapp.script("acme/s1", Pass(), CloseLink(when="after"), CloseLink(when="after"))
+        for name in ("a", "b", "c"):
+            await acme.enqueue("s1", name)
+        await wait_until(lambda: "read" in acme.statuses("c"), 20)
+        for name in ("a", "b", "c"):
+            assert acme.statuses(name) == ["sent", "delivered", "read"]

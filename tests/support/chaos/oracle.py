@@ -201,11 +201,16 @@ class SandboxJournal:
         self.inbound: dict[str, list[str]] = defaultdict(list)
         texts: dict[str, list[tuple[int, str]]] = defaultdict(list)
         repeats: Counter[str] = Counter()
+        # `order`: in which the server took it; phones read theirs each in its own time. One that a phone could not
+        # read at first (both sides had begun a Signal session) and asked for again keeps its place.
+        first: dict[tuple[str, str], int] = {}
         for entry in entries:
             account = "+" + str(entry.get("account", "")).removeprefix("+")
+            place = (account, str(entry.get("id")))
+            if entry["kind"] in ("message", "decrypt_failed"):
+                first.setdefault(place, entry.get("order", 0))
             if entry["kind"] == "message":
-                # `order`: in which the server took it; phones read theirs each in its own time.
-                texts[account].append((entry.get("order", 0), entry["text"]))
+                texts[account].append((first[place], entry["text"]))
             elif entry["kind"] == "repeat":
                 repeats[account] += 1
             elif entry["kind"] == "inbound" and entry.get("type") == "text":
