@@ -7,6 +7,7 @@ import os
 import secrets
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -44,6 +45,13 @@ def either(pinned: str, other: str) -> str:
     return other if not inspect(pinned, "{{.Id}}") and inspect(other, "{{.Id}}") else pinned
 
 
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
 class Compose:
     """One project. `down` removes everything that it made, volumes included."""
 
@@ -62,7 +70,8 @@ class Compose:
             "WHATSAPP_CA": "/sandbox/media_ca.pem",
             "PROMETHEUS_IMAGE": either("prom/prometheus:v3.7.3", "prom/prometheus:latest"),
             "GRAFANA_IMAGE": either("grafana/grafana:12.3.0", "grafana/grafana:latest"),
-            **dict.fromkeys(("NATS_PORT", "SANDBOX_PORT", "PROMETHEUS_PORT", "GRAFANA_PORT"), "0"),
+            # Chosen here rather than by Docker (port 0), which chooses anew when a container starts again.
+            **{f"{name}_PORT": str(free_port()) for name in ("NATS", "SANDBOX", "PROMETHEUS", "GRAFANA")},
         }
 
     def run(self, *arguments: str, timeout: float = 120) -> str:
@@ -93,7 +102,7 @@ class Compose:
         return time.monotonic() - began
 
     def down(self) -> None:
-        self.run("--profile", "tools", "down", "-v", "--remove-orphans", "-t", "5")
+        self.run("--profile", "sandbox", "--profile", "tools", "down", "-v", "--remove-orphans", "-t", "5")
 
     def address(self, service: str, port: int) -> str:
         """Where a published port is: host:port."""
