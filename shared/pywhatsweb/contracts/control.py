@@ -13,6 +13,7 @@ from msgspec import Struct
 from pywhatsweb.contracts import codec, decoding
 from pywhatsweb.contracts import consumer_data as cd
 from pywhatsweb.contracts import control_data as d
+from pywhatsweb.contracts import kanban_data as k
 from pywhatsweb.contracts.codec import Form
 from pywhatsweb.errors import (
     ContractError,
@@ -45,9 +46,20 @@ VERBS: dict[str, Verb] = {
     "message.status": Verb(d.MessageStatusArgs, d.MessageStatusInfo, "How far a command has come"),
     "chat.list": Verb(d.ChatList, d.Chats, "Chats, the latest first"),
     "chat.messages": Verb(d.ChatMessages, d.Messages, "Messages of a chat, newest first"),
-    "chat.assign": Verb(d.ChatAssign, d.ChatInfo, "Give a chat to an attendant"),
-    "chat.done": Verb(d.ChatMove, d.ChatInfo, "Close a chat"),
-    "chat.reopen": Verb(d.ChatMove, d.ChatInfo, "Put a closed chat back to new"),
+    "chat.assign": Verb(d.ChatAssign, k.CardInfo, "Give a chat to an attendant"),
+    "chat.done": Verb(d.ChatMove, k.CardInfo, "Close a chat"),
+    "chat.reopen": Verb(d.ChatMove, k.CardInfo, "Put a closed chat back to new"),
+    "chat.take": Verb(k.ChatTake, k.CardInfo, "Take a chat that nobody has"),
+    "chat.release": Verb(k.ChatRelease, k.CardInfo, "Give a chat back to the queue"),
+    "chat.tag": Verb(k.ChatTag, k.CardInfo, "Add and remove tags, or set the priority"),
+    "chat.note": Verb(k.ChatNote, k.CardInfo, "Write a note on a chat's card"),
+    "chat.snooze": Verb(k.ChatSnooze, k.CardInfo, "Put a chat out of sight for a while"),
+    "chat.card": Verb(d.ChatRef, k.CardInfo, "A chat's card on the board"),
+    "chat.history": Verb(k.ChatHistory, k.CardChanges, "What happened to a chat's card, newest first"),
+    "attendant.set": Verb(k.AttendantSet, k.AttendantInfo, "Make an attendant known, or change one"),
+    "attendant.list": Verb(d.Nothing, k.Attendants, "The tenant's attendants and their open chats"),
+    "policy.get": Verb(d.Nothing, k.PolicyInfo, "How the tenant's board behaves"),
+    "policy.set": Verb(k.PolicySet, k.PolicyInfo, "Change that, from the next decision on"),
     "contact.check": Verb(d.ContactCheck, d.CheckedNumbers, "Which numbers are on WhatsApp"),
     "contact.get": Verb(d.ContactRef, d.ContactInfo, "One contact"),
     "contact.list": Verb(d.ContactList, d.Contacts, "Known contacts"),
@@ -100,6 +112,8 @@ def check(args: d.Args) -> None:
         raise ContractError(ErrorCode.E_MISSING_FIELD, {"path": "$", "field": "phone_number"})
     if isinstance(args, d.MediaGet) and (args.id is None) == (args.message_id is None):
         raise ContractError(ErrorCode.E_MISSING_FIELD, {"path": "$", "field": "id"})
+    if isinstance(args, k.PolicySet):
+        k.check_policy(args.policy)
     if isinstance(args, cd.ConsumerCreate):
         cd.check_create(args)
     if isinstance(args, d.DeadLetterRedrive) and args.all == (args.id is not None):

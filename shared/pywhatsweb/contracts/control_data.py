@@ -156,15 +156,21 @@ class ChatMessages(ChatRef, frozen=True, kw_only=True):
 
 
 class ChatAssign(ChatRef, frozen=True, kw_only=True):
-    """NEW or ACTIVE → ACTIVE, with an owner. `by` is the actor."""
+    """NEW or ACTIVE → ACTIVE, with an owner. `by` is the actor; `id` and `version` as of `ChatMove`."""
 
     owner_id: Who
     by: Who | None = None
+    id: Who | None = None
+    version: Annotated[int, Meta(ge=0)] | None = None
 
 
 class ChatMove(ChatRef, frozen=True, kw_only=True):
+    """`id` makes a repeat harmless: the same one moves a card once. `version`: refuse (E_CONFLICT) if it is another."""
+
     by: Who | None = None
     reason: Note | None = None
+    id: Who | None = None
+    version: Annotated[int, Meta(ge=0)] | None = None
 
 
 class ChatInfo(Result, frozen=True, kw_only=True):

@@ -1,0 +1,85 @@
+"""Events to stimuli, and a batch of them onto the board. What is no message, or of no chat, is none of ours."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import Connection
+
+from pywhatsweb.contracts import events, subjects
+from pywhatsweb.contracts.decoding import decode
+from pywhatsweb.contracts.ids import TenantId, TenantKey
+from pywhatsweb.contracts.statuses import MessageStatus, Origin
+from pywhatsweb_fleet.kanban.board import MessageIn, MessageOut
+from pywhatsweb_fleet.kanban.recording import Board
+from pywhatsweb_fleet.storage import kanban
+from pywhatsweb_fleet.storage.kanban import Place
+
+ATTENDANT = "attendant_id"
+"""In a send command's metadata: whose reply it is."""
+KINDS = ("message", "status")
+
+
+class Said(NamedTuple):
+    """A stimulus, and the session in which it was."""
+
+    session: str
+    stimulus: MessageIn | MessageOut
+
+
+def stimulus_of(subject: str, body: bytes) -> Said | None:
+    """The stimulus in an event; None for one that does not concern the board. Raises ContractError or ValueError.
+
+    Who sent a message of ours is known from its command's metadata, which comes with its `status` events; a message
+    without a command was typed on the account's own phone.
+    """
+    parsed = subjects.parse_event(subject)
+    if parsed is None or parsed.kind not in KINDS or parsed.chat == subjects.NO_CHAT:
+        return None
+    event = decode(body, events.AnyEvent)
+    at = min(_milliseconds(event.timestamp), time.time_ns() // 1_000_000)
+    if isinstance(event, events.MessageEvent):
+        data = event.data
+        if data.history:
+            return None
+        if data.origin is Origin.INBOUND and not data.from_self:
+            return Said(parsed.session, MessageIn(event.id, at, data.chat))
+        human = data.command_id is None
+        return Said(parsed.session, MessageOut(event.id, at, data.chat, human=human))
+    if isinstance(event, events.StatusEvent):
+        who = event.data.metadata.get(ATTENDANT)
+        if (
+            event.data.status is MessageStatus.SENT
+            and event.data.chat is not None
+            and isinstance(who, str)
+            and who
+        ):
+            return Said(parsed.session, MessageOut(event.id, at, event.data.chat, by=who[:128]))
+    return None
+
+
+class Advance(NamedTuple):
+    """From where to where a batch moves the tenant's place."""
+
+    before: Place | None
+    after: Place
+
+
+def settle(conn: Connection, tenant: TenantId, key: TenantKey, told: Sequence[Said], move: Advance) -> bool:
+    """Puts a batch on the board and moves the tenant's place, in one transaction; False, and nothing is done, when
+    another replica was faster."""
+    board = Board(conn, tenant, key, time.time_ns() // 1_000_000)
+    present = kanban.place(conn, tenant)
+    if (present and present[:2]) != (move.before and move.before[:2]):
+        return False
+    for said in told:
+        board.advance(said.session, said.stimulus.chat.key, said.stimulus)
+    kanban.save_place(conn, tenant, move.after)
+    return True
+
+
+def _milliseconds(timestamp: str) -> int:
+    return round(datetime.fromisoformat(timestamp).timestamp() * 1000)

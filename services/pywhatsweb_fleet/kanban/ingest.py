@@ -1,0 +1,172 @@
+"""A tenant's events stream onto its board, in the stream's order and each event once.
+
+The place in the stream stands in the database and moves in the transaction that changes the cards, so there is no
+acknowledgement to lose: what is committed never comes again, what is not comes again to whoever is there. A durable
+consumer could promise neither that nor the order when another replica takes over. Replicas agree by that transaction
+alone; that one of them holds a tenant for some seconds only spares the others the reading.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+from collections.abc import Sequence
+from typing import Final
+
+import structlog
+from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
+
+from pywhatsweb.contracts import ids, streams, subjects
+from pywhatsweb.contracts.codec import form_of
+from pywhatsweb.contracts.ids import ChatKey, SessionId, TenantId, TenantKey
+from pywhatsweb.errors import ContractError
+from pywhatsweb_fleet.kanban.handlers import Advance, Said, settle, stimulus_of
+from pywhatsweb_fleet.kanban.outbox import Outbox
+from pywhatsweb_fleet.kanban.recording import Moved
+from pywhatsweb_fleet.kanban.settings import KanbanSettings
+from pywhatsweb_fleet.storage import kanban
+from pywhatsweb_fleet.storage.faults import StorageUnavailable
+from pywhatsweb_fleet.storage.kanban import Place
+from pywhatsweb_fleet.storage.store import Store
+from pywhatsweb_runtime.bus import ApiError, BrokerUnavailable, Bus, Stored
+from pywhatsweb_runtime.direct import Reader
+from pywhatsweb_runtime.publisher import Publisher
+
+log = structlog.get_logger(__name__)
+
+_FIRST_PAUSE_S: Final = 0.25
+_LAST_PAUSE_S: Final = 5.0
+_GATHER_S: Final = 0.02
+"""After a sign that something has come, more of it may be on its way."""
+_SKIP_MOST: Final = 2000
+"""Events that do not concern the board, after which the place is moved all the same."""
+
+
+class Deps:
+    """What all tenants' ingests share."""
+
+    def __init__(self, bus: Bus, store: Store, publisher: Publisher, reader: Reader, holder: str) -> None:
+        self.bus = bus
+        self.store = store
+        self.publisher = publisher
+        self.reader = reader
+        self.holder = holder
+        self.outbox: Outbox
+
+
+class Ingest:
+    """Of one tenant. `problem` is what keeps it from working just now, for the health check."""
+
+    def __init__(self, deps: Deps, tenant: TenantId, key: TenantKey, settings: KanbanSettings) -> None:
+        self._deps = deps
+        self._tenant = tenant
+        self._key = key
+        self._settings = settings
+        self._stream = streams.events_name(tenant)
+        self._subject = subjects.event(tenant, SessionId("*"), "*", ChatKey("*"))
+        self._stream_id: str | None = None
+        self._skipped_to = 0
+        self._woken = asyncio.Event()
+        self._stopping = False
+        self._batch = settings.board_batch
+        self.problem: str | None = None
+
+    def wake(self) -> None:
+        """Something has come."""
+        self._woken.set()
+
+    def look_anew(self) -> None:
+        """The broker was away: the stream may be another one now."""
+        self._stream_id = None
+        self.wake()
+
+    def stop(self) -> None:
+        """Makes `run` end after the batch that is under way."""
+        self._stopping = True
+        self.wake()
+
+    async def run(self) -> None:
+        pause = _FIRST_PAUSE_S
+        while not self._stopping:
+            try:
+                more = await self._round()
+            except (StorageUnavailable, BrokerUnavailable, ApiError, SQLAlchemyError, Moved) as error:
+                if self.problem is None:
+                    log.warning("the board waits", tenant=self._tenant, problem=type(error).__name__)
+                self.problem = type(error).__name__
+                await asyncio.sleep(pause * random.uniform(0.5, 1.0))
+                pause = min(pause * 2, _LAST_PAUSE_S)
+                continue
+            self.problem, pause = None, _FIRST_PAUSE_S
+            if not more:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self._settings.board_poll_s * random.uniform(0.5, 1.0)):
+                        await self._woken.wait()
+                    await asyncio.sleep(_GATHER_S)
+                self._woken.clear()
+
+    async def _round(self) -> bool:
+        """One batch; whether to look again at once."""
+        if self._stream_id is None:
+            self._stream_id = str((await self._deps.bus.api(f"STREAM.INFO.{self._stream}"))["created"])
+            self._skipped_to = 0
+        before = await self._deps.store.read(kanban.place, self._tenant)
+        now = time.time_ns() // 1_000_000
+        if before is not None and before.holder != self._deps.holder and now < before.held_until:
+            await asyncio.sleep((before.held_until - now) / 1000)
+            return not self._stopping
+        done = before.sequence if before is not None and before.stream == self._stream_id else 0
+        start = max(done, self._skipped_to) + 1
+        stored = await self._deps.reader.batch(self._stream, self._subject, start, limit=self._batch)
+        if not stored:
+            return False
+        told = [said for one in stored if (said := await self._read(one)) is not None]
+        last = stored[-1].sequence
+        if not told and last - done < _SKIP_MOST:
+            self._skipped_to = last
+        elif await self._settle(told, before, last, stored):
+            await self._deps.outbox.flush(self._tenant)
+        return True
+
+    async def _settle(
+        self, told: Sequence[Said], before: Place | None, last: int, stored: Sequence[Stored]
+    ) -> bool:
+        assert self._stream_id is not None  # noqa: S101 - known since the round's begin
+        hold = time.time_ns() // 1_000_000 + round(self._settings.board_hold_s * 1000)
+        move = Advance(before, Place(self._stream_id, last, self._deps.holder, hold))
+        try:
+            settled = await self._deps.store.transact(settle, self._tenant, self._key, told, move)
+        except (DataError, IntegrityError, ValueError, TypeError, OverflowError) as error:
+            # A value at fault: fewer and fewer, until it is alone.
+            if len(stored) > 1:
+                self._batch = max(1, len(stored) // 2)
+                return False
+            await self._set_aside(stored[0], type(error).__name__)
+            settled = await self._deps.store.transact(settle, self._tenant, self._key, [], move)
+        self._batch = min(self._settings.board_batch, 2 * self._batch)
+        return settled
+
+    async def _read(self, stored: Stored) -> Said | None:
+        try:
+            return stimulus_of(stored.subject, stored.data)
+        except (ContractError, ValueError):
+            # Persistence, which reads every event, sets it aside.
+            log.warning("an event does not decode", tenant=self._tenant, at=stored.sequence)
+            return None
+
+    async def _set_aside(self, stored: Stored, reason: str) -> None:
+        parsed = subjects.parse_event(stored.subject)
+        session = SessionId(parsed.session) if parsed is not None else subjects.NO_SESSION
+        headers = {
+            "Nats-Msg-Id": ids.stable_event_id(self._key, "deadletter", "kanban", str(stored.sequence)),
+            "Pww-Code": "E_POISON",
+            "Pww-Reason": reason,
+            "Pww-Subject": stored.subject,
+            "Pww-Sequence": str(stored.sequence),
+            "Content-Type": f"application/{form_of(stored.data)}",
+        }
+        subject = subjects.deadletter(self._tenant, session, "event")
+        await self._deps.publisher.publish(subject, stored.data, headers)
+        log.warning("an event was set aside", tenant=self._tenant, reason=reason, at=stored.sequence)
