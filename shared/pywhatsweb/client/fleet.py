@@ -6,7 +6,7 @@ import contextlib
 import ssl as tls_module
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from pywhatsweb.client import control
 from pywhatsweb.client.connection import Link, opened
@@ -16,6 +16,7 @@ from pywhatsweb.client.publishing import Publisher, publishing
 from pywhatsweb.client.sending import Handle, SessionClient
 from pywhatsweb.client.streams import EventStream, Gap
 from pywhatsweb.contracts import codec, commands, subjects
+from pywhatsweb.contracts import control as contract
 from pywhatsweb.contracts import control_data as d
 from pywhatsweb.contracts.ids import SessionId, TenantId
 from pywhatsweb.errors import ContractError, ErrorCode
@@ -58,6 +59,13 @@ class FleetClient:
     async def health(self) -> d.Health:
         """Whether the fleet works for this tenant (``health.get``)."""
         return await self._asker.ask("health.get", d.Nothing(), d.Health)
+
+    async def ask(self, verb: str, args: d.Args, timeout: float | None = None) -> Any:
+        """Any verb of `contracts.control.VERBS`, with its Structs: for those that have no method of their own."""
+        known = contract.VERBS.get(verb)
+        if known is None:
+            raise ContractError(ErrorCode.E_UNKNOWN_VERB)
+        return await self._asker.ask(verb, args, known.result, timeout)
 
     async def ping(self, timeout: float = 5.0) -> None:
         """A round trip to the broker. Raises BrokerError."""

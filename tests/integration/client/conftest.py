@@ -69,10 +69,10 @@ class Scripted:
             "timestamp": events.timestamp(),
             "data": data,
         }
-        event = codec.decode(codec.encode(envelope), events.AnyEvent)
+        event: events.AnyEvent = codec.decode(codec.encode(envelope), events.AnyEvent)
         subject = subjects.event_ingest(TenantId(tenant), SessionId(session), kind, ChatKey(chat))
         answer = await self.bus.request(subject, codec.encode(event), headers=events.headers(event))
-        found = codec.decode(answer.data, dict[str, Any])
+        found: dict[str, Any] = codec.decode(answer.data, dict[str, Any])
         assert "seq" in found, found
         return int(found["seq"])
 

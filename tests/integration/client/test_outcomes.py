@@ -11,6 +11,7 @@ from pywhatsweb.contracts.event_data import Status
 from pywhatsweb.contracts.statuses import MessageStatus
 from pywhatsweb.errors import DeadlineError, ErrorCode, MessageError
 from tests.integration.client.conftest import Scripted
+from tests.support import wait_until
 
 TO = "+5511999990001"
 
@@ -26,8 +27,7 @@ async def test_it_waits_as_far_as_asked(fleet: Scripted) -> None:
         handle = await client.session("s1").send_text(TO, "x", id="c1")
         waiting = asyncio.create_task(handle.outcome("delivered", timeout=10))
         other = asyncio.create_task(handle.outcome("sent", timeout=10))
-        while not fleet.asked:  # subscribed, and has asked for the past
-            await asyncio.sleep(0.01)
+        await wait_until(lambda: fleet.asked)  # subscribed, and has asked for the past
         await fleet.tell_status("c1", "accepted")
         await fleet.tell_status("c1", "sent", message_id="3EB0")
         assert (await other).status is MessageStatus.SENT
@@ -43,8 +43,7 @@ async def test_a_bad_end_raises_with_its_code(fleet: Scripted) -> None:
     async with fleet.client() as client:
         session = client.session("s1")
         warm = asyncio.create_task(client.handle("s1", "nobody").outcome(timeout=5))
-        while not fleet.asked:
-            await asyncio.sleep(0.01)
+        await wait_until(lambda: fleet.asked)  # subscribed, and has asked for the past
         for status, told, code in (
             ("rejected", "E_INVALID_PHONE", ErrorCode.E_INVALID_PHONE),
             ("failed", "E_WHATSAPP_REJECTED", ErrorCode.E_WHATSAPP_REJECTED),
@@ -76,8 +75,7 @@ async def test_unknown_is_waited_out(fleet: Scripted) -> None:
     await fleet.answer("message.status", lambda _args: record("unknown"))
     async with fleet.client() as client:
         waiting = asyncio.create_task(client.handle("s1", "c1").outcome(timeout=5))
-        while not fleet.asked:
-            await asyncio.sleep(0.01)
+        await wait_until(lambda: fleet.asked)  # subscribed, and has asked for the past
         await fleet.tell_status("c1", "delivered")
         assert (await waiting).status is MessageStatus.DELIVERED
 

@@ -13,6 +13,7 @@ from pywhatsweb.contracts import commands, streams
 from pywhatsweb.contracts.content import Text
 from pywhatsweb.errors import AuthenticationError, BrokerError, ContractError, DeadlineError, ErrorCode
 from tests.integration.client.conftest import ACME, Broker, Scripted
+from tests.support import wait_until
 
 TO = "+5511999990001"
 
@@ -83,8 +84,7 @@ async def test_a_broker_that_is_killed(broker: Broker, fleet: Scripted) -> None:
     async with fleet.client(in_flight=64, deadline=30.0) as client:
         session = client.session("s1")
         sends = [asyncio.create_task(session.send_text(TO, str(n), id=f"k-{n}")) for n in range(400)]
-        while not sends[60].done():
-            await asyncio.sleep(0)
+        await wait_until(sends[60].done, 10, interval=0.001)
         os.kill(broker.pid, signal.SIGKILL)
         await asyncio.sleep(0.3)
         await broker.restart()
@@ -101,9 +101,13 @@ async def test_a_full_stream_refuses(fleet: Scripted) -> None:
     info.config.max_bytes = 2000
     await fleet.bus.api(f"STREAM.UPDATE.{stream}", info.config.as_dict())
     async with fleet.client() as client:
-        with pytest.raises(BrokerError) as full:
+
+        async def fill() -> None:
             for n in range(100):
                 await client.session("s1").send_text(TO, "x" * 100, id=f"f-{n}")
+
+        with pytest.raises(BrokerError) as full:
+            await fill()
         assert full.value.code is ErrorCode.E_QUEUE_FULL
 
 

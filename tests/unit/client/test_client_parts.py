@@ -1,0 +1,199 @@
+"""Parts of the client that need no broker."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pywhatsweb.client import FleetClient, control, sending
+from pywhatsweb.client.durables import _sequence
+from pywhatsweb.client.local import read_ready
+from pywhatsweb.client.sending import SessionClient, media_fields
+from pywhatsweb.client.streams import GapWatch, wanted
+from pywhatsweb.contracts import codec, commands, content
+from pywhatsweb.contracts import control as contract
+from pywhatsweb.contracts import interactive as i
+from pywhatsweb.contracts.ids import TenantId
+from pywhatsweb.errors import BrokerError, ErrorCode, MediaError
+
+ACME = TenantId("acme")
+
+
+class Published:
+    """Stands where the FleetClient does, and keeps what is published."""
+
+    def __init__(self) -> None:
+        self.commands: list[tuple[str, str, Any]] = []
+
+    async def publish(self, session: str, verb: str, command: Any, deadline: float | None) -> Any:
+        commands.parse(verb, codec.encode(command))
+        self.commands.append((session, verb, command))
+        return sending.Handle(self, session, command.id)  # type: ignore[arg-type]
+
+
+async def test_every_kind_of_command_has_its_method() -> None:
+    """Each goes to its verb, passes the contract's checks, and gets an id when it has none."""
+    published = Published()
+    session = SessionClient(published, "s1")  # type: ignore[arg-type]
+    to, now = "+5511999990001", datetime.now(UTC)
+    card = content.ContactCard(name=content.ContactName(formatted_name="Ana"))
+    buttons = i.Buttons(
+        body=i.Body(text="?"),
+        action=i.ButtonsAction(
+            buttons=[i.ReplyButton(type="reply", reply=i.ReplyTitle(id="1", title="Sim"))]
+        ),
+    )
+    template = i.Template(name="welcome", language=i.Language(code="pt_BR"))
+    await session.send_text(to, "x", id="mine", reply_to="3EB0", typing=500)
+    await session.send_image(to, b"data", caption="c")
+    await session.send_video(to, "https://example.com/v.mp4")
+    await session.send_audio(to, "media_1")
+    await session.send_voice(to, b"data")
+    await session.send_document(to, b"data", filename="a.pdf")
+    await session.send_sticker(to, b"data")
+    await session.send_location(to, -23.5, -46.6)
+    await session.send_contacts(to, [card])
+    await session.send_poll(to, "?", ["a", "b"])
+    await session.send_interactive(to, buttons)
+    await session.send_reaction(to, "3EB0", "👍")
+    await session.send_event(to, "party", now)
+    await session.send_template(to, template)
+    await session.edit(to, "3EB0", "new")
+    await session.delete_message(to, "3EB0")
+    await session.forward(to, "3EB0", from_chat="+5511999990002")
+    await session.react(to, "3EB0", "")
+    await session.mark_read(to, ["3EB0"])
+    await session.presence("composing", to)
+    handle = await session.cancel("mine")
+    kinds = {type(command) for _, _, command in published.commands}
+    assert kinds == set(sending.VERBS)
+    assert all(verb == sending.VERBS[type(command)] for _, verb, command in published.commands)
+    assert published.commands[0][2].id == "mine"
+    assert published.commands[0][2].context.message_id == "3EB0"
+    assert handle.id.startswith("cmd_")
+
+
+class Asked(control.Asker):
+    """Answers nothing; keeps what is asked, once the contract has taken it."""
+
+    def __init__(self) -> None:
+        self.verbs: dict[str, Any] = {}
+
+    async def ask(self, verb: str, args: Any, result: Any, timeout: float | None = None) -> Any:
+        contract.parse(verb, codec.encode(args))
+        known = contract.VERBS[verb]
+        assert known.args is type(args), verb
+        self.verbs[verb] = result
+        raise asyncio.CancelledError
+
+
+async def test_every_verb_of_the_control_plane_has_its_method() -> None:
+    """With the contract's arguments."""
+    asked = Asked()
+    calls = (
+        *(
+            getattr(control.Sessions(asked), n)("s1")
+            for n in ("start", "stop", "restart", "logout", "delete")
+        ),
+        *(getattr(control.Sessions(asked), n)("s1") for n in ("status", "qr")),
+        control.Sessions(asked).list(active=True),
+        control.MessageRecords(asked).status("c1"),
+        control.Chats(asked).list(status="new"),
+        control.Chats(asked).messages("+5511999990001"),
+        control.Chats(asked).assign("+5511999990001", owner_id="a"),
+        control.Chats(asked).done(chat="k"),
+        control.Chats(asked).reopen(chat="k"),
+        control.Contacts(asked).check(["+5511999990001"]),
+        control.Contacts(asked).get("+5511999990001"),
+        control.Contacts(asked).list(),
+        control.Groups(asked).get("s1", "120363000000000000"),
+        control.Groups(asked).list("s1"),
+        control.MediaFiles(asked).put(b"x"),
+        control.MediaFiles(asked).part("m1"),
+        control.PersonalData(asked).export("+5511999990001"),
+        control.PersonalData(asked).erase("+5511999990001", reason="r", actor="a"),
+        control.AuditTrail(asked).list(),
+        control.DeadLetters(asked).list(),
+        control.DeadLetters(asked).redrive(all=True),
+        control.Consumers(asked).create("crm"),
+        control.Consumers(asked).delete("crm"),
+        control.Consumers(asked).list(),
+    )
+    for call in calls:
+        with pytest.raises(asyncio.CancelledError):
+            await call
+    assert hasattr(FleetClient, "health")
+    # The board's further verbs are reached through `FleetClient.ask` until they have methods.
+    board = {verb for verb in contract.VERBS if verb.split(".")[0] in ("attendant", "policy", "chat")}
+    assert set(asked.verbs) | {"health.get"} >= set(contract.VERBS) - board
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("abc"), st.booleans()), max_size=60),
+    st.integers(1, 1000),
+)
+def test_gaps_are_noticed_by_their_followers(events: list[tuple[str, bool]], first: int) -> None:
+    """An event that was missed is noticed when the next one of its subject comes, and nothing else is."""
+    watch = GapWatch()
+    last: dict[str, int] = {}
+    missed: dict[str, bool] = {}
+    began = False
+    for sequence, (subject, lost) in enumerate(events, first):
+        predecessor, last[subject] = last.get(subject, 0), sequence
+        if lost:
+            missed[subject] = began or missed.get(subject, False)
+            continue
+        assert watch.missed(subject, sequence, predecessor) == missed.pop(subject, False)
+        began = True
+
+
+def test_what_is_subscribed_to() -> None:
+    """One subject, as narrow as it can be; the rest is filtered."""
+    assert wanted(ACME, ["qr"], ["s1"]) == ("wa.evt.acme.s1.qr.*", None, None)
+    assert wanted(ACME, None, None) == ("wa.evt.acme.*.*.*", None, None)
+    subject, types, sessions = wanted(ACME, ["qr", "status"], ["s1", "s2"])
+    assert subject == "wa.evt.acme.*.*.*"
+    assert types == frozenset(("qr", "status"))
+    assert sessions == frozenset(("s1", "s2"))
+    with pytest.raises(BrokerError):
+        wanted(ACME, ["nonsense"], None)
+    with pytest.raises(BrokerError):
+        wanted(ACME, None, [">"])
+
+
+def test_where_media_comes_from(tmp_path: Path) -> None:
+    """Bytes, a file, a link, or an id."""
+    assert media_fields(b"x", None) == {"data": b"x", "mime_type": None}
+    assert media_fields("https://example.com/a", None)["link"] == "https://example.com/a"
+    assert media_fields("media_1", None)["id"] == "media_1"
+    path = tmp_path / "a.png"
+    path.write_bytes(b"png")
+    assert media_fields(path, None) == {"data": b"png", "mime_type": "image/png"}
+    with pytest.raises(MediaError) as missing:
+        media_fields(tmp_path / "none", None)
+    assert missing.value.code is ErrorCode.E_MEDIA_SOURCE
+
+
+def test_sequences_in_replies() -> None:
+    """With and without a JetStream domain."""
+    assert _sequence("$JS.ACK.WA_EVT_acme.user-crm.1.412.7.1700000000.3") == 412
+    assert _sequence("$JS.ACK.hub.acc.WA_EVT_acme.user-crm.1.412.7.1700000000.3.tok") == 412
+
+
+def test_ready_file(tmp_path: Path) -> None:
+    """What is not one counts as none."""
+    assert read_ready(tmp_path) is None
+    (tmp_path / "ready.json").write_text("{")
+    assert read_ready(tmp_path) is None
+    told = {"nats_url": "nats://x", "tenants": {"demo": {"user": "demo", "password": "p", "api_key": "k"}}}
+    (tmp_path / "ready.json").write_bytes(msgspec.json.encode(told))
+    found = read_ready(tmp_path)
+    assert found is not None
+    assert found.tenants["demo"].password == "p"
