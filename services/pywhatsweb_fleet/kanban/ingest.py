@@ -115,7 +115,8 @@ class Ingest:
         before = await self._deps.store.read(kanban.place, self._tenant)
         now = time.time_ns() // 1_000_000
         if before is not None and before.holder != self._deps.holder and now < before.held_until:
-            await asyncio.sleep((before.held_until - now) / 1000)
+            # Not for longer than it can mean: the other's clock may be wrong.
+            await asyncio.sleep(min((before.held_until - now) / 1000, self._settings.board_hold_s))
             return not self._stopping
         done = before.sequence if before is not None and before.stream == self._stream_id else 0
         start = max(done, self._skipped_to) + 1

@@ -152,7 +152,7 @@ class _Step:
     def message_in(self, stimulus: MessageIn) -> None:
         if stimulus.chat.group and self.card is None and not self.policy.groups:
             return
-        known = self.card is not None and self.card.version > 0
+        known = self.card is not None and (self.card.opened_at > 0 or self.card.status is not NEW)
         card = self.note(stimulus, last_in=max(self.card.last_in if self.card else 0, stimulus.at))
         if not known:
             tags = tuple(dict.fromkeys((*card.tags, *self.policy.session_tags.get(self.session, ()))))

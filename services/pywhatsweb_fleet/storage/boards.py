@@ -108,6 +108,13 @@ def _later(old: Activity, new: Activity) -> Activity:
     )  # fmt: skip
 
 
+# A tag or a note on an active card is told too, and is no assignment.
+_ASSIGNED = (
+    "excluded.assigned_at > 0 AND (chats.owner_id IS DISTINCT FROM excluded.owner_id "
+    "OR chats.status IS DISTINCT FROM excluded.status)"
+)
+
+
 def record_cards(conn: Connection, cards: Iterable[Card]) -> None:
     """Notes moves of cards; an older move than the one on record changes nothing."""
     for card in sorted(cards, key=lambda card: (card[:3], card.at)):
@@ -120,8 +127,8 @@ def record_cards(conn: Connection, cards: Iterable[Card]) -> None:
             [(*card[:6], card.status, card.owner_id, card.at, *assigned, *completed, 0, 0, 0)],
             f"(tenant, session, chat) DO UPDATE SET {_KEEP_WHO}, status = excluded.status, "
             "owner_id = excluded.owner_id, status_at = excluded.status_at, "
-            "assigned_at = CASE WHEN excluded.assigned_at > 0 THEN excluded.assigned_at ELSE chats.assigned_at END, "
-            "assigned_by = coalesce(excluded.assigned_by, chats.assigned_by), "
+            f"assigned_at = CASE WHEN {_ASSIGNED} THEN excluded.assigned_at ELSE chats.assigned_at END, "
+            f"assigned_by = CASE WHEN {_ASSIGNED} THEN excluded.assigned_by ELSE chats.assigned_by END, "
             "completed_at = excluded.completed_at, completed_by = excluded.completed_by "
             "WHERE excluded.status_at >= chats.status_at",
         )  # fmt: skip

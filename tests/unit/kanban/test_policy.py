@@ -72,6 +72,16 @@ def test_an_inbound_message_opens_and_reopens() -> None:
     assert (card.status, told[-1].reason, told[-1].by) == ("new", "cliente_respondeu", "system")
 
 
+def test_a_chat_that_was_only_tagged_opens_like_any_other() -> None:
+    """With its tags, and somebody to answer it."""
+    card, told = play(
+        Policy(assignment="round_robin"), move("tag", 1, add=("vip",)), said(2), people=team("ana")
+    )
+    assert names(told) == ["tagged", "opened", "assigned"]
+    assert card is not None
+    assert (card.tags, card.owner, card.opened_at) == (("vip",), "ana", 2)
+
+
 def test_our_own_messages_never_open_anything() -> None:
     """Neither a chat that is not on the board nor one that is done."""
     assert play(Policy(reply_starts="anyone"), sent(1, human=True)) == (None, [])
@@ -242,7 +252,7 @@ def test_any_interleaving_keeps_the_invariants_and_equals_its_replay(
 ) -> None:
     """Redeliveries change nothing, versions count transitions, and the log of stimuli gives the same card again."""
     people = team("ana", "bia")
-    card, now = None, 0
+    card, now = None, 1
     log: list[Stimulus] = []
     told: list[Transition] = []
     for number, (kind, delta, who) in enumerate(steps):
