@@ -9,6 +9,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from pywhatsweb.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from pywhatsweb.client import (
         DurableStream as DurableStream,
@@ -205,8 +207,6 @@ if TYPE_CHECKING:
     from pywhatsweb.legacy.storage import (
         FileSystemStore as FileSystemStore,
     )
-
-__version__ = "0.6.0"
 
 _NAMES: dict[str, str] = {
     name: module

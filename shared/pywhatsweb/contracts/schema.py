@@ -10,11 +10,11 @@ from typing import Any, get_args
 
 import msgspec
 
-from pywhatsweb import __version__
 from pywhatsweb.contracts import commands, control, events, subjects
 from pywhatsweb.contracts.codec import CONTENT_TYPES
 from pywhatsweb.contracts.ids import ChatKey, SessionId, TenantId
 from pywhatsweb.errors import ErrorBody
+from pywhatsweb.version import __version__
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _NAME = {"type": "string", "pattern": "^[a-z0-9][a-z0-9_-]{0,62}$"}
