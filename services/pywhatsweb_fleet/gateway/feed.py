@@ -125,6 +125,15 @@ class Feed:
         at = 0 if below else bisect_right(ring, position, key=lambda entry: entry.sequence)
         return [ring[i] for i in range(at, min(len(ring), at + BATCH))]
 
+    async def start_after(self, asked: int | None) -> tuple[int, int | None]:
+        """Where a reader begins, and the stream's end when it asks for what lies beyond: then it is another stream."""
+        if asked is None or asked <= self.last:
+            return (self.last if asked is None else asked), None
+        # Another gateway may have read further than we have yet.
+        state = (await self._bus.api(f"STREAM.INFO.{self.stream}"))["state"]
+        end = int(state["last_seq"])
+        return (asked, None) if asked <= end else (end, end)
+
     async def read(self, wanted: Wanted, position: int) -> list[Entry]:
         """From the stream, below the ring; an empty list only when there is truly nothing after `position`."""
         subject = wanted.subject(self.tenant)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -23,6 +23,7 @@ from pywhatsweb_fleet.gateway.streaming import Streams, position_in, wanted_by
 log = structlog.get_logger(__name__)
 
 RETRY_MS: Final = 1000
+CHUNK_BYTES: Final = 64 * 1024
 
 
 async def serve(streams: Streams, scope: Scope, receive: Receive, send: Send) -> None:
@@ -36,7 +37,7 @@ async def serve(streams: Streams, scope: Scope, receive: Receive, send: Send) ->
         async with contextlib.AsyncExitStack() as stack:
             stack.enter_context(streams.counted(who, "sse"))
             feed = await stack.enter_async_context(deps.feeds.open(who.tenant))
-            position = feed.last if asked is None else min(asked, feed.last)
+            position, beyond = await feed.start_after(asked)
             await send(
                 {
                     "type": "http.response.start",
@@ -49,8 +50,8 @@ async def serve(streams: Streams, scope: Scope, receive: Receive, send: Send) ->
                 }
             )
             first = f"retry: {RETRY_MS}\nid: {position}\n\n".encode()
-            if asked is not None and asked > feed.last:
-                first += gap(asked, feed.last)
+            if asked is not None and beyond is not None:
+                first += gap(asked, beyond)
             await _write(streams, send, first)
             await until_gone(receive, _feed(streams, send, streams.follow(feed, who, wanted, position)))
     except TimeoutError:
@@ -83,7 +84,8 @@ async def _feed(streams: Streams, send: Send, batches: AsyncIterator[list[Entry]
         if isinstance(batch, int):
             await _write(streams, send, f": {batch}\n\n".encode())
         else:
-            await _write(streams, send, b"".join(map(frame, batch)))
+            for chunk in chunks(map(frame, batch)):
+                await _write(streams, send, chunk)
     await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
@@ -91,6 +93,20 @@ async def _write(streams: Streams, send: Send, body: bytes) -> None:
     """Waits until the connection takes it; a TimeoutError when it does not for too long."""
     async with asyncio.timeout(streams.deps.settings.slow_after_s):
         await send({"type": "http.response.body", "body": body, "more_body": True})
+
+
+def chunks(frames: Iterable[bytes]) -> Iterator[bytes]:
+    """Many small frames in one write, but never so much that a slow connection's buffer grows large."""
+    held: list[bytes] = []
+    size = 0
+    for each in frames:
+        held.append(each)
+        size += len(each)
+        if size >= CHUNK_BYTES:
+            yield b"".join(held)
+            held, size = [], 0
+    if held:
+        yield b"".join(held)
 
 
 def frame(entry: Entry) -> bytes:

@@ -59,7 +59,7 @@ class Streams:
         """
         heartbeat_s = self.deps.settings.heartbeat_s
         loop = asyncio.get_running_loop()
-        quiet_since = loop.time()
+        quiet_since = checked_at = loop.time()
         while not self.stopping.is_set():
             if feed.failed is not None:
                 raise feed.failed
@@ -80,9 +80,11 @@ class Streams:
                 quiet_since = loop.time()
             elif not found:
                 await feed.changed(min(1.0, heartbeat_s))
-            if loop.time() - quiet_since >= heartbeat_s:
+            if loop.time() - checked_at >= heartbeat_s:
                 if not self.deps.door.still(who):
                     return
+                checked_at = loop.time()
+            if loop.time() - quiet_since >= heartbeat_s:
                 yield position
                 quiet_since = loop.time()
 

@@ -18,7 +18,7 @@ from urllib.parse import parse_qsl
 import msgspec
 import structlog
 
-from pywhatsweb.errors import ErrorCode
+from pywhatsweb.errors import ErrorCode, error_struct
 from pywhatsweb_fleet.gateway import problems
 from pywhatsweb_fleet.gateway.asgi import Receive, Scope, Send
 from pywhatsweb_fleet.gateway.auth import SUBPROTOCOL
@@ -54,11 +54,14 @@ async def serve(streams: Streams, scope: Scope, receive: Receive, send: Send) ->
         async with contextlib.AsyncExitStack() as stack:
             stack.enter_context(streams.counted(who, "websocket"))
             feed = await stack.enter_async_context(deps.feeds.open(who.tenant))
-            position = feed.last if asked is None else min(asked, feed.last)
+            position, beyond = await feed.start_after(asked)
             protocol = SUBPROTOCOL if SUBPROTOCOL in offered else None
             await send({"type": "websocket.accept", "subprotocol": protocol, "headers": []})
             accepted = True
             await _write(streams, send, b'{"sequence":%d}' % position)
+            if beyond is not None:
+                error = error_struct(ErrorCode.E_EVENT_GAP, {"after": asked, "last": beyond})
+                await _write(streams, send, b'{"error":%b}' % msgspec.json.encode(error))
             await until_gone(receive, _feed(streams, send, streams.follow(feed, who, wanted, position)))
     except TimeoutError:
         deps.health.metrics.http_cut.labels("websocket").inc()

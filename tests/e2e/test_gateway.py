@@ -1,0 +1,165 @@
+"""The gateway of `pww up`, by programs that speak only HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.support import wait_until
+from tests.support.running import Fleet, plain
+
+TO = "+5511988880005"
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    tenants = ("--tenant", "demo", "--tenant", "acme")
+    running = Fleet(tmp_path_factory.mktemp("gateway"), "--engine", "simulated", "--no-sandbox", *tenants)
+    running.start()
+    yield running
+    running.stop()
+
+
+def client(fleet: Fleet, tenant: str = "demo") -> httpx.AsyncClient:
+    key = fleet.ready["tenants"][tenant]["api_key"]
+    return httpx.AsyncClient(
+        base_url=fleet.ready["http_url"], headers={"Authorization": f"Bearer {key}"}, timeout=30
+    )
+
+
+async def started(http: httpx.AsyncClient, session: str) -> None:
+    """A session that works."""
+    answer = await http.post("/v1/sessions", json={"session_id": session})
+    assert answer.status_code == 201, answer.text
+
+    async def works() -> bool:
+        return bool((await http.get(f"/v1/sessions/{session}")).json().get("status") == "WORKING")
+
+    await wait_until(works, 30, interval=0.1, message=f"{session} works")
+
+
+def text(number: int) -> dict[str, Any]:
+    return {"id": f"n{number}", "to": TO, "type": "text", "text": {"body": f"number {number}"}}
+
+
+async def test_a_message_over_http(fleet: Fleet) -> None:
+    """Start, send, wait until it is read, ask for its status; the other tenant sees nothing of it."""
+    async with client(fleet) as http, client(fleet, "acme") as other:
+        await started(http, "first")
+        sent = await http.post("/v1/sessions/first/messages", params={"wait": "read"}, json=text(0))
+        assert sent.status_code == 200, sent.text
+        assert sent.json()["message_id"].startswith("3EB0")
+        again = await http.post("/v1/sessions/first/messages", params={"wait": "sent"}, json=text(0))
+        assert again.json()["duplicate"]
+        assert again.json()["message_id"] == sent.json()["message_id"]
+        status = (await http.get("/v1/sessions/first/messages/n0")).json()
+        assert status["status"]["status"] == "read"
+        assert (await other.get("/v1/sessions/first")).status_code == 404
+        assert (await other.get("/v1/sessions")).json() == {"sessions": []}
+        wrong = await other.get("/v1/sessions", headers={"X-Tenant-Id": "demo"})
+        assert wrong.json()["code"] == "E_TENANT_MISMATCH"
+
+
+class Resuming:
+    """A browser's EventSource: comes again with the id of the last event."""
+
+    def __init__(self, http: httpx.AsyncClient) -> None:
+        self._http = http
+        self.last: str | None = None
+        self.ids: list[int] = []
+        self.events: list[dict[str, Any]] = []
+        self.connections = 0
+
+    async def run(self) -> None:
+        while True:
+            try:
+                await self._once()
+            except httpx.TransportError:
+                await asyncio.sleep(0.1)
+
+    async def _once(self) -> None:
+        headers = {} if self.last is None else {"Last-Event-ID": self.last}
+        async with self._http.stream(
+            "GET", "/v1/events", params={"session": "many"}, headers=headers
+        ) as answer:
+            if answer.status_code != 200:
+                await asyncio.sleep(0.1)
+                return
+            self.connections += 1
+            data, sequence = "", ""
+            async for line in answer.aiter_lines():  # an event counts when its blank line came
+                name, _, value = line.partition(": ")
+                if name == "id":
+                    sequence = value
+                elif name == "data":
+                    data = value
+                elif not line:
+                    self.last = sequence or self.last
+                    if data:
+                        self.ids.append(int(sequence))
+                        self.events.append(json.loads(data))
+                    data = ""
+
+
+async def test_no_event_is_missed_over_kills(fleet: Fleet) -> None:
+    """The gateway is killed three times during 1,000 events: a reader has each once, in order, as over NATS."""
+    async with client(fleet) as http, client(fleet) as reading, plain(fleet) as program:
+        await started(http, "many")
+        reader = Resuming(reading)
+        task = asyncio.ensure_future(reader.run())
+        await wait_until(lambda: reader.connections, 10)
+        program.events.clear()
+        for number in range(250):  # accepted, sent, delivered, read: four events each
+            await program.send("many", f"k{number}", TO, f"number {number}")
+            if number in (60, 120, 180):  # and what follows is sent while it is away
+                await wait_until(lambda n=number: reader.connections >= n // 60, 20)  # type: ignore[misc]
+                os.kill(fleet.reload()["pids"]["gateway"][0], signal.SIGKILL)
+        await wait_until(
+            lambda: sum(e["data"]["status"] == "read" for e in program.of("status", "many")) >= 250,
+            60,
+            interval=0.1,
+        )
+        wanted = [event["id"] for event in program.events if event["session_id"] == "many"]
+        assert len(wanted) >= 1000
+        await wait_until(lambda: len(reader.events) >= len(wanted), 30, interval=0.1)
+        task.cancel()
+        assert [event["id"] for event in reader.events][-len(wanted) :] == wanted
+        assert len(set(reader.ids)) == len(reader.ids)
+        assert reader.ids == sorted(reader.ids)
+        assert reader.connections == 4
+
+
+async def test_what_a_stranger_gets(fleet: Fleet) -> None:
+    """Without a key: health and documentation, and nothing that tells of a tenant."""
+    async with httpx.AsyncClient(base_url=fleet.ready["http_url"]) as nobody:
+        for path in ("/v1/sessions", "/v1/events", "/metrics", "/metrics.json", "/v1/keys", "/api/sessions"):
+            assert (await nobody.get(path)).status_code == 401, path
+        for path in ("/health", "/openapi.json", "/docs"):
+            answer = await nobody.get(path)
+            assert answer.status_code == 200, path
+            assert "demo" not in answer.text
+
+
+async def test_sending_over_http_keeps_pace(fleet: Fleet) -> None:
+    """A bound far below what is measured: 200 commands, 32 at once, in a few seconds; the rate is printed."""
+    async with client(fleet) as http:
+        await started(http, "pace")
+        room = asyncio.Semaphore(32)
+
+        async def one(number: int) -> int:
+            async with room:
+                return (await http.post("/v1/sessions/pace/messages", json=text(1000 + number))).status_code
+
+        began = time.perf_counter()
+        assert set(await asyncio.gather(*(one(number) for number in range(200)))) == {202}
+        seconds = time.perf_counter() - began
+        assert seconds < 20
+        print(f"REST: {200 / seconds:.0f} commands a second")  # noqa: T201 - a figure for whoever looks

@@ -1,0 +1,188 @@
+"""Keys, scopes, tickets and buckets without a broker."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pywhatsweb.contracts import control
+from pywhatsweb.contracts import control_data as d
+from pywhatsweb.contracts.ids import TenantId
+from pywhatsweb.errors import ErrorCode
+from pywhatsweb_fleet.broker import keys as record
+from pywhatsweb_fleet.gateway import asking
+from pywhatsweb_fleet.gateway.auth import Door, Principal, bearer
+from pywhatsweb_fleet.gateway.keys import Keys, Known
+from pywhatsweb_fleet.gateway.limits import Buckets
+from pywhatsweb_fleet.gateway.problems import GatewayError
+
+
+class FakeBucket:
+    """A bucket with nothing in it."""
+
+    async def all(self, pattern: str) -> list[Any]:
+        return []
+
+    async def put(self, key: str, value: bytes, *, expected: int | None = None) -> int:
+        return 1
+
+
+def keys_with(*known: Known) -> Keys:
+    keys = Keys.__new__(Keys)
+    keys._bucket = FakeBucket()  # type: ignore[assignment]
+    keys._known = {each.id: each for each in known}
+    keys._used, keys._writes, keys.signing = {}, set(), b"s" * 32
+    return keys
+
+
+def made(tenant: str = "demo", **fields: Any) -> tuple[str, Known]:
+    api_key = record.new_key()
+    hashed = record.digest(api_key)
+    return api_key, Known(record.key_id(hashed), TenantId(tenant), record.KeyRecord(hash=hashed, **fields))
+
+
+def door(keys: Keys, key_burst: int = 100, address_burst: int = 100) -> Door:
+    return Door(keys, Buckets(1, key_burst), Buckets(1, address_burst))
+
+
+async def refused(code: ErrorCode, work: Any) -> GatewayError:
+    with pytest.raises(GatewayError) as caught:
+        await work
+    assert caught.value.code is code
+    return caught.value
+
+
+async def test_a_key_opens_only_for_its_tenant() -> None:
+    """A key in either header gives its tenant; another, an expired one or none is refused."""
+    api_key, known = made()
+    old_key, over = made(expires_at=1)
+    entered = door(keys_with(known, over))
+    assert (await entered.enter({"authorization": f"Bearer {api_key}"}, "a")).tenant == "demo"
+    assert (await entered.enter({"x-api-key": api_key}, "a")).key_id == known.id
+    for headers in (
+        {},
+        {"x-api-key": old_key},
+        {"x-api-key": api_key + "x"},
+        {"x-api-key": "pww_" + "x" * 9999},
+    ):
+        await refused(ErrorCode.E_AUTHENTICATION_FAILED, entered.enter(headers, "a"))
+
+
+async def test_refusals_are_counted_by_address() -> None:
+    """After its burst of wrong keys an address waits, with a right key too; another address does not."""
+    api_key, known = made()
+    entered = door(keys_with(known), address_burst=3)
+    for _ in range(3):
+        await refused(ErrorCode.E_AUTHENTICATION_FAILED, entered.enter({}, "a"))
+    error = await refused(ErrorCode.E_RATE_LIMITED, entered.enter({"x-api-key": api_key}, "a"))
+    assert 0 < error.details["retry_after_ms"] <= 1001
+    assert (await entered.enter({"x-api-key": api_key}, "b")).tenant == "demo"
+
+
+async def test_a_key_has_a_rate() -> None:
+    """Beyond its burst a key waits."""
+    api_key, known = made()
+    entered = door(keys_with(known), key_burst=2)
+    for _ in range(2):
+        await entered.enter({"x-api-key": api_key}, "a")
+    await refused(ErrorCode.E_RATE_LIMITED, entered.enter({"x-api-key": api_key}, "a"))
+
+
+async def test_tickets_open_streams_only_while_they_last() -> None:
+    """It is refused when it is over, changed, forged, or its key is revoked; a key in the query never counts."""
+    api_key, known = made(scopes=("read",))
+    keys = keys_with(known)
+    entered = door(keys)
+    who = await entered.enter({"x-api-key": api_key}, "a")
+    ticket, _ = entered.issue(who, 60)
+    assert (await entered.enter_stream({}, {"ticket": ticket}, "a")).scopes == {"read"}
+    head, body, signature = ticket.split(".")
+    stale, _ = entered.issue(who, -1)
+    other = keys_with(known)
+    other.signing = b"t" * 32
+    forged, _ = door(other).issue(who, 60)
+    for bad in (
+        stale,
+        forged,
+        f"{head}.{body}.",
+        f"{head}.{body}x.{signature}",
+        f"x.{body}.{signature}",
+        "",
+        "é",
+        api_key,
+    ):
+        await refused(ErrorCode.E_AUTHENTICATION_FAILED, entered.enter_stream({}, {"ticket": bad}, "a"))
+    await refused(ErrorCode.E_AUTHENTICATION_FAILED, entered.enter_stream({}, {"key": api_key}, "a"))
+    await refused(
+        ErrorCode.E_AUTHENTICATION_FAILED, entered.enter({"authorization": f"Bearer {ticket}"}, "a")
+    )
+    keys._known.clear()
+    await refused(ErrorCode.E_AUTHENTICATION_FAILED, entered.enter_stream({}, {"ticket": ticket}, "a"))
+
+
+async def test_a_subprotocol_may_carry_the_key() -> None:
+    """A browser's WebSocket can set no header but this one."""
+    api_key, known = made()
+    who = await door(keys_with(known)).enter_stream({}, {}, "a", ("pww.v1", f"pww.key.{api_key}"))
+    assert who.key_id == known.id
+
+
+@pytest.mark.parametrize("name", ["../s1", "s1.>", "*", "S1", "", "a b", "s1\r\nX: y", "x" * 64])
+def test_only_names_are_sessions(name: str) -> None:
+    """What could leave a subject's token is no session's name."""
+    who = Principal(TenantId("demo"), "k", frozenset(), None)
+    with pytest.raises(GatewayError) as caught:
+        who.session(name)
+    assert caught.value.code is ErrorCode.E_INVALID_SESSION_ID
+
+
+def test_a_bound_key_keeps_to_its_sessions() -> None:
+    """It gets its one session filled in, and is refused another's, and what concerns all."""
+    who = Principal(TenantId("demo"), "k", frozenset(record.ALL_SCOPES), frozenset(("s1",)))
+    assert asking.bind(who, "chat.list", d.ChatList()) == d.ChatList(session_id="s1")
+    for verb, args in (
+        ("session.stop", d.SessionRef(session_id="s2")),
+        ("chat.list", d.ChatList(session_id="s2")),
+        ("data.export", d.DataExport()),
+        ("audit.list", d.AuditList()),
+    ):
+        with pytest.raises(GatewayError):
+            asking.bind(who, verb, args)
+
+
+def test_every_verb_has_a_scope_that_fits_what_it_does() -> None:
+    """Nothing that changes anything is open to a key that may only read."""
+    reading = {verb for verb in control.VERBS if asking.scope_of(verb) == "read"}
+    assert {"session.list", "session.status", "chat.messages", "health.get"} <= reading
+    changing = (
+        "start",
+        "stop",
+        "delete",
+        "assign",
+        "done",
+        "put",
+        "erase",
+        "create",
+        "redrive",
+        "set",
+        "take",
+    )
+    assert not [verb for verb in reading if verb.partition(".")[2] in changing]
+    assert asking.scope_of("data.erase") == asking.scope_of("audit.list") == "admin"
+
+
+def test_credentials_come_in_two_headers() -> None:
+    """A bearer token counts before an X-Api-Key; another scheme does not count."""
+    assert bearer({"authorization": "Bearer a", "x-api-key": "b"}) == "a"
+    assert bearer({"authorization": "Basic a", "x-api-key": "b"}) == "b"
+    assert bearer({"authorization": "Bearer "}) is None
+
+
+def test_a_bucket_fills_again() -> None:
+    """It lets a burst through, tells how long to wait, and then one for each interval."""
+    buckets = Buckets(2, 3)
+    assert [buckets.take("a", 0.0) for _ in range(4)] == [0, 0, 0, 0.5]
+    assert buckets.take("b", 0.0) == 0
+    assert buckets.take("a", 0.5) == 0
+    assert buckets.take("a", 0.5) > 0
