@@ -21,6 +21,8 @@ from pywhatsweb_fleet.storage.kanban import Place
 ATTENDANT = "attendant_id"
 """In a send command's metadata: whose reply it is."""
 KINDS = ("message", "status")
+_REPLIED = (MessageStatus.ACCEPTED, MessageStatus.QUEUED, MessageStatus.SENT)
+"""Of these, those of the dispatcher carry the command's metadata: a reply counts when it is on its way."""
 
 
 class Said(NamedTuple):
@@ -42,22 +44,20 @@ def stimulus_of(subject: str, body: bytes) -> Said | None:
     event = decode(body, events.AnyEvent)
     at = min(_milliseconds(event.timestamp), time.time_ns() // 1_000_000)
     if isinstance(event, events.MessageEvent):
-        data = event.data
-        if data.history:
+        message = event.data
+        if message.history:
             return None
-        if data.origin is Origin.INBOUND and not data.from_self:
-            return Said(parsed.session, MessageIn(event.id, at, data.chat))
-        human = data.command_id is None
-        return Said(parsed.session, MessageOut(event.id, at, data.chat, human=human))
+        if message.origin is Origin.INBOUND and not message.from_self:
+            return Said(parsed.session, MessageIn(event.id, at, message.chat))
+        human = message.command_id is None
+        return Said(parsed.session, MessageOut(event.id, at, message.chat, human=human))
     if isinstance(event, events.StatusEvent):
-        who = event.data.metadata.get(ATTENDANT)
-        if (
-            event.data.status is MessageStatus.SENT
-            and event.data.chat is not None
-            and isinstance(who, str)
-            and who
-        ):
-            return Said(parsed.session, MessageOut(event.id, at, event.data.chat, by=who[:128]))
+        data = event.data
+        who = data.metadata.get(ATTENDANT)
+        if data.status not in _REPLIED or data.duplicate or data.chat is None:
+            return None
+        if isinstance(who, str) and who:
+            return Said(parsed.session, MessageOut(event.id, at, data.chat, by=who[:128]))
     return None
 
 
