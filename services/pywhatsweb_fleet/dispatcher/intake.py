@@ -277,7 +277,7 @@ class Intake:
         while True:
             await asyncio.sleep(_PURGE_EVERY_S / 8)
             waited += _PURGE_EVERY_S / 8
-            if not swept and self.pinned:
+            if not swept:  # with the pin or without: the pin is told with a message only
                 swept = await self._sweep()
             if self._acked - self._purged < (_PURGE_EVERY if waited < _PURGE_EVERY_S else 1):
                 continue
