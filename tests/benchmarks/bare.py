@@ -117,8 +117,10 @@ class Bare:
     async def prepare(self, sessions: list[str]) -> None:
         for session in sessions:
             self._owners[session] = await self._bus.compare_and_set(f"own.{session}", b"", 0, {})
-        await self._bus.client.subscribe("wake.*", cb=self._on_wake, pending_msgs_limit=-1)
-        await self._bus.client.subscribe("told.*", cb=self._on_told, pending_msgs_limit=-1)
+        self._subscriptions = [
+            await self._bus.client.subscribe("wake.*", cb=self._on_wake, pending_msgs_limit=-1),
+            await self._bus.client.subscribe("told.*", cb=self._on_told, pending_msgs_limit=-1),
+        ]
         await self._bus.client.flush()
         self._dispatching = asyncio.ensure_future(self._dispatch())
 
@@ -126,6 +128,8 @@ class Bare:
         while self._dirty:  # noqa: ASYNC110 - the lanes acknowledge what they did
             await asyncio.sleep(0.002)
         self._dispatching.cancel()
+        for subscription in self._subscriptions:
+            await subscription.unsubscribe()
 
 
 async def measure(bus: Bus, sessions: list[str], count: int, rate: float | None) -> tuple[float, list[float]]:
