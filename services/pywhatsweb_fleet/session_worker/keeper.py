@@ -139,11 +139,8 @@ class Keeper:
         # Without regard to shares: what an earlier process of this id owned (nobody else takes it while this one
         # lives), and what nobody takes, because the others are full or cannot.
         late = time.monotonic() - _NOBODY_TAKES_S
-        chosen += [
-            key
-            for key, since in self._free_since.items()
-            if (since < late or self._was_mine(key)) and key not in chosen
-        ]
+        due = (key for key, since in self._free_since.items() if since < late or self._was_mine(key))
+        chosen = list(dict.fromkeys([*chosen, *due]))
         if chosen and room > 0:
             await asyncio.gather(*(self._take(key) for key in chosen[:room]))
             self._nudge.set()  # there may be more than were taken at once
