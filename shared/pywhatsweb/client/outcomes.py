@@ -108,7 +108,9 @@ class Outcomes:
                 if now >= deadline:
                     raise _too_late(status, timeout)
                 if now >= ask_at:
-                    await self._ask(followed, session, command_id)
+                    with contextlib.suppress(TimeoutError):  # the caller's deadline is kept, whoever is slow
+                        async with asyncio.timeout(deadline - now):
+                            await self._ask(followed, session, command_id)
                     ask_at, pause = self._loop.time() + pause, min(pause * 2, _LAST_ASK_S)
                     continue
                 changed.clear()
