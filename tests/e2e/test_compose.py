@@ -101,6 +101,12 @@ async def test_a_session_pairs_and_a_message_is_read(stack: Compose) -> None:
         await user.send("first", "hello-1", CONTACT, "Olá do contêiner!")
         await wait_until(lambda: user.steps("hello-1")[-1:] == ["read"], 30, message="the contact read it")
         assert "Olá do contêiner!" in [entry["text"] for entry in await local.decrypted(number)]
+        await local.post(f"/api/contacts/{CONTACT}/send", to=number, type="text", text="Oi!")
+        await wait_until(
+            lambda: [e for e in user.of("message", "first") if e["data"]["origin"] == "inbound"],
+            30,
+            message="the answer came",
+        )
     assert '"status":"WORKING"' in stack.pww("session", "status", "first", "--format", "json")
     assert json.loads(stack.pww("health", "--format", "json"))["ok"]
 
