@@ -158,6 +158,11 @@ class Line:
         self._heard_at = 0.0
         self._highest = 0
 
+    @property
+    def holds_back(self) -> bool:
+        """Whether messages wait here, unsent."""
+        return bool(self._waiting)
+
     def idle_since(self, moment: float) -> bool:
         return self._heard_at < moment and not (self._singles or self._batch or self._waiting)
 

@@ -103,6 +103,11 @@ class Publisher:
         """`submit`, and waits for the acknowledgement."""
         return await (await self.submit(subject, data, headers))
 
+    def holds_back(self, subject: str) -> bool:
+        """Whether what was submitted for the stream of ``subject`` still waits to be sent."""
+        line = self._lines.get(atomic_stream(subject))
+        return line is not None and line.holds_back
+
     def _line(self, subject: str) -> Line:
         stream = atomic_stream(subject)
         line = self._lines.get(stream)

@@ -1,8 +1,8 @@
 """A tenant's commands, batch by batch: decided, claimed in one transaction, queued in order, told.
 
-The order that keeps "accepted once" through any crash: the claim is committed, then the command is in its queue, then
-`accepted` is told, then the batch is acknowledged. A redelivery does it again under the same ids, which the streams
-and the record recognise.
+The order that keeps "accepted once" through any crash: the claim is committed, `accepted` is told, the command is in
+its queue, then the batch is acknowledged; where the queue may be full, it has the command before `accepted` is told. A
+redelivery does it again under the same ids, which the streams and the record recognise.
 """
 
 from __future__ import annotations
@@ -12,16 +12,20 @@ import time
 
 import structlog
 
+from pywhatsweb.contracts import subjects
 from pywhatsweb.contracts.ids import CommandId, TenantId
 from pywhatsweb.contracts.statuses import MessageStatus
+from pywhatsweb.contracts.subjects import NO_SESSION
 from pywhatsweb.errors import ErrorCode
 from pywhatsweb_fleet.dispatcher import handlers, outcomes, reading, recovery
 from pywhatsweb_fleet.dispatcher.intake import Dispatch, Fresh, Settled, Stale
 from pywhatsweb_fleet.dispatcher.outcomes import Outcome
 from pywhatsweb_fleet.dispatcher.quotas import Quotas
 from pywhatsweb_fleet.dispatcher.reading import Job, Raw, Tenant
+from pywhatsweb_fleet.dispatcher.rooms import Rooms
 from pywhatsweb_fleet.dispatcher.schedules import Schedules
-from pywhatsweb_fleet.dispatcher.telling import Deps, Step, enqueue, tell
+from pywhatsweb_fleet.dispatcher.telling import Deps, Step, announce, enqueue, tell
+from pywhatsweb_runtime.publisher import PubAck
 
 log = structlog.get_logger(__name__)
 
@@ -34,6 +38,7 @@ class Dispatching:
         self._deps = deps
         self._quotas = Quotas()
         self._schedules = Schedules(deps.bus, deps.publisher)
+        self._rooms = Rooms(deps.bus)
 
     async def handle(self, raws: list[Raw]) -> Dispatch:
         tenant = self._deps.directory.tenants.get(self._id)
@@ -53,8 +58,10 @@ class Dispatching:
             if not await fresh():
                 raise Stale
             steps: list[Step] = []
+            sure = await self._announce(tenant, [job for job in jobs if job.raw.sequence not in said])
             for job in jobs:
-                steps.append(await self._route(tenant, job, said.get(job.raw.sequence), steps))
+                told = sure.get(job.raw.sequence)
+                steps.append(await self._route(tenant, job, said.get(job.raw.sequence), steps, told))
             return await tell(self._deps, tenant, steps, MessageStatus.ACCEPTED)
 
         return dispatch
@@ -75,7 +82,30 @@ class Dispatching:
             session = directory.session(tenant.id, job.session)
             handlers.admit(tenant, session, job, self._quotas, now_ms=now_ms, clock=clock)
 
-    async def _route(self, tenant: Tenant, job: Job, said: Outcome | None, before: list[Step]) -> Step:
+    async def _announce(self, tenant: Tenant, jobs: list[Job]) -> dict[int, asyncio.Future[PubAck]]:
+        """`accepted` of those that go straight into a queue with room, by their sequences."""
+        now_ms = time.time_ns() // 1_000_000
+        told: dict[int, asyncio.Future[PubAck]] = {}
+        held = None
+        for job in jobs:
+            straight = job.refusal is None and not (job.redelivered or job.target or job.send_at_ms > now_ms)
+            if straight and await self._rooms.take(tenant, job.session):
+                held = told[job.raw.sequence] = await announce(self._deps, tenant, job)
+        if held is not None and self._deps.publisher.holds_back(
+            subjects.event_ingest(tenant.id, NO_SESSION, "status")
+        ):
+            # They share batches with other events just now: the last one's acknowledgement says that all are stored.
+            await held
+        return told
+
+    async def _route(
+        self,
+        tenant: Tenant,
+        job: Job,
+        said: Outcome | None,
+        before: list[Step],
+        told: asyncio.Future[PubAck] | None,
+    ) -> Step:
         if said is not None:
             return Step(job, said)
         if job.refusal is not None:
@@ -88,7 +118,7 @@ class Dispatching:
             if await self._schedules.is_full(tenant):
                 return await self._refuse(tenant, job, ErrorCode.E_QUEUE_FULL)
             return Step(job, None, await self._schedules.submit(tenant, job))
-        return await enqueue(self._deps, tenant, job)
+        return await enqueue(self._deps, tenant, job, told)
 
     async def _refuse(self, tenant: Tenant, job: Job, code: ErrorCode) -> Step:
         """A job that is claimed already."""

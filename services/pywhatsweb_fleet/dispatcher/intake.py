@@ -288,7 +288,6 @@ class Intake:
             except (ApiError, BrokerUnavailable) as error:
                 log.warning("cannot purge what is done", error=type(error).__name__)
 
-
     async def _sweep(self) -> bool:
         """Removes what an earlier process acknowledged and had no time to purge; False: try again."""
         try:

@@ -44,19 +44,27 @@ class Step(NamedTuple):
     stored: asyncio.Future[PubAck] | None = None
     beside: tuple[Letter, ...] = ()
     """Told with it: what it did to another command."""
+    told: asyncio.Future[PubAck] | None = None
+    """Of its `accepted`, when that was told before it was queued."""
 
 
-async def enqueue(deps: Deps, tenant: Tenant, job: Job) -> Step:
+async def announce(deps: Deps, tenant: Tenant, job: Job) -> asyncio.Future[PubAck]:
+    """Tells `accepted` of a job whose queue is sure to take it: on the wire before the job is, so before `sent`."""
+    letter = outcomes.of_job(tenant, job, Outcome(MessageStatus.ACCEPTED, message_id=job.message_id))
+    return await deps.publisher.submit(*letter)
+
+
+async def enqueue(deps: Deps, tenant: Tenant, job: Job, told: asyncio.Future[PubAck] | None = None) -> Step:
     """Puts a job into its session's queue; what becomes of that is for `tell`."""
     headers = queue.to_headers(handlers.queued(job, time.time_ns() // 1_000_000))
     stored = await deps.publisher.submit(subjects.out(tenant.id, job.session), job.body, headers)
-    return Step(job, None, stored)
+    return Step(job, None, stored, told=told)
 
 
 async def tell(deps: Deps, tenant: Tenant, steps: Sequence[Step], arrived: MessageStatus) -> Settled:
     """Publishes the outcomes, ``arrived`` for what came into its queue; gives when all of them are stored.
 
-    In the order of the steps, and each as soon as it is known, so that `accepted` mostly precedes the worker's `sent`.
+    In the order of the steps, and each as soon as it is known.
     """
     telling = _Telling(deps, tenant)
     full: list[Step] = []
@@ -105,7 +113,11 @@ class _Telling:
         self._counts: Counter[tuple[str, str]] = Counter()
 
     async def say(self, step: Step, outcome: Outcome) -> None:
-        letters = [outcomes.of_job(self._tenant, step.job, outcome), *step.beside]
+        letters = list(step.beside)
+        if step.told is not None and outcome.status is MessageStatus.ACCEPTED:
+            self._submitted.append(step.told)
+        else:
+            letters.insert(0, outcomes.of_job(self._tenant, step.job, outcome))
         if step.job.refusal in _SET_ASIDE:
             letters.append(outcomes.dead_letter(self._tenant, step.job))
         for letter in letters:
