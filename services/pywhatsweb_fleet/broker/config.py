@@ -119,7 +119,13 @@ def _tenant(name: str, secrets: Secrets) -> list[str]:
     services, events = tenant_imports(name)
     publish = ", ".join(_text(subject) for subject in [*services, "_INBOX.>"])
     subscribe = ", ".join(_text(subject) for subject in [*events, "_INBOX.>"])
-    permissions = f"{{ publish: {{ allow: [ {publish} ] }}, subscribe: {{ allow: [ {subscribe} ] }} }}"
+    # A wildcard stands for a whole token, so the fleet's own durables have to be taken out by name: what a tenant
+    # acknowledged there would never reach the record.
+    denied = ", ".join(
+        _text(subject) for reader in streams.EVENT_READERS for subject in _reader(name, reader)
+    )
+    may_publish = f"{{ allow: [ {publish} ], deny: [ {denied} ] }}"
+    permissions = f"{{ publish: {may_publish}, subscribe: {{ allow: [ {subscribe} ] }} }}"
     return [
         f"  {_text(name)} {{",
         f"    users: [ {_user(tenant.user, tenant.password, permissions)} ]",
@@ -132,6 +138,11 @@ def _tenant(name: str, secrets: Secrets) -> list[str]:
         "    ]",
         "  }",
     ]
+
+
+def _reader(name: str, durable: str) -> tuple[str, str]:
+    events = streams.events_name(TenantId(name))
+    return f"$JS.API.CONSUMER.MSG.NEXT.{events}.{durable}", f"$JS.ACK.{events}.{durable}.>"
 
 
 def _user(name: str, password: str, permissions: str | None = None) -> str:

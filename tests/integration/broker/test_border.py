@@ -88,6 +88,24 @@ async def test_events_can_be_pulled_and_acknowledged(broker: Broker, platform: B
         await wait_until(floor)
 
 
+async def test_the_fleets_own_durables_are_out_of_reach(broker: Broker, platform: Bus) -> None:
+    """A tenant must not pull or acknowledge what persistence reads: it would never reach the record."""
+    await ingest(platform, "acme", "one")
+    acme = await broker.tenant("acme")
+    await durable(platform, "acme", "persistence")
+    subscription = await acme.subscribe(inbox := acme.new_inbox())
+    await acme.publish("$JS.API.CONSUMER.MSG.NEXT.WA_EVT_acme.persistence", b'{"batch": 1}', reply=inbox)
+    await acme.publish(
+        "wa.cmd.acme.s1.send", b"{}", reply="$JS.API.CONSUMER.MSG.NEXT.WA_EVT_acme.persistence"
+    )
+    await acme.publish("$JS.ACK.WA_EVT_acme.persistence.1.1.1.1.0", b"+ACK")
+    await acme.flush()
+    with pytest.raises(nats.errors.TimeoutError):
+        await subscription.next_msg(0.5)
+    info = await platform.api("CONSUMER.INFO.WA_EVT_acme.persistence")
+    assert (info["delivered"]["consumer_seq"], info["ack_floor"]["stream_seq"]) == (0, 0)
+
+
 async def test_control_is_answered(broker: Broker, platform: Bus) -> None:
     """A request reaches the platform with the tenant in its subject, and its answer comes back."""
 
