@@ -11,17 +11,15 @@ import os
 import sys
 import uuid
 from pathlib import Path
+from typing import Any
 
+import msgpack
 import nats
 
 
-async def main(session: str, to: str, text: str) -> None:
-    fleet = json.loads(Path(os.environ.get("PWW_READY", ".data/ready.json")).read_text())
+async def main(fleet: dict[str, Any], session: str, to: str, text: str) -> None:
     tenant, user = next(iter(fleet["tenants"].items()))
     nc = await nats.connect(fleet["nats_url"], user=user["user"], password=user["password"])
-
-    # Events come in MessagePack, or in JSON for a tenant that asked for it; both tools are one `pip install` away.
-    import msgpack
 
     events = await nc.subscribe(f"wa.evt.{tenant}.{session}.status.>")
     await nc.flush()
@@ -29,11 +27,14 @@ async def main(session: str, to: str, text: str) -> None:
     # The id makes it idempotent: publish it again after a time-out, and it is still sent once.
     command = {"id": f"hello-{uuid.uuid4().hex[:8]}", "to": to, "type": "text", "text": {"body": text}}
     ack = await nc.request(
-        f"wa.cmd.{tenant}.{session}.send", json.dumps(command).encode(), headers={"Nats-Msg-Id": command["id"]}
+        f"wa.cmd.{tenant}.{session}.send",
+        json.dumps(command).encode(),
+        headers={"Nats-Msg-Id": command["id"]},
     )
     print("JetStream has it:", ack.data.decode())
 
     async for message in events.messages:
+        # Events come in MessagePack, or in JSON for a tenant that asked for it.
         event = json.loads(message.data) if message.data[:1] == b"{" else msgpack.unpackb(message.data)
         status = event["data"]
         if status["command_id"] != command["id"]:
@@ -45,4 +46,5 @@ async def main(session: str, to: str, text: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:4]))
+    ready = json.loads(Path(os.environ.get("PWW_READY", ".data/ready.json")).read_text())
+    asyncio.run(main(ready, *sys.argv[1:4]))

@@ -54,7 +54,14 @@ class Fleet:
         began = time.monotonic()
         self.directory.mkdir(parents=True, exist_ok=True)
         self.ready_file.unlink(missing_ok=True)
-        command: list[str | Path] = [PWW, "up", "--data-dir", self.directory / "data", "--ready-file", self.ready_file]
+        command: list[str | Path] = [
+            PWW,
+            "up",
+            "--data-dir",
+            self.directory / "data",
+            "--ready-file",
+            self.ready_file,
+        ]
         command += ["--nats-port", "0", "--http-port", "0", *self._arguments]
         with (self.directory / "up.log").open("ab") as log:
             self._process = subprocess.Popen(

@@ -10,7 +10,9 @@ from tests.support.dispatching import User, dispatcher, text
 from tests.support.fleet import platform
 
 
-async def test_what_an_earlier_process_acknowledged_is_purged(nats_server: NatsServer, tmp_path: Path) -> None:
+async def test_what_an_earlier_process_acknowledged_is_purged(
+    nats_server: NatsServer, tmp_path: Path
+) -> None:
     """Simulated seed 12: commands acknowledged just before a restart stayed until the next one came."""
     async with platform(nats_server.url, "acme") as (bus, [tenant]):
         await tenant.wish("s1")
