@@ -15,7 +15,7 @@ up: setup ## Run the whole fleet here, with the local WhatsApp (ARGS="--workers 
 	@$(BIN)/pww up $(ARGS)
 
 test: setup ## Run the tests, Python's and Node's, without chaos and benchmarks
-	@$(BIN)/pytest $(ARGS)
+	@$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
 	@cd sidecar-node && find test -name '*.test.ts' 2>/dev/null | sort | xargs -r $(CURDIR)/$(BIN)/node --test --test-timeout=120000
 
 check: setup ## Check format, lint, types, imports, and that nothing private is committed
