@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 
 import structlog
 
@@ -58,7 +59,7 @@ class Dispatching:
             if not await fresh():
                 raise Stale
             steps: list[Step] = []
-            sure = await self._announce(tenant, [job for job in jobs if job.raw.sequence not in said])
+            sure = await self._announce(tenant, [job for job in jobs if said.get(job.raw.sequence) is None])
             for job in jobs:
                 told = sure.get(job.raw.sequence)
                 steps.append(await self._route(tenant, job, said.get(job.raw.sequence), steps, told))
@@ -87,9 +88,14 @@ class Dispatching:
         now_ms = time.time_ns() // 1_000_000
         told: dict[int, asyncio.Future[PubAck]] = {}
         held = None
-        for job in jobs:
-            straight = job.refusal is None and not (job.redelivered or job.target or job.send_at_ms > now_ms)
-            if straight and await self._rooms.take(tenant, job.session):
+        straight = [
+            job
+            for job in jobs
+            if job.refusal is None and not (job.redelivered or job.target or job.send_at_ms > now_ms)
+        ]
+        await self._rooms.look(tenant, Counter(job.session for job in straight))
+        for job in straight:
+            if self._rooms.take(tenant, job.session):
                 held = told[job.raw.sequence] = await announce(self._deps, tenant, job)
         if held is not None and self._deps.publisher.holds_back(
             subjects.event_ingest(tenant.id, NO_SESSION, "status")

@@ -6,6 +6,7 @@ into a tenant's queues (the pin), so the bound holds; workers only take out.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Final
 
 from pywhatsweb.contracts import streams, subjects
@@ -25,16 +26,25 @@ class Rooms:
         self._bus = bus
         self._bounds: dict[SessionId, int] = {}
 
-    async def take(self, tenant: Tenant, session: SessionId) -> bool:
-        """Counts one command more; whether it is sure to be taken in. Raises BrokerUnavailable or ApiError."""
-        room = tenant.record.limits.queue_messages - _MARGIN
-        bound = self._bounds.get(session)
-        if bound is None or bound >= room:
-            bound = await self._depth(tenant, session)
-        if session not in self._bounds and len(self._bounds) >= _MOST_SESSIONS:
+    async def look(self, tenant: Tenant, jobs: Counter[SessionId]) -> None:
+        """Before a batch, when nothing earlier is on its way: asks for those that may run out of room.
+
+        Raises BrokerUnavailable or ApiError.
+        """
+        if len(self._bounds) + len(jobs) > _MOST_SESSIONS:
             self._bounds.clear()
-        self._bounds[session] = bound + 1
-        return bound < room
+        for session, count in jobs.items():
+            bound = self._bounds.get(session)
+            if bound is None or bound + count > self._room(tenant):
+                self._bounds[session] = await self._depth(tenant, session)
+
+    def take(self, tenant: Tenant, session: SessionId) -> bool:
+        """Counts one command more of a session that was looked at; whether it is sure to be taken in."""
+        self._bounds[session] += 1
+        return self._bounds[session] <= self._room(tenant)
+
+    def _room(self, tenant: Tenant) -> int:
+        return tenant.record.limits.queue_messages - _MARGIN
 
     async def _depth(self, tenant: Tenant, session: SessionId) -> int:
         subject = subjects.out(tenant.id, session)

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from nats.aio.msg import Msg
 
 from pywhatsweb.contracts import ids, queued, streams
 from pywhatsweb.contracts.ids import CommandId, SessionId
@@ -167,6 +168,33 @@ async def test_a_queue_is_full_at_its_limit(nats_server: NatsServer, tmp_path: P
             await bus.purge(streams.outbox_name(tenant.name), "wa.out.acme.s1", below=2)
             await user.publish(text(id="c1000"))
             await user.told("c1000", "rejected", "accepted")
+
+
+async def test_accepted_is_stored_before_the_command_can_be_sent(user: User) -> None:
+    """Alone and in a burst: a worker that tells `sent` the moment it is woken does not get ahead."""
+    order: list[tuple[str, str]] = []
+
+    async def told(message: Msg) -> None:
+        event = msgspec.msgpack.decode(message.data)
+        order.append((event["data"]["command_id"], event["data"]["status"]))
+
+    async def woken(message: Msg) -> None:
+        name = (message.headers or {})["Pww-Command-Id"]
+        body = {"data": {"command_id": name, "status": "sent"}}
+        await client.publish("wai.evt.acme.s1.status.-", msgspec.msgpack.encode(body))
+
+    client = user.tenant.bus.client
+    await client.subscribe("wa.evt.acme.*.status.>", cb=told)
+    await client.subscribe("wa.wake.acme.>", cb=woken)
+    for at in range(20):
+        await user.publish(text(id=f"alone{at}"))
+    for at in range(600):
+        await client.publish("wa.cmd.acme.s1.send", msgspec.msgpack.encode(text(id=f"c{at}")))
+    await wait_until(lambda: len(order) == 2 * 620, 20)
+    first: dict[str, str] = {}
+    for name, status in order:
+        first.setdefault(name, status)
+    assert set(first.values()) == {"accepted"}
 
 
 async def test_quotas_refuse_with_the_time_to_wait(nats_server: NatsServer, tmp_path: Path) -> None:
