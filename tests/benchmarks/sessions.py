@@ -3,7 +3,8 @@
     PYTHONPATH=shared:services:. python tests/benchmarks/sessions.py [--sessions 10000] [--tenants 10]
 
 The worker and the broker (which flushes always) are real processes. Memory is resident; a session's is the slope from
-the first tenth to all. Paired Baileys sessions are measured by baileys.py.
+the first tenth to all. 100 links a second are opened, two a session: a pairing ends with a new link, as at WhatsApp.
+Paired Baileys sessions are measured by baileys.py.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ IDLE_S = 15.0
 
 async def run(tenants: int, sessions: int) -> None:
     with rig.rig() as made:
-        worker = made.start("session_worker", PWW_ENGINES="simulated", PWW_CONNECTS_PER_SECOND="0")
+        worker = made.start("session_worker", PWW_ENGINES="simulated", PWW_CONNECTS_PER_SECOND="100")
         empty = rig.rss_mb([worker])
         async with rig.bus_of(made) as bus:
             names = await rig.make_tenants(bus, tenants)

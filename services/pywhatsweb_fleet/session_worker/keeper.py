@@ -263,9 +263,11 @@ class Keeper:
             if key in self._moving:
                 continue
             record = self.views.sessions.get(key)
-            if record is None or record == session.record:
+            if record is None or record is session.record:
                 continue
-            if record.wanted == "stopped":
+            if record == session.record:
+                session.record = record  # the next look sees at once that it is the same
+            elif record.wanted == "stopped":
                 self._begin(key, self._stop(session, SessionStatus.STOPPED))
             elif record.wanted != "running":
                 self._begin_wish(session, record)
