@@ -61,7 +61,7 @@ async def test_an_old_or_absent_node_is_refused_in_words(tmp_path: Path) -> None
 
 
 async def test_a_node_is_found() -> None:
-    """This environment has one; the launch runs the sidecar's program in its folder, with nothing of our environment."""
+    """This environment has one; the launch runs the sidecar's program, with nothing of our environment."""
     launch = await node_launch()
     assert Path(launch.command[1]).name == "main.ts"
     assert launch.env == {"MALLOC_ARENA_MAX": "2"}
