@@ -7,13 +7,15 @@ import time
 
 import structlog
 
-from pywhatsweb_fleet.storage import idempotency, partitions
+from pywhatsweb_fleet.storage import idempotency, partitions, usage
 from pywhatsweb_fleet.storage.faults import StorageUnavailable
 from pywhatsweb_fleet.storage.store import Store
 
 log = structlog.get_logger(__name__)
 
 _AT_ONCE = 1000
+_REACHED_MS = 90 * usage.DAY_MS
+"""Whom a tenant wrote to is among its chats long before."""
 _BREATH_S = 0.05
 """Between two deletions, so that ingest has its turn."""
 
@@ -32,7 +34,8 @@ async def once(store: Store) -> None:
     now = time.time_ns() // 1_000_000
     if made := await store.transact(partitions.make_ahead, now):
         log.info("months made ahead", count=len(made))
-    removed = _AT_ONCE
-    while removed == _AT_ONCE:
-        removed = await store.transact(idempotency.expire, now, _AT_ONCE)
-        await asyncio.sleep(_BREATH_S)
+    for forget, before in ((idempotency.expire, now), (usage.forget_reached, now - _REACHED_MS)):
+        removed = _AT_ONCE
+        while removed == _AT_ONCE:
+            removed = await store.transact(forget, before, _AT_ONCE)
+            await asyncio.sleep(_BREATH_S)

@@ -305,5 +305,30 @@ erasures = Table(
 )
 """Proof of what was erased; ``subject`` is a digest, never the number."""
 
+usage = Table(
+    "usage",
+    metadata,
+    _text("tenant"),
+    Column("day", BigInteger, nullable=False),
+    _text("session"),
+    _text("what"),
+    Column("count", BigInteger, nullable=False),
+    PrimaryKeyConstraint("tenant", "day", "session", "what", name="usage_pk"),
+    sqlite_with_rowid=False,
+)
+"""What was used, by day since 1970 (UTC); a session of ``-`` stands for the tenant as a whole."""
+
+reached = Table(
+    "reached",
+    metadata,
+    _text("tenant"),
+    _text("chat"),
+    _ms("at"),
+    PrimaryKeyConstraint("tenant", "chat", name="reached_pk"),
+    Index("reached_time", "at"),
+    sqlite_with_rowid=False,
+)
+"""Whom a tenant wrote to first, while its new contacts are limited: they count once, not at every message."""
+
 PARTITIONED = (messages, statuses)
 """On PostgreSQL: by month of ``recorded_at``."""

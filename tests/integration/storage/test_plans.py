@@ -8,7 +8,16 @@ import pytest
 from sqlalchemy import Connection, event
 
 from pywhatsweb.contracts.statuses import MessageStatus
-from pywhatsweb_fleet.storage import audit, boards, conversation, credentials, idempotency, people, sessions
+from pywhatsweb_fleet.storage import (
+    audit,
+    boards,
+    conversation,
+    credentials,
+    idempotency,
+    people,
+    sessions,
+    usage,
+)
 from pywhatsweb_fleet.storage.boards import ChatRow
 from pywhatsweb_fleet.storage.sealing import Keyring
 from pywhatsweb_fleet.storage.store import open_store
@@ -46,6 +55,10 @@ QUESTIONS: dict[str, Question] = {
     "contacts": lambda conn: people.page(conn, "acme", "lid:", 50),
     "names": lambda conn: people.names_of(conn, "acme", ["lid:11"]),
     "group": lambda conn: sessions.group_names(conn, "acme", ["1203"]),
+    "usage": lambda conn: usage.of_day(conn, "acme", 5),
+    "strangers": lambda conn: usage.strangers(conn, "acme", [usage.Person("c1", "+551")], str),
+    "reach": lambda conn: usage.reach(conn, "acme", ["c1"], 1),
+    "forget reached": lambda conn: usage.forget_reached(conn, 1),
     "audit": lambda conn: audit.page(conn, "acme", below=9),
 }
 WHOLE_TENANT_IN_ORDER = {"chats", "audit", "contacts"}
