@@ -11,15 +11,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 from sqlalchemy import Connection
 
+from pywhatsweb_fleet.storage.data_keys import ciphers
 from pywhatsweb_fleet.storage.faults import Fenced, Unsealable
 from pywhatsweb_fleet.storage.sealing import Cipher, Keyring, Wrapped, place
 from pywhatsweb_fleet.storage.statements import insert_rows, is_postgres, rows_parameters, rows_source
-from pywhatsweb_fleet.storage.tables import credentials, data_keys, fences
+from pywhatsweb_fleet.storage.tables import credentials, fences
 
 CREDS = "creds"
 """Kind of the device's own record; its id is empty."""
@@ -220,36 +220,6 @@ def _fences(conn: Connection, postgres: bool, keys: Sequence[tuple[str, str]]) -
 def _ciphers(
     conn: Connection, keyring: Keyring, sessions: Sequence[tuple[str, str]], *, make: bool
 ) -> dict[tuple[str, str], Cipher]:
-    """The ciphers of sessions, from the data keys in the database (never from memory alone: a wipe replaces them)."""
-    if not sessions:
-        return {}
-    wrapped = _wrapped(conn, sessions)
-    missing = [at for at in sessions if at not in wrapped]
-    if missing and make:
-        now = time.time_ns() // 1_000_000
-        rows: list[Any] = []
-        for tenant, session in missing:
-            new = keyring.new_data_key(tenant, _scope(session))
-            rows.append((tenant, _scope(session), new.master_key, new.blob, now))
-        insert_rows(
-            conn, data_keys, ("tenant", "scope", "master_key", "wrapped", "created_at"), rows,
-            "(tenant, scope) DO NOTHING",
-        )  # fmt: skip
-        wrapped = _wrapped(conn, sessions)
-    return {
-        (tenant, session): keyring.data_key(key, tenant, _scope(session))
-        for (tenant, session), key in wrapped.items()
-    }
-
-
-def _wrapped(conn: Connection, sessions: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Wrapped]:
-    postgres = is_postgres(conn)
-    sql = (
-        "SELECT k.tenant, k.scope, k.master_key, k.wrapped "
-        f"FROM {rows_source(postgres, data_keys, ('tenant', 'scope'))} "
-        "JOIN data_keys k ON k.tenant = batch.tenant AND k.scope = batch.scope"
-    )
-    keys = [(tenant, _scope(session)) for tenant, session in sessions]
-    rows = conn.exec_driver_sql(sql, rows_parameters(keys)).fetchall()
-    prefix = len(_scope(""))
-    return {(tenant, scope[prefix:]): Wrapped(master, bytes(blob)) for tenant, scope, master, blob in rows}
+    scopes = {(tenant, _scope(session)): (tenant, session) for tenant, session in sessions}
+    found = ciphers(conn, keyring, list(scopes), make=make)
+    return {scopes[at]: cipher for at, cipher in found.items()}
