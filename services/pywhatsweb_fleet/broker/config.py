@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
 from pywhatsweb.contracts import streams
 from pywhatsweb.contracts.ids import TenantId
 from pywhatsweb.contracts.subjects import valid_name
-from pywhatsweb_fleet.broker.secrets import Secrets
+from pywhatsweb_fleet.broker.rights import SERVICES, own_inbox
+from pywhatsweb_fleet.broker.secrets import Secrets, TenantSecrets, UserRights
 
 MAX_PAYLOAD = 8 * 2**20
 """Bytes. Well above what a command may have, so that the dispatcher can refuse a large one with its code; the broker
@@ -25,6 +27,22 @@ itself would cut the connection. More than this it warns about."""
 PLATFORM = "PLATFORM"
 SYSTEM = "SYS"
 """Account names in capitals: a tenant's name has none, so the two cannot meet."""
+
+
+CONNECTIONS = 100
+"""Of one tenant at once, unless its quota says otherwise."""
+SUBSCRIPTIONS = 2000
+"""Of one connection of a tenant's."""
+CHANGES_NOTHING = ("*.status", "*.list", "*.get", "*.qr", "*.messages", "*.card", "*.history")
+"""Control requests, ``<noun>.<verb>``, that a reader may make."""
+
+
+class Permissions(NamedTuple):
+    """Subjects to publish to, to subscribe to, and those of the former that are taken out again."""
+
+    publish: tuple[str, ...]
+    subscribe: tuple[str, ...]
+    denied: tuple[str, ...] = ()
 
 
 class BrokerConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,7 +113,13 @@ def _platform(secrets: Secrets) -> list[str]:
     lines = [
         f"  {PLATFORM} {{",
         "    jetstream: enabled",
-        f"    users: [ {_user(secrets.platform.user, secrets.platform.password)} ]",
+        "    users: [",
+        f"      {_user(secrets.platform.user, secrets.platform.password)}",
+        *(
+            f"      {_user(user.user, user.password, _service(name))}"
+            for name, user in sorted(secrets.services.items())
+        ),
+        "    ]",
         "    exports: [",
         '      { service: "wa.cmd.*.>", account_token_position: 3 }',
         '      { service: "wa.ctl.*.>", account_token_position: 3 }',
@@ -112,23 +136,27 @@ def _platform(secrets: Secrets) -> list[str]:
     return [*lines, "    ]", "  }"]
 
 
+def _service(name: str) -> str:
+    """A service's permissions. A name that an older version knew has none."""
+    found = SERVICES.get(name)
+    if found is None:
+        return _permissions(Permissions((), (), (">",)))
+    own = own_inbox(name)
+    return _permissions(
+        Permissions((*found.publish, own), (*found.subscribe, own), found.denied), answers=True
+    )
+
+
 def _tenant(name: str, secrets: Secrets) -> list[str]:
     if not valid_name(name):
         raise ValueError("a tenant's name is 1 to 63 of a-z, 0-9, _ and -, and begins with a letter or digit")
     tenant = secrets.tenants[name]
     services, events = tenant_imports(name)
-    publish = ", ".join(_text(subject) for subject in [*services, "_INBOX.>"])
-    subscribe = ", ".join(_text(subject) for subject in [*events, "_INBOX.>"])
-    # A wildcard stands for a whole token, so the fleet's own durables have to be taken out by name: what a tenant
-    # acknowledged there would never reach the record.
-    denied = ", ".join(
-        _text(subject) for reader in streams.EVENT_READERS for subject in _reader(name, reader)
-    )
-    may_publish = f"{{ allow: [ {publish} ], deny: [ {denied} ] }}"
-    permissions = f"{{ publish: {may_publish}, subscribe: {{ allow: [ {subscribe} ] }} }}"
+    users = [] if tenant.suspended else _users(name, tenant)
     return [
         f"  {_text(name)} {{",
-        f"    users: [ {_user(tenant.user, tenant.password, permissions)} ]",
+        f"    users: [ {', '.join(users)} ]",
+        f"    limits {{ max_connections: {tenant.connections or CONNECTIONS}, max_subscriptions: {SUBSCRIPTIONS} }}",
         "    imports: [",
         *(
             f"      {{ {kind}: {{ account: {PLATFORM}, subject: {_text(subject)} }} }}"
@@ -140,9 +168,60 @@ def _tenant(name: str, secrets: Secrets) -> list[str]:
     ]
 
 
+def _users(name: str, tenant: TenantSecrets) -> list[str]:
+    full = _user(tenant.user, tenant.password, _permissions(user_rights(name)))
+    return [
+        full,
+        *(
+            _user(f"{name}.{own}", user.password, _permissions(user_rights(name, user.rights, user.sessions)))
+            for own, user in sorted(tenant.users.items())
+        ),
+    ]
+
+
+def user_rights(
+    name: str, rights: UserRights = "full", sessions: tuple[str, ...] | None = None
+) -> Permissions:
+    """What a user of a tenant's may do: within what the tenant's account imports, and never more.
+
+    ``publish``: commands and control requests, but no events. ``read``: events, and control requests that change
+    nothing. With ``sessions``, commands and events of these alone, and no control requests: those name their session in
+    the body, which the broker does not see.
+    """
+    tenant, events = TenantId(name), streams.events_name(TenantId(name))
+    of = [f"{session}." for session in sessions] if sessions is not None else [""]
+    commands = [f"wa.cmd.{tenant}.{session}>" for session in of]
+    heard = [f"wa.evt.{tenant}.{session}>" for session in of]
+    pull = [f"$JS.API.CONSUMER.MSG.NEXT.{events}.*", f"$JS.ACK.{events}.>"]
+    control = (
+        [f"wa.ctl.{tenant}.>"] if rights != "read" else [f"wa.ctl.{tenant}.{v}" for v in CHANGES_NOTHING]
+    )
+    if sessions is not None:
+        control, pull = [], []
+    inbox = "_INBOX.>"
+    publish = {
+        "full": [*commands, *control, *pull],
+        "publish": [*commands, *control],
+        "read": [*control, *pull],
+    }[rights]
+    # A wildcard stands for a whole token, so the fleet's own durables have to be taken out by name: what a tenant
+    # acknowledged there would never reach the record.
+    denied = [subject for reader in streams.EVENT_READERS for subject in _reader(name, reader)]
+    return Permissions((*publish, inbox), (inbox,) if rights == "publish" else (*heard, inbox), tuple(denied))
+
+
 def _reader(name: str, durable: str) -> tuple[str, str]:
     events = streams.events_name(TenantId(name))
     return f"$JS.API.CONSUMER.MSG.NEXT.{events}.{durable}", f"$JS.ACK.{events}.{durable}.>"
+
+
+def _permissions(found: Permissions, *, answers: bool = False) -> str:
+    def texts(subjects: tuple[str, ...]) -> str:
+        return f"[ {', '.join(_text(subject) for subject in subjects)} ]"
+
+    publish = f"{{ allow: {texts(found.publish)}, deny: {texts(found.denied)} }}"
+    responses = ", allow_responses: true" if answers else ""
+    return f"{{ publish: {publish}, subscribe: {{ allow: {texts(found.subscribe)} }}{responses} }}"
 
 
 def _user(name: str, password: str, permissions: str | None = None) -> str:

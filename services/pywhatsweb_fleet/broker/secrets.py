@@ -12,8 +12,11 @@ import os
 import secrets as random
 import stat
 from pathlib import Path
+from typing import Literal
 
 import msgspec
+
+from pywhatsweb_fleet.broker import rights
 
 SECRETS_FILE = "secrets.json"
 ENCRYPTION_KEY_FILE = "encryption.key"
@@ -23,6 +26,9 @@ class SecretsError(Exception):
     """A secret file cannot be used; the message is a sentence for the operator and holds no secret."""
 
 
+UserRights = Literal["full", "publish", "read"]
+
+
 class User(msgspec.Struct, frozen=True):
     """A user of the broker."""
 
@@ -30,12 +36,28 @@ class User(msgspec.Struct, frozen=True):
     password: str
 
 
-class TenantSecrets(msgspec.Struct, frozen=True):
+class TenantUser(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A further user of a tenant's account, with rights of its own (`config.user_rights`)."""
+
+    password: str
+    rights: UserRights = "full"
+    sessions: tuple[str, ...] | None = None
+    """The only sessions that it may send by, ask about and hear of; None: all."""
+    created_at: int = 0
+
+
+class TenantSecrets(msgspec.Struct, frozen=True, omit_defaults=True):
     """A tenant's broker user, and its key at the HTTP gateway."""
 
     user: str
     password: str
     api_key: str
+    users: dict[str, TenantUser] = {}
+    """By name; each connects as ``<tenant>.<name>``."""
+    suspended: bool = False
+    """Nobody of the tenant's gets in."""
+    connections: int = 0
+    """How many at once; 0: `config.CONNECTIONS`."""
 
 
 class Secrets(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,7 +66,9 @@ class Secrets(msgspec.Struct, frozen=True, kw_only=True):
     platform: User
     """The services' user."""
     system: User
-    """Of the broker's own account: nothing uses it but an operator who looks after the broker."""
+    """Of the broker's own account: for who changes the broker's accounts, and an operator who looks after it."""
+    services: dict[str, User] = {}
+    """By their names in `rights.SERVICES`."""
     tenants: dict[str, TenantSecrets] = {}
 
 
@@ -71,11 +95,14 @@ def load(directory: Path) -> Secrets | None:
 
 def load_or_make(directory: Path, tenants: list[str]) -> Secrets:
     """The directory's secrets, with what is missing made and written. Raises SecretsError."""
-    found = load(directory) or Secrets(platform=new_user("platform"), system=new_user("system"))
-    missing = [name for name in tenants if name not in found.tenants]
-    if missing or not (directory / SECRETS_FILE).exists():
-        added = {name: new_tenant(name) for name in missing}
-        found = msgspec.structs.replace(found, tenants={**found.tenants, **added})
+    known = load(directory)
+    found = known or Secrets(platform=new_user("platform"), system=new_user("system"))
+    found = msgspec.structs.replace(
+        found,
+        services={name: found.services.get(name) or new_user(name) for name in rights.SERVICES},
+        tenants={**{name: new_tenant(name) for name in tenants}, **found.tenants},
+    )
+    if found != known:
         save(directory, found)
     return found
 

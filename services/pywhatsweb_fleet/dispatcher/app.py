@@ -8,6 +8,7 @@ import socket
 
 import structlog
 
+from pywhatsweb.contracts import subjects
 from pywhatsweb_fleet.dispatcher.claims import Claims
 from pywhatsweb_fleet.dispatcher.control import SERVICE, answering
 from pywhatsweb_fleet.dispatcher.directory import following
@@ -38,7 +39,9 @@ async def run(settings: DispatcherSettings, stopping: asyncio.Event) -> None:
         stack.push_async_callback(store.close)
         await store.migrate()
         bus = await stack.enter_async_context(
-            broker.connect(settings, name=f"dispatcher@{socket.gethostname()}")
+            broker.connect(
+                settings, name=f"dispatcher@{socket.gethostname()}", inbox_prefix=subjects.inbox("dispatcher")
+            )
         )
         health.checks["broker"] = lambda: None if bus.client.is_connected else "not connected"
         await provision.ensure_platform(bus, settings.replicas)

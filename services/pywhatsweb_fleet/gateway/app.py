@@ -8,6 +8,7 @@ import socket
 
 import structlog
 
+from pywhatsweb.contracts import subjects
 from pywhatsweb_fleet.gateway import keys, server, web
 from pywhatsweb_fleet.gateway.auth import Door
 from pywhatsweb_fleet.gateway.deps import Deps
@@ -32,7 +33,9 @@ async def run(settings: GatewaySettings, stopping: asyncio.Event) -> None:
     health = Health("gateway", Metrics())
     async with contextlib.AsyncExitStack() as stack:
         bus = await stack.enter_async_context(
-            broker.connect(settings, name=f"gateway@{socket.gethostname()}")
+            broker.connect(
+                settings, name=f"gateway@{socket.gethostname()}", inbox_prefix=subjects.inbox("gateway")
+            )
         )
         health.checks["broker"] = lambda: None if bus.client.is_connected else "not connected"
         publisher = await stack.enter_async_context(publishing(bus, in_flight=1024))

@@ -10,6 +10,7 @@ import socket
 
 import structlog
 
+from pywhatsweb.contracts import subjects
 from pywhatsweb_fleet.kanban.answering import answering
 from pywhatsweb_fleet.kanban.ingest import Deps
 from pywhatsweb_fleet.kanban.outbox import Outbox
@@ -35,7 +36,11 @@ async def run(settings: KanbanSettings, stopping: asyncio.Event) -> None:
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(store.close)
         await store.migrate()
-        bus = await stack.enter_async_context(broker.connect(settings, name=f"kanban@{socket.gethostname()}"))
+        bus = await stack.enter_async_context(
+            broker.connect(
+                settings, name=f"kanban@{socket.gethostname()}", inbox_prefix=subjects.inbox("kanban")
+            )
+        )
         bus.client._parse_header_lines = headers.parse  # noqa: SLF001 - see there
         health.checks["broker"] = lambda: None if bus.client.is_connected else "not connected"
         await provision.ensure_platform(bus, settings.replicas)

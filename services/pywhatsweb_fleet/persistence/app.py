@@ -9,11 +9,10 @@ import sys
 
 import structlog
 
+from pywhatsweb.contracts import subjects
 from pywhatsweb_fleet.persistence import housekeeping
 from pywhatsweb_fleet.persistence.answering import answering
-from pywhatsweb_fleet.persistence.handlers import Deps
 from pywhatsweb_fleet.persistence.queries import Queries
-from pywhatsweb_fleet.persistence.recording import Familiar
 from pywhatsweb_fleet.persistence.settings import PersistenceSettings
 from pywhatsweb_fleet.persistence.tenants import ingesting
 from pywhatsweb_fleet.storage.store import open_store
@@ -41,14 +40,16 @@ async def run(settings: PersistenceSettings, stopping: asyncio.Event) -> None:
         await store.migrate()
         await housekeeping.once(store)
         bus = await stack.enter_async_context(
-            broker.connect(settings, name=f"persistence@{socket.gethostname()}")
+            broker.connect(
+                settings,
+                name=f"persistence@{socket.gethostname()}",
+                inbox_prefix=subjects.inbox("persistence"),
+            )
         )
         health.checks["broker"] = lambda: None if bus.client.is_connected else "not connected"
         await provision.ensure_platform(bus, settings.replicas)
         publisher = await stack.enter_async_context(publishing(bus))
-        tenants = await stack.enter_async_context(
-            ingesting(bus, Deps(store, publisher, Familiar()), settings)
-        )
+        tenants = await stack.enter_async_context(ingesting(bus, store, publisher, settings))
         health.checks["ingest"] = tenants.problem
         await stack.enter_async_context(answering(bus, Queries(store), tenants))
         port = await stack.enter_async_context(

@@ -11,6 +11,7 @@ from pathlib import Path
 import structlog
 from sqlalchemy import Connection
 
+from pywhatsweb.contracts import subjects
 from pywhatsweb_fleet.session_worker.deps import Deps
 from pywhatsweb_fleet.session_worker.engines.port import Engine, EngineError
 from pywhatsweb_fleet.session_worker.engines.sidecar import Config, SidecarEngine, node_launch
@@ -40,7 +41,13 @@ async def run(settings: Settings, stopping: asyncio.Event) -> None:
     health.checks["start"] = lambda: "starting"
     async with contextlib.AsyncExitStack() as stack:
         await stack.enter_async_context(serving(health, host=settings.health_host, port=settings.health_port))
-        bus = await stack.enter_async_context(connect(settings, name=f"session-worker {settings.worker_id}"))
+        bus = await stack.enter_async_context(
+            connect(
+                settings,
+                name=f"session-worker {settings.worker_id}",
+                inbox_prefix=subjects.inbox("session_worker"),
+            )
+        )
         await provision.ensure_platform(bus, settings.replicas)
         store = open_store(settings.database_url)
         stack.push_async_callback(store.close)

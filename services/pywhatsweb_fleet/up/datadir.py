@@ -35,7 +35,10 @@ class Layout:
         self.ports = root / "ports.json"
         self.ready = root / "ready.json"
         self.processes = root / "run" / "processes.json"
-        self.platform_password = root / "run" / "platform.password"
+
+    def password(self, service: str) -> Path:
+        """The file that tells a service its password at the broker."""
+        return self.run / f"{service}.password"
 
     def make(self) -> None:
         """Raises StartError."""

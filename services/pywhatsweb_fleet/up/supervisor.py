@@ -74,7 +74,8 @@ class Fleet:
             names = ["demo"]
         found = secrets.load_or_make(layout.root, names)
         self._encryption_key = secrets.encryption_key(layout.root)
-        secrets.write_private(layout.platform_password, found.platform.password.encode())
+        for name, user in found.services.items():
+            secrets.write_private(layout.password(name), user.password.encode())
         self._broker = EmbeddedBroker(
             layout, self._ports.choose("nats", options.nats_port, USUAL_NATS_PORT), found
         )
@@ -162,7 +163,13 @@ class Fleet:
 
     def _add_service(self, service: services.Service, number: int) -> Child:
         marker = self._layout.run / f"{service.name}-{number}.ready"
-        environ = {**self._environ(), "PWW_READY_FILE": str(marker)}
+        user = self._broker.secrets.services[service.name]
+        environ = {
+            **self._environ(),
+            "PWW_NATS_USER": user.user,
+            "PWW_NATS_PASSWORD_FILE": str(self._layout.password(service.name)),
+            "PWW_READY_FILE": str(marker),
+        }
         if service.name == "session_worker":
             # The same at each start: what the last one owned is its own at once, since that one has ended.
             environ["PWW_WORKER_ID"] = f"w-{number}"
@@ -183,8 +190,6 @@ class Fleet:
         environ = services.clean(self._options.environ)
         environ |= {
             "PWW_NATS_URL": self._broker.url,
-            "PWW_NATS_USER": self._broker.secrets.platform.user,
-            "PWW_NATS_PASSWORD_FILE": str(layout.platform_password),
             "PWW_DATA_DIR": str(layout.root),
             "PWW_ENGINE": self._options.engine,
             "PWW_ENGINES": environ.get("PWW_ENGINES") or ENGINES[self._options.engine],

@@ -62,6 +62,19 @@ def parse_control(subject: str) -> tuple[str, str] | None:
     return parts[2], parts[3]
 
 
+ALL_OPERATIONS = "wa.ops.*.*"
+"""The platform's own control plane, ``wa.ops.<noun>.<verb>``: no tenant's account imports any of it."""
+
+
+def operation(noun: str, verb: str) -> str:
+    return f"wa.ops.{noun}.{verb}"
+
+
+def inbox(service: str) -> str:
+    """The prefix of a service's inboxes: its user may listen to these answers and to no others."""
+    return f"_INBOX_{service}"
+
+
 class CommandSubject(NamedTuple):
     tenant: str
     session: str
@@ -169,6 +182,22 @@ def ask(tenant: TenantId, session: SessionId) -> str:
     return f"wa.ask.{tenant}.{session}"
 
 
-def deadletter(tenant: TenantId, session: SessionId, kind: str) -> str:
-    """``kind``: ``command`` or ``event``."""
-    return f"wa.dlq.{tenant}.{session}.{kind}"
+def deadletter(tenant: TenantId, session: str, kind: str, chat: str, letter: str) -> str:
+    """``kind``: ``command`` or ``event``; ``letter``: its id. Wildcards are welcome.
+
+    The chat's key lets an erasure purge what was set aside of a person.
+    """
+    return f"wa.dlq.{tenant}.{session}.{kind}.{chat}.{letter}"
+
+
+class DeadLetterSubject(NamedTuple):
+    tenant: str
+    session: str
+    kind: str
+    chat: str
+    letter: str
+
+
+def parse_deadletter(subject: str) -> DeadLetterSubject | None:
+    parts = subject.split(".")
+    return DeadLetterSubject(*parts[2:]) if len(parts) == 7 and parts[1] == "dlq" else None
