@@ -1,13 +1,16 @@
-"""nats-py's client with what it lacks: a write that never waits, order over a reconnect, fast headers."""
+"""nats-py's client with what it lacks: a write that never waits, order over a reconnect, fast headers, sinks."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 
 import nats
 from nats.aio.client import Client
 
 from pywhatsweb_runtime import headers
+from pywhatsweb_runtime.parsing import Sink, SinkParser
 
 
 class Repeated(bytes):
@@ -18,6 +21,28 @@ class Connection(Client):
     """One a process; made by `bus.connect`."""
 
     _parse_header_lines = staticmethod(headers.parse)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._sinks: dict[int, Sink] = {}
+        self._ps = SinkParser(self, self._sinks)
+
+    @contextlib.asynccontextmanager
+    async def sinking(self, subject: str, sink: Sink) -> AsyncIterator[None]:
+        """A subscription whose messages go to ``sink`` from where the socket is read, while the block lasts."""
+        subscription = await self.subscribe(subject, pending_msgs_limit=-1, pending_bytes_limit=-1)
+        self._sinks[subscription._id] = sink  # noqa: SLF001 - nats-py has no other name for it
+        try:
+            yield
+        finally:
+            self._sinks.pop(subscription._id, None)  # noqa: SLF001
+            with contextlib.suppress(nats.errors.Error):
+                await subscription.unsubscribe()
+
+    @property
+    def in_cluster(self) -> bool:
+        """Whether the server that it is connected to is a cluster's."""
+        return bool(self._server_info.get("cluster"))
 
     def write(self, command: bytes) -> None:
         """Hands over a whole protocol command; it goes out with others in one write, or after a reconnect."""
@@ -44,3 +69,10 @@ class Connection(Client):
         except (ValueError, IndexError):  # `NATS/1.0 <not a status>`, or the first line alone
             return None
         return found
+
+    async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes) -> None:
+        """What the parser did not give to a sink itself: a message that came in parts."""
+        if (sink := self._sinks.get(sid)) is not None:
+            sink(subject, reply, headers or b"", data)
+        else:
+            await super()._process_msg(sid, subject, reply, data, headers)

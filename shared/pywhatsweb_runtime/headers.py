@@ -7,7 +7,9 @@ consumer of events costs. The same names come again and again, so whether one is
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Final
 
+_VERSION: Final = "NATS/1.0"
 _SPACE = " \t\r\n\x0b\x0c"
 
 
@@ -18,6 +20,18 @@ def parse(raw: bytes) -> dict[str, str]:
         name, colon, value = line.partition(":")
         if colon and (key := _key(name)) is not None:
             found[key] = value.strip(_SPACE)
+    return found
+
+
+def parse_block(raw: bytes) -> dict[str, str]:
+    """A whole header block; a status line's code is ``Status`` and its words ``Description``, as with nats-py."""
+    first, _, lines = raw.partition(b"\r\n")
+    status, _, words = first.decode("utf-8", "replace").removeprefix(_VERSION).strip().partition(" ")
+    found = parse(lines)
+    if status.isdigit():
+        found["Status"] = status
+        if words:
+            found["Description"] = words
     return found
 
 

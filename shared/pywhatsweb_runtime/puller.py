@@ -10,15 +10,31 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 
 import msgspec
 import nats
-from nats.aio.msg import Msg
 
+from pywhatsweb_runtime import headers
 from pywhatsweb_runtime.bus import Bus
 
 NS = 1_000_000_000
+
+
+class Delivery:
+    """A message of a durable; its headers are parsed when asked for."""
+
+    __slots__ = ("_headers", "data", "reply", "subject")
+
+    def __init__(self, subject: str, reply: str, block: bytes, data: bytes) -> None:
+        self.subject = subject
+        self.reply = reply
+        self.data = data
+        self._headers = block
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return headers.parse_block(self._headers)
 
 
 class Puller:
@@ -43,8 +59,10 @@ class Puller:
         self._heartbeat_s = heartbeat_s
         self._pin: str | None = None
         self._asked = 0
-        self._buffer: deque[Msg] = deque()
+        self._buffer: deque[Delivery] = deque()
         self._arrived = asyncio.Event()
+        self._wanted = 1
+        self._taking = asyncio.Lock()
         self._paused_until = 0.0
         self._inbox = bus.client.new_inbox()
         self._loop = asyncio.get_running_loop()
@@ -55,72 +73,87 @@ class Puller:
         """The id under which the broker has pinned the priority group to this puller, as far as it was told."""
         return self._pin
 
-    async def batch(self, limit: int = 256) -> list[Msg]:
-        """At least one message and at most ``limit``: whatever is there, without waiting for more."""
-        while not self._buffer:
-            self._arrived.clear()
-            await self._arrived.wait()
-        taken = [self._buffer.popleft() for _ in range(min(limit, len(self._buffer)))]
-        await self._top_up()
+    async def batch(self, limit: int = 256, *, fill_s: float = 0.0) -> list[Delivery]:
+        """At least one message and at most ``limit``: whatever is there, or comes within ``fill_s`` seconds."""
+        async with self._taking:
+            await self._until(1)
+            if fill_s > 0 and len(self._buffer) < limit:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(fill_s):
+                        await self._until(limit)
+            taken = [self._buffer.popleft() for _ in range(min(limit, len(self._buffer)))]
+        self._top_up()
         return taken
 
-    async def ack(self, message: Msg) -> None:
+    async def _until(self, count: int) -> None:
+        """``count`` messages are there."""
+        while len(self._buffer) < count:
+            self._wanted = count
+            self._arrived.clear()
+            await self._arrived.wait()
+
+    async def ack(self, message: Delivery) -> None:
         """Tells the broker that this message (under ``ack_policy: all``, and every one before it) is done with."""
-        with contextlib.suppress(nats.errors.Error):
-            await self._bus.client.publish(message.reply, b"+ACK")
+        self.acks([message])
 
-    async def nak(self, message: Msg, delay_s: float) -> None:
+    def acks(self, messages: Iterable[Delivery]) -> None:
+        """The same of many; a lost one is delivered again."""
+        self._write(b"".join([b"PUB %b 4\r\n+ACK\r\n" % message.reply.encode() for message in messages]))
+
+    async def nak(self, message: Delivery, delay_s: float) -> None:
         """Gives a message back, to be delivered again after ``delay_s`` seconds."""
-        with contextlib.suppress(nats.errors.Error):
-            await self._bus.client.publish(message.reply, b'-NAK {"delay": %d}' % int(delay_s * NS))
+        body = b'-NAK {"delay": %d}' % int(delay_s * NS)
+        self._write(b"PUB %b %d\r\n%b\r\n" % (message.reply.encode(), len(body), body))
 
-    async def _top_up(self) -> None:
+    def _write(self, command: bytes) -> None:
+        with contextlib.suppress(nats.errors.Error):
+            self._bus.client.write(command)
+
+    def _top_up(self) -> None:
         if self._asked > self._window // 2 or self._loop.time() < self._paused_until:
             return
         room = self._window - self._asked - len(self._buffer)
         if room < max(1, self._window // 4):
             return
-        body: dict[str, object] = {
+        wish: dict[str, object] = {
             "batch": room,
             "expires": int(self._expires_s * NS),
             "idle_heartbeat": int(self._heartbeat_s * NS),
         }
         if self._group is not None:
-            body["group"] = self._group
+            wish["group"] = self._group
             if self._pin is not None:
-                body["id"] = self._pin
+                wish["id"] = self._pin
         self._asked += room
-        with contextlib.suppress(nats.errors.Error):
-            await self._bus.client.publish(self._subject, msgspec.json.encode(body), reply=self._inbox)
+        body = msgspec.json.encode(wish)
+        self._write(f"PUB {self._subject} {self._inbox} {len(body)}\r\n".encode() + body + b"\r\n")
 
-    async def _on_message(self, message: Msg) -> None:
+    def _on_message(self, subject: bytes, reply: bytes, block: bytes, data: bytes) -> None:
         self._heard_at = self._loop.time()
-        headers = message.headers
-        if (
-            headers is not None
-            and not message.reply.startswith("$JS.ACK")
-            and (status := headers.get("Status")) is not None
-        ):
-            await self._on_status(status, headers)
-            return
-        if headers is not None and (pin := headers.get("Nats-Pin-Id")) is not None:
-            self._pin = pin
+        if block and not reply.startswith(b"$JS.ACK"):
+            told = headers.parse_block(block)
+            if (status := told.get("Status")) is not None:
+                self._on_status(status, told)
+                return
+        if self._group is not None and b"Nats-Pin-Id" in block:
+            self._pin = headers.parse_block(block).get("Nats-Pin-Id", self._pin)
         self._asked = max(0, self._asked - 1)
-        self._buffer.append(message)
-        self._arrived.set()
-        await self._top_up()
+        self._buffer.append(Delivery(subject.decode(), reply.decode(), block, data))
+        if len(self._buffer) >= self._wanted:
+            self._arrived.set()
+        self._top_up()
 
-    async def _on_status(self, status: str, headers: dict[str, str]) -> None:
+    def _on_status(self, status: str, told: dict[str, str]) -> None:
         if status == "100":
             return
-        self._asked = max(0, self._asked - int(headers.get("Nats-Pending-Messages") or self._asked))
+        self._asked = max(0, self._asked - int(told.get("Nats-Pending-Messages") or self._asked))
         if status == "423":
             self._pin = None  # another replica has the pin now
         if status in ("409", "423", "503"):
             self._paused_until = self._loop.time() + 0.1
-            self._loop.call_later(0.11, lambda: asyncio.ensure_future(self._top_up()))
+            self._loop.call_later(0.11, self._top_up)
             return
-        await self._top_up()
+        self._top_up()
 
     async def _watch(self) -> None:
         while True:
@@ -128,22 +161,18 @@ class Puller:
             if self._loop.time() - self._heard_at > 2 * self._heartbeat_s + 0.5:
                 self._asked = 0
                 self._heard_at = self._loop.time()
-            await self._top_up()
+            self._top_up()
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[Puller]:
         """Pulls while the block lasts."""
-        subscription = await self._bus.client.subscribe(
-            self._inbox, cb=self._on_message, pending_msgs_limit=-1, pending_bytes_limit=-1
-        )
-        watch = asyncio.create_task(self._watch())
-        try:
-            await self._top_up()
-            yield self
-        finally:
-            watch.cancel()
-            with contextlib.suppress(nats.errors.Error):
-                await subscription.unsubscribe()
+        async with self._bus.client.sinking(self._inbox, self._on_message):
+            watch = asyncio.create_task(self._watch())
+            try:
+                self._top_up()
+                yield self
+            finally:
+                watch.cancel()
 
 
 @contextlib.asynccontextmanager

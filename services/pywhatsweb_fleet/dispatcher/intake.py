@@ -15,7 +15,6 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 import structlog
-from nats.aio.msg import Msg
 
 from pywhatsweb.contracts import streams
 from pywhatsweb_fleet.dispatcher.ordering import Sequencer
@@ -23,7 +22,7 @@ from pywhatsweb_fleet.dispatcher.reading import Raw
 from pywhatsweb_fleet.dispatcher.stalls import StallWatch, clock
 from pywhatsweb_fleet.storage.faults import StorageUnavailable
 from pywhatsweb_runtime.bus import ApiError, BrokerUnavailable, Bus, Stored
-from pywhatsweb_runtime.puller import Puller, pulling
+from pywhatsweb_runtime.puller import Delivery, Puller, pulling
 
 log = structlog.get_logger(__name__)
 
@@ -55,7 +54,7 @@ class Recreated(Exception):
 
 class Taken(NamedTuple):
     raw: Raw
-    message: Msg | None
+    message: Delivery | None
     """None: read from the stream, so there is nothing to acknowledge it by."""
 
 
@@ -137,7 +136,7 @@ class Intake:
         while not self.stopping.is_set():
             messages = await self._messages(puller)
             self._raise_failed()
-            old: Msg | None = None
+            old: Delivery | None = None
             for message in messages:
                 raw = _raw(message)
                 if not self._order.offer(raw.sequence, Taken(raw, message)):
@@ -158,7 +157,7 @@ class Intake:
                 await self._dispatch(puller, batch)
                 batch = self._order.take(BATCH)
 
-    async def _messages(self, puller: Puller) -> list[Msg]:
+    async def _messages(self, puller: Puller) -> list[Delivery]:
         """What came; nothing after a while when a gap wants to be looked at, or when it is time to stop."""
         waiting = asyncio.ensure_future(puller.batch(BATCH))
         stop = asyncio.ensure_future(self.stopping.wait())
@@ -202,7 +201,7 @@ class Intake:
         before: asyncio.Task[None] | None,
         settled: Settled,
         puller: Puller,
-        last: Msg | None,
+        last: Delivery | None,
         sequence: int,
     ) -> None:
         if before is not None:
@@ -300,7 +299,7 @@ class Intake:
         return True
 
 
-def _raw(message: Msg) -> Raw:
+def _raw(message: Delivery) -> Raw:
     tokens = message.reply.split(".")
     # $JS.ACK.<stream>.<consumer>.<delivered>.<sequence>.…, or with a domain and an account hash before the stream.
     at = 5 if len(tokens) == 9 else 7
@@ -308,7 +307,7 @@ def _raw(message: Msg) -> Raw:
         message.subject,
         int(tokens[at]),
         int(tokens[at + 2]) // 1_000_000,
-        message.headers or {},
+        message.headers,
         message.data,
         int(tokens[at - 1]),
     )

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import structlog
 from sqlalchemy.exc import DataError, IntegrityError, StatementError
 
 from pywhatsweb.contracts import events, ids, subjects
 from pywhatsweb.contracts.codec import form_of
-from pywhatsweb.contracts.decoding import decode
+from pywhatsweb.contracts.decoding import decoder
 from pywhatsweb.contracts.ids import SessionId, TenantId, TenantKey
 from pywhatsweb.contracts.subjects import EventSubject
 from pywhatsweb.errors import ContractError, ErrorCode
 from pywhatsweb_fleet.persistence.recording import Familiar, record
 from pywhatsweb_fleet.persistence.rows import Told, rows_of
-from pywhatsweb_fleet.storage.store import Store
+from pywhatsweb_fleet.storage.group_commit import GroupCommit
 from pywhatsweb_runtime.publisher import Publisher
 
 log = structlog.get_logger(__name__)
+
+
+_decode: Final = decoder(events.AnyEvent)
 
 
 class Arrived(NamedTuple):
@@ -27,7 +30,13 @@ class Arrived(NamedTuple):
 
     subject: str
     data: bytes
-    sequence: int
+    reply: str
+
+    @property
+    def sequence(self) -> int:
+        """In the stream."""
+        # $JS.ACK.<stream>.<consumer>.<delivered>.<stream sequence>.… ; with a domain two tokens more in front.
+        return int(self.reply.split(".")[-4])
 
 
 class Poison(NamedTuple):
@@ -39,7 +48,8 @@ class Poison(NamedTuple):
 
 
 class Deps(NamedTuple):
-    store: Store
+    group: GroupCommit
+    """Commits what all tenants' batches have to write."""
     publisher: Publisher
     familiar: Familiar
 
@@ -57,7 +67,7 @@ async def settle(deps: Deps, tenant: TenantId, key: TenantKey, batch: Sequence[A
         if subject is None or subject.kind not in events.EVENT_TYPES:
             continue  # of a later version: not ours to judge
         try:
-            told.append((message, Told(subject, decode(message.data, events.AnyEvent))))
+            told.append((message, Told(subject, _decode(message.data))))
         except ContractError as error:
             poison.append(Poison(message, error.code.wire, str(error.details.get("path", "$"))))
     poison += await _record(deps, told)
@@ -66,7 +76,7 @@ async def settle(deps: Deps, tenant: TenantId, key: TenantKey, batch: Sequence[A
 
 
 async def _record(deps: Deps, told: Sequence[tuple[Arrived, Told]]) -> list[Poison]:
-    """Records in one transaction; when something in it cannot be recorded, halves it until that is alone."""
+    """Records all at once; when something in it cannot be recorded, halves it until that is alone."""
     if not told:
         return []
     try:
@@ -92,7 +102,7 @@ def _is_ours(error: Exception) -> bool:
 async def _commit(deps: Deps, told: Sequence[Told]) -> None:
     rows = rows_of(told)
     rows.sightings = deps.familiar.news(rows.sightings)
-    await deps.store.transact(record, rows)
+    await deps.group.submit_to(record, rows, weight=len(told))
     deps.familiar.committed(rows.sightings)
 
 

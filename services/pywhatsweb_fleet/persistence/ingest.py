@@ -14,7 +14,6 @@ from functools import partial
 from typing import Any, Final
 
 import structlog
-from nats.aio.msg import Msg
 from sqlalchemy.exc import SQLAlchemyError
 
 from pywhatsweb.contracts import streams, subjects
@@ -24,7 +23,7 @@ from pywhatsweb_fleet.persistence.settings import PersistenceSettings
 from pywhatsweb_fleet.storage.faults import StorageUnavailable
 from pywhatsweb_runtime import provision
 from pywhatsweb_runtime.bus import ApiError, BrokerUnavailable, Bus
-from pywhatsweb_runtime.puller import Puller, pulling
+from pywhatsweb_runtime.puller import Delivery, Puller, pulling
 
 log = structlog.get_logger(__name__)
 
@@ -59,16 +58,22 @@ class Ingest:
         tenant: TenantId,
         key: TenantKey,
         settings: PersistenceSettings,
+        *,
+        batch: int,
     ) -> None:
+        """``batch``: events that are settled together, at most."""
         self._bus = bus
         self._deps = deps
         self._tenant = tenant
         self._key = key
-        self._batch = settings.batch_on(deps.store.dialect)
+        self._batch = batch
+        self._pace_s = settings.pace_s
+        self._taken_at = 0.0
         self._ack_wait_s = settings.ack_wait_s
         self.problem: str | None = None
         self.settled = 0
         self._stop = asyncio.Event()
+        self._taking = asyncio.Lock()
         self._busy: set[asyncio.Task[None]] = set()
 
     def stop(self) -> None:
@@ -101,17 +106,26 @@ class Ingest:
         myself = asyncio.current_task()
         assert myself is not None  # noqa: S101 - a coroutine runs in a task
         while not self._stop.is_set():
-            messages = await puller.batch(self._batch)
+            messages = await self._take(puller)
             self._busy.add(myself)
             try:
-                arrived = [_arrived(message) for message in messages]
+                arrived = [Arrived(message.subject, message.data, message.reply) for message in messages]
                 if not await self._patiently(partial(self._settle, arrived)):
                     return
-                for message in messages:
-                    await puller.ack(message)
+                puller.acks(messages)
                 self.settled += len(messages)
             finally:
                 self._busy.discard(myself)
+
+    async def _take(self, puller: Puller) -> list[Delivery]:
+        """A batch: full, or what came since the last one was taken; the first event after a pause does not wait."""
+        loop = asyncio.get_running_loop()
+        async with self._taking:
+            messages = await puller.batch(
+                self._batch, fill_s=min(self._pace_s, self._taken_at + self._pace_s - loop.time())
+            )
+            self._taken_at = loop.time()
+        return messages
 
     async def _settle(self, arrived: Sequence[Arrived]) -> None:
         await settle(self._deps, self._tenant, self._key, arrived)
@@ -138,9 +152,3 @@ class Ingest:
                     log.info("ingest goes on", tenant=self._tenant)
                 self.problem = None
                 return True
-
-
-def _arrived(message: Msg) -> Arrived:
-    # $JS.ACK.<stream>.<consumer>.<delivered>.<stream sequence>.… ; with a domain and account two tokens more in front.
-    tokens = message.reply.split(".")
-    return Arrived(message.subject, message.data, int(tokens[-4]))

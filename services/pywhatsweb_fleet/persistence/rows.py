@@ -14,7 +14,9 @@ import msgspec
 
 from pywhatsweb.contracts import events as e
 from pywhatsweb.contracts.event_data import Chat, Person
+from pywhatsweb.contracts.statuses import Origin, may_follow
 from pywhatsweb.contracts.subjects import EventSubject
+from pywhatsweb_fleet.storage import boards
 from pywhatsweb_fleet.storage.boards import Activity, Card
 from pywhatsweb_fleet.storage.conversation import MessageRow, StatusRow
 from pywhatsweb_fleet.storage.idempotency import Outcome
@@ -37,10 +39,23 @@ class Rows:
         self.happenings: dict[str, HappeningRow] = {}
         self.states: list[StateRow] = []
         self.groups: list[GroupRow] = []
-        self.activities: list[Activity] = []
+        self.activities: dict[tuple[str, str, str], Activity] = {}
         self.cards: list[Card] = []
         self.sightings: list[Sighting] = []
-        self.outcomes: list[Outcome] = []
+        self.outcomes: dict[tuple[str, str, str], list[Outcome]] = {}
+        """A command's steps that no later one of the batch replaces; mostly one."""
+
+    def add(self, more: Rows) -> None:
+        """Takes in the rows of another batch, which was told after this one."""
+        for name in ("messages", "statuses", "happenings"):
+            getattr(self, name).update(getattr(more, name))
+        for name in ("states", "groups", "cards", "sightings"):
+            getattr(self, name).extend(getattr(more, name))
+        for chat, activity in more.activities.items():
+            old = self.activities.get(chat)
+            self.activities[chat] = activity if old is None else boards.later(old, activity)
+        for command, steps in more.outcomes.items():
+            self.outcomes.setdefault(command, []).extend(steps)
 
 
 class Told(NamedTuple):
@@ -82,44 +97,36 @@ def _seen(rows: Rows, tenant: str, person: Person | None, at: int) -> None:
         rows.sightings.append(Sighting(tenant, person.pn, person.lid, _clean(person.name), at))
 
 
-def _active(rows: Rows, subject: EventSubject, chat: Chat, origin: str, at: int) -> None:
-    inbound = origin == "inbound"
-    times = (at, 0) if inbound else (0, at)
-    rows.activities.append(
-        Activity(subject.tenant, subject.session, chat.key, chat.pn, chat.lid, chat.group, *times)
-    )
+def _active(rows: Rows, subject: EventSubject, chat: Chat, inbound: bool, at: int) -> None:
+    key = (subject.tenant, subject.session, chat.key)
+    one = Activity(*key, chat.pn, chat.lid, chat.group, at if inbound else 0, 0 if inbound else at)
+    old = rows.activities.get(key)
+    rows.activities[key] = one if old is None else boards.later(old, one)
     if chat.pn and chat.lid:
         rows.sightings.append(Sighting(subject.tenant, chat.pn, chat.lid, None, at))
 
 
 def _spoken(
-    rows: Rows, subject: EventSubject, event: Any, kind: str, sent_at: int, **more: Any
-) -> MessageRow:
+    rows: Rows,
+    subject: EventSubject,
+    event: Any,
+    sent_at: int,
+    body: str | None = None,
+    *,
+    kind: str,
+    target_id: str | None = None,
+    type_: str = "",
+    command_id: str | None = None,
+) -> None:
     data = event.data
     sender = data.from_
-    row = rows.messages[event.id] = MessageRow(
-        tenant=subject.tenant,
-        message_id=_clean(data.id) or "",
-        event_id=event.id,
-        recorded_at=milliseconds(event.timestamp),
-        session=subject.session,
-        chat=data.chat.key,
-        kind=kind,
-        type=getattr(data, "type", ""),
-        origin=str(data.origin),
-        from_self=data.from_self,
-        sender_pn=sender.pn,
-        sender_lid=sender.lid,
-        sender_name=_clean(sender.name),
-        command_id=getattr(data, "command_id", None),
-        target_id=_clean(more.get("target_id")),
-        body=_clean(more.get("body")),
-        content=_to_json(data).decode(),
-        sent_at=sent_at,
-    )
+    rows.messages[event.id] = MessageRow(
+        subject.tenant, _clean(data.id) or "", event.id, milliseconds(event.timestamp), subject.session, data.chat.key,
+        kind, type_, data.origin.value, data.from_self, sender.pn, sender.lid, _clean(sender.name), command_id,
+        _clean(target_id), _clean(body), _to_json(data).decode(), sent_at,
+    )  # fmt: skip
     if not data.from_self:
         _seen(rows, subject.tenant, sender, sent_at)
-    return row
 
 
 def _words(data: Any) -> str | None:
@@ -130,28 +137,36 @@ def _words(data: Any) -> str | None:
 
 
 def _message(rows: Rows, subject: EventSubject, event: e.MessageEvent) -> None:
-    sent_at = milliseconds(event.data.sent_at)
-    _spoken(rows, subject, event, "message", sent_at, body=_words(event.data))
-    _active(rows, subject, event.data.chat, str(event.data.origin), sent_at)
+    data = event.data
+    sent_at = milliseconds(data.sent_at)
+    _spoken(
+        rows, subject, event, sent_at, _words(data), kind="message", type_=data.type, command_id=data.command_id
+    )  # fmt: skip
+    _active(rows, subject, data.chat, data.origin == Origin.INBOUND, sent_at)
 
 
 def _edit(rows: Rows, subject: EventSubject, event: e.EditEvent) -> None:
-    sent_at = milliseconds(event.data.sent_at)
-    _spoken(rows, subject, event, "edit", sent_at, target_id=event.data.message_id, body=_words(event.data))
+    data = event.data
+    _spoken(
+        rows, subject, event, milliseconds(data.sent_at), _words(data), kind="edit", target_id=data.message_id,
+        type_=data.type,
+    )  # fmt: skip
 
 
 def _reaction(rows: Rows, subject: EventSubject, event: e.ReactionEvent) -> None:
-    sent_at = milliseconds(event.data.sent_at)
-    _spoken(rows, subject, event, "reaction", sent_at, target_id=event.data.message_id, body=event.data.emoji)
+    data = event.data
+    sent_at = milliseconds(data.sent_at)
+    _spoken(rows, subject, event, sent_at, data.emoji, kind="reaction", target_id=data.message_id)
 
 
 def _delete(rows: Rows, subject: EventSubject, event: e.DeleteEvent) -> None:
-    _spoken(rows, subject, event, "delete", milliseconds(event.data.sent_at), target_id=event.data.message_id)
+    sent_at = milliseconds(event.data.sent_at)
+    _spoken(rows, subject, event, sent_at, kind="delete", target_id=event.data.message_id)
 
 
 def _poll_vote(rows: Rows, subject: EventSubject, event: e.PollVoteEvent) -> None:
     sent_at = milliseconds(event.data.sent_at or event.timestamp)
-    _spoken(rows, subject, event, "poll_vote", sent_at, target_id=event.data.message_id)
+    _spoken(rows, subject, event, sent_at, kind="poll_vote", target_id=event.data.message_id)
 
 
 def _media(rows: Rows, subject: EventSubject, event: e.MediaEvent) -> None:
@@ -182,9 +197,20 @@ def _status(rows: Rows, subject: EventSubject, event: e.StatusEvent) -> None:
     )
     _seen(rows, subject.tenant, data.by, at)
     if data.command_id is not None and not data.duplicate:
-        rows.outcomes.append(
-            Outcome(subject.tenant, subject.session, data.command_id, data.status, at, code, data.message_id)
+        _step(
+            rows,
+            Outcome(subject.tenant, subject.session, data.command_id, data.status, at, code, data.message_id),
         )
+
+
+def _step(rows: Rows, step: Outcome) -> None:
+    """A step replaces the one before it when it may follow it whatever the record says."""
+    steps = rows.outcomes.setdefault((step.tenant, step.session, step.command_id), [])
+    if steps and may_follow(steps[-1].status, step.status):
+        before = steps.pop()
+        if step.message_id is None and before.message_id is not None:
+            step = msgspec.structs.replace(step, message_id=before.message_id)
+    steps.append(step)
 
 
 def _chat(rows: Rows, subject: EventSubject, event: e.ChatEvent) -> None:

@@ -15,8 +15,12 @@ class PersistenceSettings(BrokerSettings, frozen=True, kw_only=True):
     replicas: int = 1
     """Of the buckets, should this service be the first to need them."""
     batch: int = 0
-    """Events in one transaction, at most; 0: 250 on SQLite, where the other services wait meanwhile, and 1000 on
-    PostgreSQL. A tenant has at most two batches under way and two, or 1000 events, asked for ahead."""
+    """Of a tenant's events that are settled together, at most; 0: 250 on SQLite, where the other services wait
+    meanwhile, and 1000 on PostgreSQL. A transaction has those of several tenants and at most some three times as many
+    events. A tenant has at most two batches under way and two, or 1000 events, asked for ahead."""
+    pace_s: float = 0.1
+    """A tenant's events that come within so long of the batch before share the next one; of a trickle each would
+    otherwise cost a transaction. A full batch never waits."""
     ack_wait_s: float = 30.0
     """What a replica took and did not acknowledge (it was killed) is given to another after so long."""
     sql_pool: int = 4

@@ -13,10 +13,14 @@ from pywhatsweb.contracts import streams, subjects
 from pywhatsweb.contracts.ids import TenantId, TenantKey
 from pywhatsweb_fleet.persistence.handlers import Deps
 from pywhatsweb_fleet.persistence.ingest import Ingest
+from pywhatsweb_fleet.persistence.recording import Familiar
 from pywhatsweb_fleet.persistence.settings import PersistenceSettings
+from pywhatsweb_fleet.storage.group_commit import group_commit
+from pywhatsweb_fleet.storage.store import Store
 from pywhatsweb_runtime import registry
 from pywhatsweb_runtime.bus import ApiError, BrokerUnavailable, Bus
 from pywhatsweb_runtime.kv import Bucket, Entry
+from pywhatsweb_runtime.publisher import Publisher
 from pywhatsweb_runtime.registry import TenantRecord
 
 log = structlog.get_logger(__name__)
@@ -28,10 +32,11 @@ _STOP_BOUND_S = 15.0
 class Tenants:
     """Made by `ingesting`."""
 
-    def __init__(self, bus: Bus, deps: Deps, settings: PersistenceSettings) -> None:
+    def __init__(self, bus: Bus, deps: Deps, settings: PersistenceSettings, batch: int) -> None:
         self._bus = bus
         self._deps = deps
         self._settings = settings
+        self._batch = batch
         self._bucket = Bucket(bus, streams.TENANTS_BUCKET)
         self._changed = asyncio.Event()
         self._tasks: dict[TenantId, asyncio.Task[None]] = {}
@@ -68,7 +73,9 @@ class Tenants:
             del self._tasks[tenant]
 
     def _begin(self, tenant: TenantId, key: TenantKey) -> None:
-        ingest = self.ingests[tenant] = Ingest(self._bus, self._deps, tenant, key, self._settings)
+        ingest = self.ingests[tenant] = Ingest(
+            self._bus, self._deps, tenant, key, self._settings, batch=self._batch
+        )
         self._tasks[tenant] = asyncio.create_task(ingest.run(), name=f"ingest {tenant}")
 
     async def follow(self) -> None:
@@ -105,14 +112,24 @@ class Tenants:
 
 
 @contextlib.asynccontextmanager
-async def ingesting(bus: Bus, deps: Deps, settings: PersistenceSettings) -> AsyncIterator[Tenants]:
+async def ingesting(
+    bus: Bus, store: Store, publisher: Publisher, settings: PersistenceSettings
+) -> AsyncIterator[Tenants]:
     """Ingests for every tenant that there is, for as long as the block lasts."""
-    tenants = Tenants(bus, deps, settings)
+    batch = settings.batch_on(store.dialect)
+    async with group_commit(store, most=2 * batch) as group:
+        tenants = Tenants(bus, Deps(group, publisher, Familiar()), settings, batch)
+        async with _running(bus, tenants):
+            yield tenants
+
+
+@contextlib.asynccontextmanager
+async def _running(bus: Bus, tenants: Tenants) -> AsyncIterator[None]:
     bus.on_reconnect.append(tenants.on_reconnect)
     async with Bucket(bus, streams.TENANTS_BUCKET).changes(tenants.on_change):
         try:
             await tenants.sweep()
-            yield tenants
+            yield
         finally:
             bus.on_reconnect.remove(tenants.on_reconnect)
             await tenants.stop()

@@ -86,7 +86,7 @@ def record_activity(conn: Connection, activities: Iterable[Activity]) -> None:
     merged: dict[tuple[str, str, str], Activity] = {}
     for one in activities:
         old = merged.get(one[:3])
-        merged[one[:3]] = one if old is None else _later(old, one)
+        merged[one[:3]] = one if old is None else later(old, one)
     most = greatest(conn)
     insert_rows(
         conn, chats,
@@ -101,7 +101,8 @@ def record_activity(conn: Connection, activities: Iterable[Activity]) -> None:
     )  # fmt: skip
 
 
-def _later(old: Activity, new: Activity) -> Activity:
+def later(old: Activity, new: Activity) -> Activity:
+    """Both in one; of the same chat."""
     return Activity(
         *old[:3], new.pn or old.pn, new.lid or old.lid, new.group_id or old.group_id,
         max(old.inbound_at, new.inbound_at), max(old.outbound_at, new.outbound_at),

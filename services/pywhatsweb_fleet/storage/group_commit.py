@@ -29,6 +29,7 @@ class _Write(NamedTuple):
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     future: asyncio.Future[Any]
+    weight: int
 
 
 class GroupCommit:
@@ -54,23 +55,31 @@ class GroupCommit:
         value: R = await self._put(False, fn, args, kwargs)
         return value
 
-    async def submit_to(self, fn: Callable[[Connection, Sequence[T]], Sequence[R | Exception]], item: T) -> R:
+    async def submit_to(
+        self, fn: Callable[[Connection, Sequence[T]], Sequence[R | Exception]], item: T, *, weight: int = 1
+    ) -> R:
         """``item`` among those that ``fn(conn, items)`` gets at once; the result or exception of the same place.
 
         Items of one ``fn`` are in the order of the calls. This is the cheap way: one statement for many items.
+        ``weight``: the number of writes that the item counts as.
         """
-        value: R = await self._put(True, fn, (item,), {})
+        value: R = await self._put(True, fn, (item,), {}, weight)
         return value
 
     async def _put(
-        self, many: bool, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+        self,
+        many: bool,
+        fn: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        weight: int = 1,
     ) -> Any:
         await self._room.acquire()
         try:
             if self._closed:
                 raise StorageUnavailable("the store is closing")
             future = self._loop.create_future()
-            self._queue.append(_Write(many, fn, args, kwargs, future))
+            self._queue.append(_Write(many, fn, args, kwargs, future, weight))
             self._arrived.set()
             return await future
         finally:
@@ -83,13 +92,21 @@ class GroupCommit:
                 if not self._queue:
                     self._arrived.clear()
                     await self._arrived.wait()
-                batch = [self._queue.popleft() for _ in range(min(self._most, len(self._queue)))]
-                batch = [write for write in batch if not write.future.done()]
-                if batch:
+                if batch := self._next():
                     await self._commit(batch)
         finally:
             self._closed = True
             _refuse(self._queue, StorageUnavailable("the store is closing"))
+
+    def _next(self) -> list[_Write]:
+        """The first that wait, up to the weight of a commit, without those that nobody waits for any more."""
+        batch, weight = [], 0
+        while self._queue and weight < self._most:
+            write = self._queue.popleft()
+            if not write.future.done():
+                batch.append(write)
+                weight += write.weight
+        return batch
 
     async def _commit(self, batch: list[_Write]) -> None:
         try:
