@@ -16,6 +16,8 @@ from pywhatsweb_fleet.storage.tables import data_keys
 
 MEDIA: Final = "media"
 """The scope of a tenant's stored files."""
+WEBHOOKS: Final = "webhooks"
+"""The scope of its webhooks' secrets."""
 
 Scope = tuple[str, str]
 """Tenant, scope."""

@@ -12,7 +12,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
-from pywhatsweb_fleet.storage.media_tables import metadata
+from pywhatsweb_fleet.storage.webhook_tables import metadata
 
 _ADVISORY_LOCK = 0x70777765
 _alembic = threading.Lock()
