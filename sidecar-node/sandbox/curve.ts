@@ -47,7 +47,7 @@ export function agree(privateKey: Uint8Array, publicKey: Uint8Array): Buffer {
 }
 
 export function hkdf(secret: Uint8Array, length: number, info: string, salt: Uint8Array = new Uint8Array(0)): Buffer {
-  // A KeyObject, for the reason given in src/secret_keys.ts.
+  // A KeyObject, for the reason given in src/node_crypto.ts.
   return Buffer.from(hkdfSync('sha256', createSecretKey(secret), salt, info, length));
 }
 

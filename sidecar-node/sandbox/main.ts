@@ -1,5 +1,5 @@
 import './quiet.ts';
-import '../src/secret_keys.ts';
+import '../src/node_crypto.ts';
 import { randomBytes } from 'node:crypto';
 import { renameSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';

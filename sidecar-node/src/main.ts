@@ -1,6 +1,6 @@
 /** The sidecar process: wires fd 3 to the host. See PROTOCOL.md. */
 // First: it reaches what Baileys and libsignal will use.
-import './secret_keys.ts';
+import './node_crypto.ts';
 import net from 'node:net';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { Engine } from './engines/port.ts';

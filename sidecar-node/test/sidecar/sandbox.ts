@@ -45,6 +45,10 @@ export class Sandbox {
     return new Sandbox(child, dir, ready);
   }
 
+  get pid(): number {
+    return this.#child.pid as number;
+  }
+
   stop(): void {
     this.#child.kill('SIGTERM');
     rmSync(this.#dir, { recursive: true, force: true });

@@ -28,12 +28,12 @@ export class Worker extends EventEmitter {
   #lease: NodeJS.Timeout | undefined;
   readonly exited: Promise<number | null>;
 
-  /** `owner`, a test's context, kills it at the end. */
-  constructor(owner?: { after(work: () => void): void }) {
+  /** `owner`, a test's context, kills it at the end. `program` is Node's command line. */
+  constructor(owner?: { after(work: () => void): void }, program: string[] = [MAIN]) {
     super();
     owner?.after(() => this.kill());
     this.setMaxListeners(0);
-    this.child = spawn(process.execPath, [MAIN], { stdio: ['ignore', 'pipe', 'pipe', 'pipe'] });
+    this.child = spawn(process.execPath, program, { stdio: ['ignore', 'pipe', 'pipe', 'pipe'] });
     this.#stream = this.child.stdio[3] as Duplex;
     this.#writer = new FrameWriter(this.#stream);
     const reader = new FrameReader();

@@ -6,39 +6,46 @@ import { X509Certificate } from 'node:crypto';
 import { createRequire, registerHooks } from 'node:module';
 import tls from 'node:tls';
 import type { Config } from '../../protocol.ts';
+import { QUICK, quickenSignal, type Seam } from './quick/seams.ts';
 
 export class UnfitDependency extends Error {
   override name = 'UnfitDependency';
 }
 
-/**
- * One seam in `makeSocket`: every stanza passes `config.outgoing(node, transmit)` on its way out. It has to be here
- * and not at the WebSocket: a noise frame carries a counter, so once encrypted it can be delayed but never overtaken,
- * and Baileys' handling of a stanza sometimes awaits a query (keys, LIDs, pairing) that must not queue behind the
- * very receipt the gate holds.
- */
-const SEAM = {
-  file: '/baileys/lib/Socket/socket.js',
-  before: '    const sendNode = (frame) => {\n',
-  after:
-    '    const sendNode = (frame) => config.outgoing ? config.outgoing(frame, transmit) : transmit(frame);\n' +
-    '    const transmit = (frame) => {\n',
-};
+const SEAMS: Seam[] = [
+  // Every stanza passes `config.outgoing(node, transmit)` on its way out. It has to be here and not at the WebSocket: a
+  // noise frame carries a counter, so once encrypted it can be delayed but never overtaken, and Baileys' handling of a
+  // stanza sometimes awaits a query (keys, LIDs, pairing) that must not queue behind the very receipt the gate holds.
+  {
+    file: '/baileys/lib/Socket/socket.js',
+    before: '    const sendNode = (frame) => {\n',
+    after:
+      '    const sendNode = (frame) => config.outgoing ? config.outgoing(frame, transmit) : transmit(frame);\n' +
+      '    const transmit = (frame) => {\n',
+  },
+  ...QUICK,
+];
 
-let seamApplied = false;
+let applied = 0;
 
 export function patchSources(): void {
   registerHooks({
     load(url, context, next) {
       const loaded = next(url, context);
-      if (!url.endsWith(SEAM.file)) return loaded;
+      const seams = SEAMS.filter(({ file }) => url.endsWith(file));
+      if (seams.length === 0) return loaded;
       const source = Buffer.from(loaded.source as Uint8Array).toString('utf8');
-      if (source.split(SEAM.before).length !== 2) throw new UnfitDependency('baileys: sendNode is not where it was');
-      seamApplied = true;
-      return { ...loaded, source: source.replace(SEAM.before, SEAM.after) };
+      return { ...loaded, source: seams.reduce(sew, source) };
     },
   });
   requireSignatures();
+  quickenSignal();
+}
+
+function sew(source: string, { file, before, after }: Seam): string {
+  if (source.split(before).length !== 2) throw new UnfitDependency(`${file} is not as it was`);
+  applied++;
+  return source.replace(before, () => after);
 }
 
 interface SignalCurve {
@@ -60,7 +67,7 @@ type Library = Pick<typeof import('baileys'), 'Curve' | 'WA_CERT_DETAILS' | 'gen
 
 /** Baileys' `Curve.verify` only catches throws, and libsignal answers false: every signature would pass. */
 export function hardenLibrary(library: Library, config: Config): void {
-  if (!seamApplied) throw new UnfitDependency('baileys was loaded before its seam was in place');
+  if (applied !== SEAMS.length) throw new UnfitDependency('baileys was loaded before its seams were in place');
   const curve = createRequire(import.meta.url)('libsignal/src/curve.js') as SignalCurve;
   library.Curve.verify = (key, message, signature) => {
     try {

@@ -15,9 +15,11 @@ import type { Link } from '../port.ts';
 import type { OutputGate } from './gate.ts';
 
 /** Bytes of committed rows kept in memory for one session. */
-const CACHE_BYTES = 192 * 1024;
+const CACHE_BYTES = 256 * 1024;
 /** What an entry costs beside its bytes. */
 const ENTRY_COST = 120;
+/** What a session's record costs where its row remembers it (quick/records.ts). */
+const RECORD_COST = 3 * 1024;
 /** Written once and read rarely: not worth a place in the LRU. */
 const UNCACHED = new Set(['pre-key', 'sent']);
 
@@ -38,6 +40,8 @@ function restore(value: unknown): unknown {
 }
 
 export function encodeValue(kind: string, value: unknown): Uint8Array {
+  // A session arrives as the row it becomes (quick/records.ts).
+  if (kind === 'session' && value instanceof Uint8Array) return value;
   if (kind === 'app-state-sync-key') {
     return proto.Message.AppStateSyncKeyData.encode(value as proto.Message.IAppStateSyncKeyData).finish();
   }
@@ -46,8 +50,7 @@ export function encodeValue(kind: string, value: unknown): Uint8Array {
 
 export function decodeValue(kind: string, bytes: Uint8Array): unknown {
   if (kind === 'app-state-sync-key') return proto.Message.AppStateSyncKeyData.decode(bytes);
-  const value = decoder.decode(bytes);
-  return kind === 'session' ? value : restore(value);
+  return kind === 'session' ? bytes : restore(decoder.decode(bytes));
 }
 
 export function encodeCreds(creds: AuthenticationCreds): Uint8Array {
@@ -62,6 +65,10 @@ export function decodeCreds(bytes: Uint8Array): AuthenticationCreds {
   }
   const signed = account ? { account: proto.ADVSignedDeviceIdentity.decode(account as Uint8Array) } : {};
   return { ...rest, ...signed } as unknown as AuthenticationCreds;
+}
+
+function cost(key: string, value: Uint8Array | null): number {
+  return (value?.length ?? 0) + ENTRY_COST + (value && key.startsWith('session\0') ? RECORD_COST : 0);
 }
 
 /** The newest write of a row, and the unit it left in (0: not yet). */
@@ -206,7 +213,7 @@ export class KeyStore implements SignalKeyStore {
   #keep(key: string, value: Uint8Array | null): void {
     this.#drop(key);
     this.#cache.set(key, value);
-    this.#cacheBytes += (value?.length ?? 0) + ENTRY_COST;
+    this.#cacheBytes += cost(key, value);
     for (const oldest of this.#cache.keys()) {
       if (this.#cacheBytes <= CACHE_BYTES) break;
       this.#drop(oldest);
@@ -217,6 +224,6 @@ export class KeyStore implements SignalKeyStore {
     const value = this.#cache.get(key);
     if (value === undefined) return;
     this.#cache.delete(key);
-    this.#cacheBytes -= (value?.length ?? 0) + ENTRY_COST;
+    this.#cacheBytes -= cost(key, value);
   }
 }
