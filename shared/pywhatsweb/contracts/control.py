@@ -67,11 +67,23 @@ VERBS: dict[str, Verb] = {
     "group.list": Verb(d.GroupList, d.Groups, "The groups of a session"),
     "media.put": Verb(d.MediaPut, d.MediaInfo, "Store a small file for sending"),
     "media.get": Verb(d.MediaGet, d.MediaPart, "A part of a stored file"),
-    "data.export": Verb(d.DataExport, d.Export, "Everything about a person, as JSON and media"),
-    "data.erase": Verb(d.DataErase, d.ErasureReceipt, "Erase a person everywhere"),
+    "data.export": Verb(
+        d.DataExport, d.Export, "Begin to put together everything about a person, or of the tenant"
+    ),
+    "data.export_status": Verb(d.ExportRef, d.Export, "How far an export has come"),
+    "data.download": Verb(d.DataDownload, d.ExportPart, "A part of an export's ZIP"),
+    "data.erase": Verb(d.DataErase, d.ErasureReceipt, "Begin to erase a person everywhere"),
+    "data.erase_status": Verb(d.ErasureRef, d.ErasureReceipt, "How far an erasure has come, and its receipt"),
+    "retention.get": Verb(d.Nothing, d.RetentionInfo, "How long things are kept"),
+    "retention.set": Verb(d.RetentionSet, d.RetentionInfo, "Change that for one kind"),
     "audit.list": Verb(d.AuditList, d.Audit, "Who did what, newest first"),
-    "deadletter.list": Verb(d.DeadLetterList, d.DeadLetters, "Commands and events that were set aside"),
-    "deadletter.redrive": Verb(d.DeadLetterRedrive, d.Redriven, "Put them back"),
+    "audit.verify": Verb(d.AuditVerify, d.AuditVerdict, "Whether the audit trail is as it was written"),
+    "deadletter.list": Verb(
+        dl.DeadLetterList, dl.DeadLetters, "Commands and events that were set aside, oldest first"
+    ),
+    "deadletter.show": Verb(dl.DeadLetterRef, dl.DeadLetterDetail, "One of them, with what it holds"),
+    "deadletter.redrive": Verb(dl.DeadLetterRedrive, dl.Redriven, "Put them back"),
+    "deadletter.drop": Verb(dl.DeadLetterDrop, dl.Dropped, "Give them up, on record"),
     "consumer.create": Verb(
         cd.ConsumerCreate, cd.ConsumerInfo, "Make a durable reader of events, or find it"
     ),

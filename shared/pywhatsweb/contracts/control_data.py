@@ -311,11 +311,22 @@ class MediaPart(MediaInfo, frozen=True, kw_only=True):
     data: bytes = b""
 
 
-class DataExport(Args, frozen=True, kw_only=True):
-    """A person's data (LGPD art. 18), or all of the tenant's without `phone_number`."""
+class Asking(Args, frozen=True, kw_only=True):
+    """Who asks for what the audit trail keeps: `address` and `correlation_id` as the asker tells them."""
+
+    actor: Who | None = None
+    address: Annotated[str, Meta(max_length=128)] | None = None
+    correlation_id: Who | None = None
+
+
+class DataExport(Asking, frozen=True, kw_only=True):
+    """A person's data (LGPD art. 18), or all of the tenant's without `phone_number` (a number, or ``lid:…``)."""
 
     phone_number: Who | None = None
-    actor: Who | None = None
+
+
+class ExportRef(Args, frozen=True, kw_only=True):
+    id: Key
 
 
 class Export(Result, frozen=True, kw_only=True):
@@ -327,10 +338,30 @@ class Export(Result, frozen=True, kw_only=True):
     counts: dict[str, int] = {}
 
 
-class DataErase(Args, frozen=True, kw_only=True):
+class ExportPart(Result, frozen=True, kw_only=True):
+    """The bytes from `offset`; the file ends where `offset` and the part's length reach `size`."""
+
+    id: str
+    size: int
+    offset: int
+    data: bytes
+
+
+class DataErase(Asking, frozen=True, kw_only=True):
+    """`phone_number`: a number, or ``lid:…``. What `reason` says of the person is not kept."""
+
     phone_number: Who
     reason: Annotated[str, Meta(min_length=1, max_length=1000)]
     actor: Who
+    error: str | None = None
+    """Catalogue code of one that failed."""
+
+
+class DataDownload(ExportRef, frozen=True, kw_only=True):
+    """`offset` and `length` in bytes."""
+
+    offset: Annotated[int, Meta(ge=0)] = 0
+    length: Annotated[int, Meta(ge=1, le=MAX_PUT_BYTES)] = MAX_PUT_BYTES
 
 
 class ErasureReceipt(Result, frozen=True, kw_only=True):
@@ -339,11 +370,52 @@ class ErasureReceipt(Result, frozen=True, kw_only=True):
 
     id: str
     subject: str
+class ErasureRef(Args, frozen=True, kw_only=True):
+    id: Key
+
+
     erased_at: Timestamp
     actor: str
     reason: str
     counts: dict[str, int]
-    signature: str
+    kept: dict[str, str] = {}
+    residue: list[str] = []
+    signature: str | None = None
+
+
+RetentionKind = Literal[
+    "messages", "statuses", "session_events", "media", "events", "deadletters", "idempotency", "audit"
+]
+
+
+class RetentionSet(Asking, frozen=True, kw_only=True):
+    """How many `days` things of a `kind` are kept: 1 to 3650; null: the usual period again."""
+
+    kind: RetentionKind
+    days: Annotated[int, Meta(ge=1, le=3650)] | None
+
+
+class RetentionInfo(Result, frozen=True, kw_only=True):
+    """Days by kind, and which of them the tenant chose itself."""
+
+    days: dict[str, int]
+    chosen: list[str] = []
+
+
+class AuditVerify(Args, frozen=True, kw_only=True):
+    """No arguments: the whole of the tenant's trail is read."""
+
+
+class AuditVerdict(Result, frozen=True, kw_only=True):
+    """`flaw` is the first entry at which the chain does not hold, `reason` how: changed, missing, cut off or rewritten.
+
+    `entries` of the trail as it is now; `first` is its first one (older ones were past their period)."""
+
+    ok: bool
+    entries: int
+    first: int
+    flaw: int | None = None
+    reason: str | None = None
 
 
 class AuditList(Page, frozen=True, kw_only=True):
@@ -373,6 +445,11 @@ class DeadLetterList(Page, frozen=True, kw_only=True):
 
 
 class DeadLetterInfo(Result, frozen=True, kw_only=True):
+    target: str | None = None
+    reason: str | None = None
+    address: str | None = None
+    correlation_id: str | None = None
+    hash: str | None = None
     id: str
     kind: str
     session_id: str

@@ -67,6 +67,19 @@ def deadletters_name(tenant: TenantId) -> str:
     return f"WA_DLQ_{tenant}"
 
 
+def padding(tenant: TenantId, stream: str) -> str | None:
+    """Where padding for one of the tenant's streams is published; None for one that empties by itself.
+
+    JetStream rewrites a block of a file, without what was removed from it, once it is full and mostly removed. An
+    erasure fills the last one up with padding and removes that again.
+    """
+    kind = _PADDED.get(stream.removesuffix(f"_{tenant}"))
+    return None if kind is None else f"{'wai' if kind == 'evt' else 'wa'}.pad.{tenant}.{kind}"
+
+
+_PADDED = {"WA_SCH": "sch", "WA_OUT": "out", "WA_EVT": "evt", "WA_DLQ": "dlq"}
+
+
 def atomic_stream(subject: str) -> str | None:
     """The stream behind a subject that the fleet publishes to, if it takes atomic batches (ADR-50 of NATS)."""
     root, kind, tenant = [*subject.split(".", 3), "", ""][:3]
@@ -109,7 +122,7 @@ def schedules(tenant: TenantId, replicas: int = 1) -> dict[str, Any]:
     """
     return _stream(
         schedules_name(tenant),
-        [f"wa.sch.{tenant}.>", f"wa.due.{tenant}.>"],
+        [f"wa.sch.{tenant}.>", f"wa.due.{tenant}.>", f"wa.pad.{tenant}.sch"],
         replicas,
         discard="old",
         allow_msg_schedules=True,
@@ -141,7 +154,7 @@ def outbox(tenant: TenantId, limits: TenantLimits, replicas: int = 1) -> dict[st
     """A FIFO a session, read without consumers: an offline session costs nothing and blocks nobody."""
     return _stream(
         outbox_name(tenant),
-        [f"wa.out.{tenant}.*"],
+        [f"wa.out.{tenant}.*", f"wa.pad.{tenant}.out"],
         replicas,
         discard="new",
         discard_new_per_subject=True,
@@ -159,7 +172,10 @@ def events(tenant: TenantId, limits: TenantLimits, replicas: int = 1) -> dict[st
     """
     return _stream(
         events_name(tenant),
-        [f"wai.evt.{tenant}.>", f"wai.own.{tenant}.*", f"wai.now.{tenant}.*"],
+        [
+            f"wai.{kind}.{tenant}.{rest}"
+            for kind, rest in (("evt", ">"), ("own", "*"), ("now", "*"), ("pad", "evt"))
+        ],
         replicas,
         discard="new",
         max_bytes=limits.events_bytes,
@@ -172,12 +188,18 @@ def events(tenant: TenantId, limits: TenantLimits, replicas: int = 1) -> dict[st
 
 
 def deadletters(tenant: TenantId, limits: TenantLimits, replicas: int = 1) -> dict[str, Any]:
+    """What was set aside, one letter a subject; a full one drops the oldest.
+
+    Refusing instead would stop the queue or the reader that sets something aside: one tenant's poison would hold up
+    its good commands.
+    """
     return _stream(
         deadletters_name(tenant),
-        [f"wa.dlq.{tenant}.>"],
+        [f"wa.dlq.{tenant}.>", f"wa.pad.{tenant}.dlq"],
         replicas,
         discard="old",
         max_bytes=limits.deadletter_bytes,
+        max_msgs_per_subject=1,
         max_age=30 * 86400 * NS,
         allow_atomic=True,
         allow_msg_ttl=True,
