@@ -12,6 +12,10 @@ it. Measured on nats-server 2.15.1 (``sync_interval: always``, 300-byte events, 
 
 So about twenty singles cost as much as a batch: so many go at once, which adds nothing while a stream has little to do.
 Either singles are in flight or one batch, and the rest waits: that keeps the order whatever is refused or lost.
+
+A replicated stream refuses a fenced message (``Nats-Expected-Last-Subject-Sequence``) while another with the same fence
+is on its way through the replicas, unless both are in one batch. There, of each fence at most one single is in flight;
+what comes meanwhile shares the next batch.
 """
 
 from __future__ import annotations
@@ -23,7 +27,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from pywhatsweb_runtime.bus import ApiError, BrokerUnavailable
+from pywhatsweb_runtime.bus import IN_PROCESS, ApiError, BrokerUnavailable
 
 _WINDOW: Final = 20
 """Singles in flight, beyond which messages wait for a batch."""
@@ -31,7 +35,9 @@ _SMALLEST, _LARGEST = 12, 256
 """Bounds of a batch, in messages. A refused one halves the next, since a bad message spoils its neighbours' batch."""
 _BATCH_BYTES: Final = 2 * 2**20
 _NO_STREAM_S, _NO_STREAM_PAUSE_S = 2.0, 0.2
-"""How long a stream may be absent (a leader is being elected) before its messages fail, and when to look again."""
+"""How long a stream may be absent before its messages fail, and when to look again. A replicated one, whose replicas
+take up to 9 s to elect a leader, is waited for until the messages' deadline."""
+_IN_PROCESS_PAUSE_S: Final = 0.02
 _ATOMIC_DISABLED: Final = 10174
 _ASK_AGAIN_S: Final = 60.0
 """A stream that takes no batches (it was not brought up to date yet) is not tried again before."""
@@ -64,13 +70,15 @@ _decode = msgspec.json.Decoder(_Answer).decode
 class Message:
     """A message from its submit to its verdict.
 
-    ``head``: its header lines, encoded. ``alone``: never in a batch. ``gone``: its time was over before a verdict.
+    ``head``: its header lines, encoded. ``fence``: the subject whose last sequence it expects. ``alone``: never in a
+    batch. ``gone``: its time was over before a verdict.
     """
 
     __slots__ = (
         "alone",
         "data",
         "deadline",
+        "fence",
         "future",
         "gone",
         "head",
@@ -81,13 +89,22 @@ class Message:
     )
 
     def __init__(
-        self, subject: str, head: bytes, data: bytes, line: Line, *, deadline: float, alone: bool
+        self,
+        subject: str,
+        head: bytes,
+        data: bytes,
+        line: Line,
+        *,
+        deadline: float,
+        fence: str | None = None,
+        alone: bool = False,
     ) -> None:
         self.subject = subject
         self.head = head
         self.data = data
         self.line = line
         self.deadline = deadline
+        self.fence = fence
         self.alone = alone
         self.gone = False
         self.tried_at = 0.0
@@ -102,6 +119,11 @@ class Way(Protocol):
     @property
     def open(self) -> bool:
         """Whether something may be sent now."""
+        ...
+
+    @property
+    def replicated(self) -> bool:
+        """Whether streams may have replicas."""
         ...
 
     def now(self) -> float: ...
@@ -174,16 +196,33 @@ class Line:
         """Sends what may go now."""
         while self._waiting and not self._batch and not self._stalled and self._way.open:
             now = self._way.now()
-            if (
-                not self._atomic
-                or len(self._waiting) + len(self._singles) <= _WINDOW
-                or now < self._no_batches_before
-            ):
-                self._send_singles(self._take(len(self._waiting)), now)
+            if count := self._singly(now):
+                self._send_singles(self._take(count), now)
             elif self._singles:
                 return
             else:
                 self._send_together(now)
+
+    def _singly(self, now: float) -> int:
+        """How many of those that wait may go as singles now; 0: they go together, when nothing else is in flight."""
+        batches = self._atomic and now >= self._no_batches_before
+        waiting = len(self._waiting)
+        if batches and waiting + len(self._singles) > _WINDOW:
+            return 0
+        if not self._way.replicated:
+            return waiting
+        apart = self._apart()
+        return apart if apart == waiting or not batches or self._waiting[0].alone else 0
+
+    def _apart(self) -> int:
+        """How many of those that wait come before the first whose fence is on its way."""
+        fences = {message.fence for message in self._singles.values() if message.fence is not None}
+        for count, message in enumerate(self._waiting):
+            if message.fence in fences:
+                return count
+            if message.fence is not None:
+                fences.add(message.fence)
+        return len(self._waiting)
 
     def again(self) -> None:
         """Sends anew what is unanswered, in order: as singles, since a part of it may be stored already."""
@@ -223,8 +262,13 @@ class Line:
             self._batch_answered(answer, now)
         elif (message := self._singles.get(token)) is not None:
             self._highest = max(self._highest, token)
-            if isinstance(answer, _NoStream) and now - message.tried_at < _NO_STREAM_S:
-                self._stall()
+            if isinstance(answer, _NoStream) and (
+                self._way.replicated or now - message.tried_at < _NO_STREAM_S
+            ):
+                self._stall(_NO_STREAM_PAUSE_S)
+                return
+            if _in_process(answer):
+                self._stall(_IN_PROCESS_PAUSE_S)
                 return
             del self._singles[token]
             self._way.close_token(token)
@@ -234,11 +278,11 @@ class Line:
                 self._settle(message, PubAck(answer.stream, answer.seq, answer.duplicate))
         self.pump()
 
-    def _stall(self) -> None:
+    def _stall(self, seconds: float) -> None:
         """What is in flight is sent again a little later; what is younger waits for it."""
         if not self._stalled:
             self._stalled = True
-            self._way.later(_NO_STREAM_PAUSE_S, self._go_on)
+            self._way.later(seconds, self._go_on)
 
     def _go_on(self) -> None:
         self._stalled = False
@@ -247,6 +291,10 @@ class Line:
 
     def _batch_answered(self, answer: _Answer | Exception, now: float) -> None:
         batch = self._batch
+        if _in_process(answer):
+            self._take_back()
+            self._stall(_IN_PROCESS_PAUSE_S)
+            return
         if isinstance(answer, Exception) or answer.count != len(batch):
             if isinstance(answer, ApiError) and answer.code == _ATOMIC_DISABLED:
                 self._no_batches_before = now + _ASK_AGAIN_S
@@ -262,9 +310,20 @@ class Line:
 
     def _to_singles(self, now: float) -> None:
         """Each message of the batch is to get its own verdict; those that were stored are removed as repeats."""
+        if self._way.replicated:
+            for message in self._batch:
+                message.alone = True
+            self._take_back()
+            return
         batch, self._batch = self._batch, []
         self._way.close_token(self._batch_token)
         self._send_singles([message for message in batch if not message.gone], now)
+
+    def _take_back(self) -> None:
+        """What is in the batch waits again, first of all."""
+        self._waiting.extendleft(reversed(self._batch))
+        self._batch = []
+        self._way.close_token(self._batch_token)
 
     def _take(self, most: int) -> list[Message]:
         """The next of those that wait, without those whose time is over."""
@@ -289,7 +348,7 @@ class Line:
                 break
             count += 1
         batch = self._take(max(1, count))
-        if len(batch) < _SMALLEST:
+        if len(batch) < (2 if self._way.replicated else _SMALLEST):
             self._send_singles(batch, now)
             return
         self._batch = batch
@@ -318,6 +377,10 @@ class Line:
 
 class _NoStream(BrokerUnavailable):
     """No responders: the stream is not there, or not yet."""
+
+
+def _in_process(answer: _Answer | Exception) -> bool:
+    return isinstance(answer, ApiError) and answer.code in IN_PROCESS
 
 
 def _read(data: bytes) -> _Answer | Exception:

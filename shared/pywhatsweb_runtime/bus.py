@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, NamedTuple
 
@@ -27,9 +28,14 @@ QUEUE_FULL = 10077
 """max_msgs, max_bytes or max_msgs_per_subject reached, under ``discard: new``."""
 MESSAGE_TOO_LARGE = 10054
 """The message is above the stream's or the server's limit."""
+IN_PROCESS = (10164, 10158)
+"""A replicated stream's answer while a message with the same fence, or the same ``Nats-Msg-Id``, is on its way through
+the replicas: to be sent again."""
 STREAM_NOT_FOUND = 10059
 CONSUMER_NOT_FOUND = 10014
 NO_MESSAGE = 10037
+_IN_PROCESS_S, _IN_PROCESS_PAUSE_S = 5.0, 0.02
+"""How long a conditional write is tried again while others of its subject are on their way."""
 
 
 class BrokerSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,6 +78,11 @@ class Bus:
         self.on_disconnect: list[Callable[[], None]] = []
         """Called before the connection is made anew."""
         self.on_reconnect: list[Callable[[], Awaitable[None]]] = []
+
+    @property
+    def replicated(self) -> bool:
+        """Whether the broker is a cluster, whose streams may have replicas."""
+        return self.client.in_cluster
 
     async def api(
         self, call: str, body: dict[str, Any] | None = None, *, deadline: float = 5.0
@@ -121,13 +132,22 @@ class Bus:
 
         Raises ApiError(WRONG_LAST_SEQUENCE) when somebody else was first.
         """
-        answer = await self.request(
-            subject, data, headers={**headers, "Nats-Expected-Last-Subject-Sequence": str(expected)}
+        return await self.store(
+            subject, data, {**headers, "Nats-Expected-Last-Subject-Sequence": str(expected)}
         )
-        value = msgspec.json.decode(answer.data)
-        if error := value.get("error"):
-            raise ApiError(int(error.get("err_code", 0)), str(error.get("description", "")))
-        return int(value["seq"])
+
+    async def store(self, subject: str, data: bytes, headers: dict[str, str] | None = None) -> int:
+        """Publishes into a stream; the message's sequence. Raises ApiError when it refuses, or BrokerUnavailable."""
+        until = time.monotonic() + _IN_PROCESS_S
+        while True:
+            answer = await self.request(subject, data, headers=headers)
+            value = msgspec.json.decode(answer.data)
+            if not (error := value.get("error")):
+                return int(value["seq"])
+            refused = ApiError(int(error.get("err_code", 0)), str(error.get("description", "")))
+            if refused.code not in IN_PROCESS or time.monotonic() > until:
+                raise refused
+            await asyncio.sleep(_IN_PROCESS_PAUSE_S)
 
     async def purge(self, stream: str, subject: str, below: int | None = None) -> int:
         """Removes the messages of a subject (those below a sequence); how many there were."""

@@ -9,11 +9,10 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import NamedTuple
 
-import msgspec
 import nats
 from nats.aio.msg import Msg
 
-from pywhatsweb_runtime.bus import ApiError, Bus, Stored
+from pywhatsweb_runtime.bus import Bus, Stored
 from pywhatsweb_runtime.direct import reading
 
 
@@ -55,11 +54,7 @@ class Bucket:
         await self._write(key, b"", {"KV-Operation": "PURGE", "Nats-Rollup": "sub"})
 
     async def _write(self, key: str, value: bytes, headers: dict[str, str]) -> int:
-        answer = await self._bus.request(self._prefix + key, value, headers=headers or None)
-        body = msgspec.json.decode(answer.data)
-        if error := body.get("error"):
-            raise ApiError(int(error.get("err_code", 0)), str(error.get("description", "")))
-        return int(body["seq"])
+        return await self._bus.store(self._prefix + key, value, headers or None)
 
     async def all(self, pattern: str = ">") -> list[Entry]:
         """Every live key of the pattern with its value."""

@@ -84,6 +84,7 @@ class Publisher:
             data,
             self._line(subject),
             deadline=self._loop.time() + self._deadline_s,
+            fence=_fence(subject, headers),
             alone="Nats-Rollup" in headers,  # a batch may not hold two of one subject
         )
         self._pending[message] = None
@@ -116,6 +117,10 @@ class Publisher:
         return line
 
     # What the lines need (`batching.Way`).
+
+    @property
+    def replicated(self) -> bool:
+        return self._bus.replicated
 
     def now(self) -> float:
         return self._loop.time()
@@ -213,6 +218,13 @@ class Publisher:
             self._closed = True
             for message in list(self._pending):
                 self._give_up(message, "the publisher was closed")
+
+
+def _fence(subject: str, headers: dict[str, str]) -> str | None:
+    """The subject whose last sequence is expected; None: the message is not fenced."""
+    if "Nats-Expected-Last-Subject-Sequence" not in headers:
+        return None
+    return headers.get("Nats-Expected-Last-Subject-Sequence-Subject", subject)
 
 
 def _encode(headers: dict[str, str]) -> bytes:

@@ -200,7 +200,7 @@ class Lane:
     async def _read(self, run: int) -> bool:
         if self._at_end:
             return False
-        found = await self._deps.reader.batch(self._stream, self._subject, self._next, limit=_READ)
+        found = await self._following(self._next, _READ)
         if run != self._run:
             return False
         if found:
@@ -212,9 +212,23 @@ class Lane:
         self._at_end = not self._dirty
         return False
 
+    async def _following(self, sequence: int, limit: int) -> list[Stored]:
+        """What is queued at or after a sequence.
+
+        On a cluster any replica answers: one that lags lacks the newest, and still has what was acknowledged. So the
+        leader is asked where the queue begins.
+        """
+        if not self._deps.bus.replicated:
+            return await self._deps.reader.batch(self._stream, self._subject, sequence, limit=limit)
+        first = await self._deps.bus.first_from(self._stream, self._subject, sequence)
+        if first is None:
+            return []
+        found = await self._deps.reader.batch(self._stream, self._subject, first.sequence, limit=limit)
+        return found or [first]
+
     async def _look(self) -> None:
         """After a takeover or a sleep: which waiting commands a later one cancels, and what may have been sent."""
-        found = await self._deps.reader.batch(self._stream, self._subject, 1, limit=_SCAN)
+        found = await self._following(1, _SCAN)
         for stored in found:
             self._note_cancel(stored)
         try:

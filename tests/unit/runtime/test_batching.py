@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pywhatsweb_runtime.batching import Line, Message, PubAck
 from pywhatsweb_runtime.bus import ApiError, BrokerUnavailable
 
-FENCED, DISABLED, REPEATED = 10071, 10174, 10201
+FENCED, DISABLED, REPEATED, FENCE_IN_PROCESS, ID_IN_PROCESS = 10071, 10174, 10201, 10164, 10158
 
 
 class Sent(NamedTuple):
@@ -25,10 +25,19 @@ class Sent(NamedTuple):
 
 
 class Script:
-    """A connection and a stream behind it: nothing moves before the test says so."""
+    """A connection and a stream behind it: nothing moves before the test says so.
 
-    def __init__(self, *, refused: frozenset[str] = frozenset(), atomic: bool = True) -> None:
+    ``replicated``: what was taken is stored only when its answer is under way, and refuses the like of it until then.
+    """
+
+    def __init__(
+        self, *, refused: frozenset[str] = frozenset(), atomic: bool = True, replicated: bool = False
+    ) -> None:
         self.open = True
+        self.replicated = replicated
+        self.proposed: deque[tuple[list[str], int | None, bool]] = deque()
+        self.fences: dict[str, str] = {}
+        self.conflicts = 0
         self.time = 0.0
         self.to_broker: deque[Sent] = deque()
         self.to_us: deque[tuple[int, bytes]] = deque()
@@ -77,8 +86,10 @@ class Script:
 
     # What the test calls.
 
-    def submit(self, name: str, *, alone: bool = False) -> Message:
-        message = Message(name, b"", b"", self.line, deadline=1e9, alone=alone)
+    def submit(self, name: str, *, alone: bool = False, fence: str | None = None) -> Message:
+        message = Message(name, b"", b"", self.line, deadline=1e9, fence=fence, alone=alone)
+        if fence is not None:
+            self.fences[name] = fence
         self.line.put(message)
         return message
 
@@ -103,9 +114,36 @@ class Script:
             self._answer(sent.token, seq=self.stored.index(sent.name) + 1, duplicate=True)
         elif sent.name in self.refused:
             self._answer(sent.token, error={"err_code": FENCED, "description": "wrong last sequence"})
+        elif code := self._conflict([sent.name]):
+            self._answer(sent.token, error={"err_code": code, "description": "in process"})
         else:
-            self.stored.append(sent.name)
-            self._answer(sent.token, seq=len(self.stored))
+            self._propose([sent.name], sent.token, batch=False)
+
+    def _conflict(self, names: list[str]) -> int:
+        """What the replicas have before them of the same id or fence."""
+        under_way = [name for proposal in self.proposed for name in proposal[0]]
+        fences = {self.fences[name] for name in under_way if name in self.fences}
+        if any(name in under_way for name in names):
+            return ID_IN_PROCESS
+        if any(self.fences.get(name) in fences for name in names):
+            self.conflicts += 1
+            return FENCE_IN_PROCESS
+        return 0
+
+    def _propose(self, names: list[str], token: int | None, *, batch: bool) -> None:
+        self.proposed.append((names, token, batch))
+        if not self.replicated:
+            self.apply()
+
+    def apply(self) -> None:
+        """The replicas agree on the oldest of what was taken."""
+        names, token, batch = self.proposed.popleft()
+        self.stored += names
+        if batch:
+            self.batches.append(len(names))
+            self._answer(token, seq=len(self.stored), count=len(names))
+        else:
+            self._answer(token, seq=len(self.stored))
 
     def _commit(self, names: list[str], token: int | None) -> None:
         code = (
@@ -115,14 +153,12 @@ class Script:
             if any(name in self.stored for name in names)
             else FENCED
             if any(name in self.refused for name in names)
-            else 0
+            else self._conflict(names)
         )
         if code:
             self._answer(token, error={"err_code": code, "description": "refused"})
             return
-        self.stored += names
-        self.batches.append(len(names))
-        self._answer(token, seq=len(self.stored), count=len(names))
+        self._propose(names, token, batch=True)
 
     def _answer(self, token: int | None, **fields: object) -> None:
         if token is not None:
@@ -130,6 +166,8 @@ class Script:
 
     def hear(self) -> None:
         """The next answer reaches us."""
+        if self.proposed and not self.to_us:
+            self.apply()
         if self.to_us:
             token, data = self.to_us.popleft()
             if token in self._tokens:
@@ -162,7 +200,7 @@ class Script:
         for _ in range(100_000):
             if self.to_broker:
                 self.take()
-            elif self.to_us:
+            elif self.to_us or self.proposed:
                 self.hear()
             elif self.timers:
                 self.wait(1.0)
@@ -241,6 +279,34 @@ async def test_a_lost_answer_of_a_batch() -> None:
     assert [m.future.result().duplicate for m in messages] == [20 <= n < 60 for n in range(80)]
 
 
+async def test_replicas_see_one_message_of_a_fence_at_a_time() -> None:
+    """Where fences exclude one another, those of several sessions go at once, and what comes meanwhile in a batch."""
+    script = Script(replicated=True)
+    messages = [script.submit(f"m{n}", fence=f"s{n % 4}") for n in range(4)]
+    messages += [script.submit(f"m{n}", fence=f"s{n % 4}", alone=n == 9) for n in range(4, 20)]
+    assert [sent.name for sent in script.to_broker] == ["m0", "m1", "m2", "m3"]
+    script.run()
+    assert script.stored == [f"m{n}" for n in range(20)]
+    assert (script.conflicts, script.batches) == (0, [5, 7])
+    assert {verdict(message) for message in messages} == {"stored"}
+
+
+async def test_a_fence_that_somebody_else_is_at_is_tried_again() -> None:
+    """A take of the session is on its way through the replicas: the event is neither refused nor overtaken."""
+    script = Script(replicated=True)
+    script.fences["take"] = "s1"
+    script.proposed.append((["take"], None, False))
+    messages = [script.submit(f"m{n}", fence="s1") for n in range(3)]
+    for _ in range(3):
+        script.take()
+        script.line.answered(*script.to_us.popleft())
+        script.wait(0.1)
+    assert {verdict(message) for message in messages} == {"open"}
+    script.run()
+    assert script.conflicts > 0
+    assert script.stored == ["take", "m0", "m1", "m2"]
+
+
 async def test_an_absent_stream_is_waited_for_a_little() -> None:
     """While a leader is elected nobody answers: the order is kept, and after two seconds it is an error."""
     script = Script()
@@ -284,21 +350,23 @@ STEPS = st.one_of(
     st.lists(STEPS, max_size=30),
     st.sets(st.integers(0, 400), max_size=6),
     st.sets(st.integers(0, 400), max_size=3),
+    st.booleans(),
 )
 @settings(max_examples=300, deadline=None)
 def test_order_and_verdicts_survive_anything(
-    steps: list[tuple[str, int]], refused: set[int], alone: set[int]
+    steps: list[tuple[str, int]], refused: set[int], alone: set[int], replicated: bool
 ) -> None:
     """Any mix of submits, answers, cuts and silences: each accepted message is stored once, in order, and is told."""
 
     async def scenario() -> None:
-        script = Script(refused=frozenset(f"m{n}" for n in refused))
+        script = Script(refused=frozenset(f"m{n}" for n in refused), replicated=replicated)
         messages: list[Message] = []
         for what, count in steps:
             if what == "submit":
                 for _ in range(count):
                     number = len(messages)
-                    messages.append(script.submit(f"m{number}", alone=number in alone))
+                    fence = f"s{number % 3}" if number % 2 else None
+                    messages.append(script.submit(f"m{number}", alone=number in alone, fence=fence))
             elif what == "cut":
                 script.cut(taken=count)
                 if count % 2:  # some submits meet a connection that is gone
