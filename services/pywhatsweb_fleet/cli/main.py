@@ -27,6 +27,7 @@ _COMMANDS = {
     "events": ("messages:events", "Show the tenant's events as they come."),
     "ask": ("ask:ask", "Ask the control plane anything that it answers."),
     "chat": ("chat:app", "See the Kanban board and move its chats."),
+    "deadletter": ("deadletter:app", "See what was set aside, put it back or drop it."),
     "tenant": ("tenant:app", "Add tenants to the fleet that runs here, and list them."),
     "health": ("health:health", "Say whether the fleet works."),
     "run": ("fleet:run", "Run one service, with settings from the environment."),

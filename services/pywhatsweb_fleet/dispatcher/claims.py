@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from pywhatsweb.contracts.statuses import MessageStatus
 from pywhatsweb_fleet.dispatcher.reading import Job, Tenant
-from pywhatsweb_fleet.storage import idempotency
+from pywhatsweb_fleet.storage import audit, idempotency
 from pywhatsweb_fleet.storage.faults import StorageUnavailable
 from pywhatsweb_fleet.storage.idempotency import Claim, Claimed, Outcome, Record, Repeat
 from pywhatsweb_fleet.storage.store import Store
@@ -64,6 +64,10 @@ class Claims:
         """Another command's end, brought about by a job."""
         step = Outcome(tenant.id, session, command_id, status, time.time_ns() // 1_000_000)
         await self._store.transact(idempotency.outcome, [step])
+
+    async def note(self, entry: audit.Entry) -> None:
+        """Somebody decided over a command: on record in the audit trail."""
+        await self._store.transact(audit.append, entry)
 
     async def lookup(self, tenant: str, command_id: str, session: str | None) -> Record | None:
         return await self._store.read(idempotency.lookup, tenant, command_id, session)

@@ -19,6 +19,7 @@ from pywhatsweb.contracts.event_data import Status
 from pywhatsweb.contracts.ids import TenantId
 from pywhatsweb.contracts.statuses import MessageStatus
 from pywhatsweb.errors import ErrorCode, PyWhatsWebError, SessionError, error_struct
+from pywhatsweb_fleet.dispatcher import deadletters
 from pywhatsweb_fleet.dispatcher.consumers import Consumers
 from pywhatsweb_fleet.dispatcher.reading import Tenant
 from pywhatsweb_fleet.dispatcher.sessions import Sessions
@@ -65,6 +66,7 @@ class Control:
             "consumer.delete": self._consumers.delete,
             "consumer.list": self._consumers.list,
             "health.get": self.health_get,
+            **deadletters.answers(self._deps),
         }
 
     def endpoint(self, verb: str, answer: Answer) -> Callable[[Request], Awaitable[None]]:

@@ -1,24 +1,19 @@
-"""What a publisher learns: status events, and dead letters for bodies that nobody can read."""
+"""What a publisher learns: status events, and what is set aside."""
 
 from __future__ import annotations
 
+import time
 from typing import Any, NamedTuple
 
-from pywhatsweb.contracts import codec, events, ids, subjects
+from pywhatsweb.contracts import codec, deadletters, events, ids, subjects
 from pywhatsweb.contracts.event_data import Chat, Status
 from pywhatsweb.contracts.ids import ChatKey, CommandId, SessionId
 from pywhatsweb.contracts.queued import Queued
 from pywhatsweb.contracts.statuses import MessageStatus
 from pywhatsweb.errors import ErrorBody, ErrorCode, error_struct
 from pywhatsweb_fleet.dispatcher.reading import Job, Tenant
-
-
-class Letter(NamedTuple):
-    """A message to be published."""
-
-    subject: str
-    body: bytes
-    headers: dict[str, str]
+from pywhatsweb_runtime import deadletters as setting_aside
+from pywhatsweb_runtime.deadletters import Publication
 
 
 class Outcome(NamedTuple):
@@ -30,7 +25,7 @@ class Outcome(NamedTuple):
     message_id: str | None = None
 
 
-def of_job(tenant: Tenant, job: Job, outcome: Outcome) -> Letter:
+def of_job(tenant: Tenant, job: Job, outcome: Outcome) -> Publication:
     return status(
         tenant,
         job.session,
@@ -40,11 +35,12 @@ def of_job(tenant: Tenant, job: Job, outcome: Outcome) -> Letter:
         chat=job.chat,
         chat_key=job.chat_key,
         correlation_id=job.correlation_id,
+        causation_id=job.causation_id,
         metadata=job.metadata,
     )
 
 
-def of_queued(tenant: Tenant, session: SessionId, queued: Queued, outcome: Outcome) -> Letter:
+def of_queued(tenant: Tenant, session: SessionId, queued: Queued, outcome: Outcome) -> Publication:
     """Of a command that is known by what the dispatcher wrote beside it."""
     return status(
         tenant,
@@ -82,8 +78,9 @@ def status(
     chat: Chat | None = None,
     chat_key: ChatKey = subjects.NO_CHAT,
     correlation_id: str | None = None,
+    causation_id: str | None = None,
     metadata: dict[str, Any] | None = None,
-) -> Letter:
+) -> Publication:
     """A status event; ``cause`` tells what it came of, so that its id is the same each time that is dealt with."""
     event = events.StatusEvent(
         id=ids.stable_event_id(tenant.key, "status", session, command_id, outcome.status, cause),
@@ -91,6 +88,7 @@ def status(
         session_id=session,
         timestamp=events.timestamp(),
         correlation_id=correlation_id,
+        causation_id=causation_id,
         data=Status(
             command_id=command_id,
             message_id=outcome.message_id,
@@ -104,16 +102,38 @@ def status(
     headers = events.headers(event, tenant.form)
     headers["Nats-TTL"] = f"{tenant.record.limits.replay_seconds}s"
     subject = subjects.event_ingest(tenant.id, session, "status", chat_key)
-    return Letter(subject, codec.encode(event, tenant.form), headers)
+    return Publication(subject, codec.encode(event, tenant.form), headers)
 
 
-def dead_letter(tenant: Tenant, job: Job) -> Letter:
-    """The message as it came, set aside with the reason."""
-    headers = {
-        "Nats-Msg-Id": ids.stable_event_id(tenant.key, "deadletter", job.session, str(job.raw.sequence)),
-        "Pww-Code": (job.refusal or ErrorCode.E_INTERNAL).wire,
-        "Pww-Subject": job.raw.subject,
-        "Pww-Sequence": str(job.raw.sequence),
-        "Pww-Command-Id": job.command_id,
-    }
-    return Letter(subjects.deadletter(tenant.id, job.session, "command"), job.raw.body, headers)
+SET_ASIDE = (ErrorCode.E_MALFORMED_BODY, ErrorCode.E_INTERNAL)
+"""Refusals of what could not be read at all."""
+
+
+def is_set_aside(job: Job, outcome: Outcome) -> bool:
+    """Whether the body is kept: nobody could read it, or an operator had put it back and it is refused still."""
+    if job.refusal in SET_ASIDE:
+        return True
+    put_back = deadletters.REDRIVEN in job.raw.headers
+    return put_back and outcome.status is MessageStatus.REJECTED and not outcome.duplicate
+
+
+def dead_letter(tenant: Tenant, job: Job, outcome: Outcome) -> list[Publication]:
+    """The message as it came, with the reason, and the event that tells it."""
+    raw = job.raw
+    code = outcome.error.code if outcome.error is not None else ErrorCode.E_INTERNAL.wire
+    named = job.session != subjects.NO_SESSION and job.verb
+    letter = deadletters.Letter(
+        id=ids.stable_event_id(tenant.key, "deadletter", job.session, f"{job.origin}{raw.sequence}"),
+        kind=deadletters.COMMAND,
+        session=job.session,
+        code=code,
+        subject=subjects.command(tenant.id, job.session, job.verb) if named else raw.subject,
+        sequence=raw.sequence,
+        at=time.time_ns() // 1_000_000,
+        chat=job.chat_key,
+        command_id=job.command_id,
+    )
+    return [
+        setting_aside.letter(tenant.id, letter, raw.body),
+        setting_aside.event(tenant.id, tenant.record, letter, job.correlation_id),
+    ]

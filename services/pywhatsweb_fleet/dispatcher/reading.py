@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from pywhatsweb import phone
-from pywhatsweb.contracts import codec, commands, ids, subjects
+from pywhatsweb.contracts import codec, commands, deadletters, ids, subjects
 from pywhatsweb.contracts.codec import Form
 from pywhatsweb.contracts.event_data import Chat
 from pywhatsweb.contracts.ids import ChatKey, CommandId, SessionId, TenantId, WhatsAppMessageId
@@ -56,7 +56,7 @@ class Job:
     """A command on its way through the dispatcher."""
 
     __slots__ = (
-        "body", "chat", "chat_key", "command_id", "correlation_id", "details", "digest",
+        "body", "causation_id", "chat", "chat_key", "command_id", "correlation_id", "details", "digest",
         "expires_ms", "fingerprint", "message_id", "metadata", "origin", "raw", "readable",
         "recipient", "redelivered", "refusal", "send_at_ms", "session", "target", "target_id",
         "verb",
@@ -75,6 +75,9 @@ class Job:
         self.message_id = WhatsAppMessageId("")
         self.fingerprint = ""
         self.correlation_id: str | None = None
+        causation_id = raw.headers.get(deadletters.CAUSATION)
+        self.causation_id = causation_id if _is_line(causation_id or "") else None
+        """The command or event that it came of, if its publisher names one."""
         self.metadata: dict[str, Any] = {}
         self.recipient = ""
         self.chat: Chat | None = None

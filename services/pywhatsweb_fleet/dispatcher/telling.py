@@ -16,14 +16,12 @@ from pywhatsweb_fleet.dispatcher import handlers, outcomes
 from pywhatsweb_fleet.dispatcher.claims import Claims
 from pywhatsweb_fleet.dispatcher.directory import Directory
 from pywhatsweb_fleet.dispatcher.intake import Settled
-from pywhatsweb_fleet.dispatcher.outcomes import Letter, Outcome
+from pywhatsweb_fleet.dispatcher.outcomes import Outcome
 from pywhatsweb_fleet.dispatcher.reading import Job, Tenant
 from pywhatsweb_runtime.bus import MESSAGE_TOO_LARGE, QUEUE_FULL, WRONG_LAST_SEQUENCE, ApiError, Bus
+from pywhatsweb_runtime.deadletters import Publication
 from pywhatsweb_runtime.metrics import Metrics
 from pywhatsweb_runtime.publisher import PubAck, Publisher
-
-_SET_ASIDE = (ErrorCode.E_MALFORMED_BODY, ErrorCode.E_INTERNAL)
-"""Refusals of what could not be read at all: the body is kept as a dead letter."""
 
 
 class Deps(NamedTuple):
@@ -42,7 +40,7 @@ class Step(NamedTuple):
     job: Job
     outcome: Outcome | None
     stored: asyncio.Future[PubAck] | None = None
-    beside: tuple[Letter, ...] = ()
+    beside: tuple[Publication, ...] = ()
     """Told with it: what it did to another command."""
     told: asyncio.Future[PubAck] | None = None
     """Of its `accepted`, when that was told before it was queued."""
@@ -118,8 +116,8 @@ class _Telling:
             self._submitted.append(step.told)
         else:
             letters.insert(0, outcomes.of_job(self._tenant, step.job, outcome))
-        if step.job.refusal in _SET_ASIDE:
-            letters.append(outcomes.dead_letter(self._tenant, step.job))
+        if outcomes.is_set_aside(step.job, outcome):
+            letters += outcomes.dead_letter(self._tenant, step.job, outcome)
         for letter in letters:
             self._submitted.append(await self._deps.publisher.submit(*letter))
         label = "duplicate" if outcome.duplicate else str(outcome.status)

@@ -18,8 +18,7 @@ from typing import Final
 import structlog
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
-from pywhatsweb.contracts import ids, streams, subjects
-from pywhatsweb.contracts.codec import form_of
+from pywhatsweb.contracts import streams, subjects
 from pywhatsweb.contracts.ids import ChatKey, SessionId, TenantId, TenantKey
 from pywhatsweb.errors import ContractError
 from pywhatsweb_fleet.kanban.handlers import Advance, Said, settle, stimulus_of
@@ -30,9 +29,11 @@ from pywhatsweb_fleet.storage import kanban
 from pywhatsweb_fleet.storage.faults import StorageUnavailable
 from pywhatsweb_fleet.storage.kanban import Place
 from pywhatsweb_fleet.storage.store import Store
+from pywhatsweb_runtime import deadletters
 from pywhatsweb_runtime.bus import ApiError, BrokerUnavailable, Bus, Stored
 from pywhatsweb_runtime.direct import Reader
 from pywhatsweb_runtime.publisher import Publisher
+from pywhatsweb_runtime.registry import TenantRecord
 
 log = structlog.get_logger(__name__)
 
@@ -59,10 +60,11 @@ class Deps:
 class Ingest:
     """Of one tenant. `problem` is what keeps it from working just now, for the health check."""
 
-    def __init__(self, deps: Deps, tenant: TenantId, key: TenantKey, settings: KanbanSettings) -> None:
+    def __init__(self, deps: Deps, tenant: TenantId, record: TenantRecord, settings: KanbanSettings) -> None:
         self._deps = deps
         self._tenant = tenant
-        self._key = key
+        self._record = record
+        self._key = TenantKey(record.key)
         self._settings = settings
         self._stream = streams.events_name(tenant)
         self._subject = subjects.event(tenant, SessionId("*"), "*", ChatKey("*"))
@@ -158,16 +160,16 @@ class Ingest:
             return None
 
     async def _set_aside(self, stored: Stored, reason: str) -> None:
-        parsed = subjects.parse_event(stored.subject)
-        session = SessionId(parsed.session) if parsed is not None else subjects.NO_SESSION
-        headers = {
-            "Nats-Msg-Id": ids.stable_event_id(self._key, "deadletter", "kanban", str(stored.sequence)),
-            "Pww-Code": "E_POISON",
-            "Pww-Reason": reason,
-            "Pww-Subject": stored.subject,
-            "Pww-Sequence": str(stored.sequence),
-            "Content-Type": f"application/{form_of(stored.data)}",
-        }
-        subject = subjects.deadletter(self._tenant, session, "event")
-        await self._deps.publisher.publish(subject, stored.data, headers)
+        letters = deadletters.of_event(
+            self._tenant,
+            self._record,
+            reader="kanban",
+            subject=stored.subject,
+            sequence=stored.sequence,
+            body=stored.data,
+            code="E_POISON",
+            reason=reason,
+        )
+        for letter in letters:
+            await self._deps.publisher.publish(*letter)
         log.warning("an event was set aside", tenant=self._tenant, reason=reason, at=stored.sequence)

@@ -12,7 +12,7 @@ import structlog
 from nats.aio.msg import Msg
 
 from pywhatsweb.contracts import streams, subjects
-from pywhatsweb.contracts.ids import ChatKey, SessionId, TenantId, TenantKey
+from pywhatsweb.contracts.ids import ChatKey, SessionId, TenantId
 from pywhatsweb_fleet.kanban.handlers import KINDS
 from pywhatsweb_fleet.kanban.ingest import Deps, Ingest
 from pywhatsweb_fleet.kanban.settings import KanbanSettings
@@ -74,7 +74,7 @@ class Tenants:
                 log.error("a tenant's record does not decode; it is not served", tenant=entry.key)  # noqa: TRY400
         self.records = found
         for tenant in found.keys() - self._tasks.keys():
-            ingest = Ingest(self._deps, tenant, TenantKey(found[tenant].key), self._settings)
+            ingest = Ingest(self._deps, tenant, found[tenant], self._settings)
             self._ingests[tenant] = ingest
             self._tasks[tenant] = asyncio.create_task(ingest.run(), name=f"board {tenant}")
         for tenant in self._tasks.keys() - found.keys():

@@ -8,16 +8,16 @@ from typing import Final, NamedTuple
 import structlog
 from sqlalchemy.exc import DataError, IntegrityError, StatementError
 
-from pywhatsweb.contracts import events, ids, subjects
-from pywhatsweb.contracts.codec import form_of
+from pywhatsweb.contracts import events, subjects
 from pywhatsweb.contracts.decoding import decoder
-from pywhatsweb.contracts.ids import SessionId, TenantId, TenantKey
-from pywhatsweb.contracts.subjects import EventSubject
+from pywhatsweb.contracts.ids import TenantId
 from pywhatsweb.errors import ContractError, ErrorCode
 from pywhatsweb_fleet.persistence.recording import Familiar, record
 from pywhatsweb_fleet.persistence.rows import Told, rows_of
 from pywhatsweb_fleet.storage.group_commit import GroupCommit
+from pywhatsweb_runtime import deadletters
 from pywhatsweb_runtime.publisher import Publisher
+from pywhatsweb_runtime.registry import TenantRecord
 
 log = structlog.get_logger(__name__)
 
@@ -54,7 +54,7 @@ class Deps(NamedTuple):
     familiar: Familiar
 
 
-async def settle(deps: Deps, tenant: TenantId, key: TenantKey, batch: Sequence[Arrived]) -> None:
+async def settle(deps: Deps, tenant: TenantId, of: TenantRecord, batch: Sequence[Arrived]) -> None:
     """Records the batch, all or nothing but for its poison, which is in the dead letters when this returns.
 
     Raises StorageUnavailable, BrokerUnavailable or ApiError: then nothing may be acknowledged, and the same batch can
@@ -72,7 +72,7 @@ async def settle(deps: Deps, tenant: TenantId, key: TenantKey, batch: Sequence[A
             poison.append(Poison(message, error.code.wire, str(error.details.get("path", "$"))))
     poison += await _record(deps, told)
     for one in poison:
-        await _set_aside(deps.publisher, tenant, key, one)
+        await _set_aside(deps.publisher, tenant, of, one)
 
 
 async def _record(deps: Deps, told: Sequence[tuple[Arrived, Told]]) -> list[Poison]:
@@ -106,21 +106,20 @@ async def _commit(deps: Deps, told: Sequence[Told]) -> None:
     deps.familiar.committed(rows.sightings)
 
 
-async def _set_aside(publisher: Publisher, tenant: TenantId, key: TenantKey, poison: Poison) -> None:
+async def _set_aside(publisher: Publisher, tenant: TenantId, of: TenantRecord, poison: Poison) -> None:
     message = poison.message
-    subject = subjects.parse_event(message.subject)
-    session = (
-        subject.session if isinstance(subject, EventSubject) and subjects.valid_name(subject.session) else "-"
+    letters = deadletters.of_event(
+        tenant,
+        of,
+        reader="persistence",
+        subject=message.subject,
+        sequence=message.sequence,
+        body=message.data,
+        code=poison.code,
+        reason=poison.reason,
     )
-    headers = {
-        "Nats-Msg-Id": ids.stable_event_id(key, "deadletter", "event", str(message.sequence)),
-        "Pww-Code": poison.code,
-        "Pww-Reason": poison.reason,
-        "Pww-Subject": message.subject,
-        "Pww-Sequence": str(message.sequence),
-        "Content-Type": f"application/{form_of(message.data)}",
-    }
-    await publisher.publish(subjects.deadletter(tenant, SessionId(session), "event"), message.data, headers)
+    for letter in letters:
+        await publisher.publish(*letter)
     log.warning(
         "an event was set aside", tenant=tenant, reason=poison.reason, error=poison.code, at=message.sequence
     )

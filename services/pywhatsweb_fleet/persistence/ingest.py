@@ -17,13 +17,14 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from pywhatsweb.contracts import streams, subjects
-from pywhatsweb.contracts.ids import ChatKey, SessionId, TenantId, TenantKey
+from pywhatsweb.contracts.ids import ChatKey, SessionId, TenantId
 from pywhatsweb_fleet.persistence.handlers import Arrived, Deps, settle
 from pywhatsweb_fleet.persistence.settings import PersistenceSettings
 from pywhatsweb_fleet.storage.faults import StorageUnavailable
 from pywhatsweb_runtime import provision
 from pywhatsweb_runtime.bus import ApiError, BrokerUnavailable, Bus
 from pywhatsweb_runtime.puller import Delivery, Puller, pulling
+from pywhatsweb_runtime.registry import TenantRecord
 
 log = structlog.get_logger(__name__)
 
@@ -56,7 +57,7 @@ class Ingest:
         bus: Bus,
         deps: Deps,
         tenant: TenantId,
-        key: TenantKey,
+        record: TenantRecord,
         settings: PersistenceSettings,
         *,
         batch: int,
@@ -65,7 +66,7 @@ class Ingest:
         self._bus = bus
         self._deps = deps
         self._tenant = tenant
-        self._key = key
+        self._record = record
         self._batch = batch
         self._pace_s = settings.pace_s
         self._taken_at = 0.0
@@ -128,7 +129,7 @@ class Ingest:
         return messages
 
     async def _settle(self, arrived: Sequence[Arrived]) -> None:
-        await settle(self._deps, self._tenant, self._key, arrived)
+        await settle(self._deps, self._tenant, self._record, arrived)
 
     async def _patiently(self, act: Callable[[], Awaitable[None]]) -> bool:
         """``act`` until it succeeds (what it waits for comes back by itself or by an operator); False when stopped."""

@@ -10,7 +10,7 @@ import msgspec
 import structlog
 
 from pywhatsweb.contracts import streams, subjects
-from pywhatsweb.contracts.ids import TenantId, TenantKey
+from pywhatsweb.contracts.ids import TenantId
 from pywhatsweb_fleet.persistence.handlers import Deps
 from pywhatsweb_fleet.persistence.ingest import Ingest
 from pywhatsweb_fleet.persistence.recording import Familiar
@@ -67,14 +67,14 @@ class Tenants:
                 log.error("a tenant's record does not decode; it is not served", tenant=entry.key)  # noqa: TRY400
         self.records = found
         for tenant in found.keys() - self._tasks.keys():
-            self._begin(tenant, TenantKey(found[tenant].key))
+            self._begin(tenant, found[tenant])
         for tenant in self._tasks.keys() - found.keys():
             self.ingests.pop(tenant).stop()
             del self._tasks[tenant]
 
-    def _begin(self, tenant: TenantId, key: TenantKey) -> None:
+    def _begin(self, tenant: TenantId, record: TenantRecord) -> None:
         ingest = self.ingests[tenant] = Ingest(
-            self._bus, self._deps, tenant, key, self._settings, batch=self._batch
+            self._bus, self._deps, tenant, record, self._settings, batch=self._batch
         )
         self._tasks[tenant] = asyncio.create_task(ingest.run(), name=f"ingest {tenant}")
 

@@ -247,7 +247,7 @@ class Lane:
             queued = from_headers(stored.headers)
         except (KeyError, ValueError):
             log.exception("a queued command has no readable headers; it is skipped", sequence=stored.sequence)
-            return [await self._set_aside(stored, None, "E_POISON", 1)]
+            return await self._set_aside(stored, None, "E_POISON", 1)
         if queued.digest in self._to_cancel:
             self._to_cancel.discard(queued.digest)
             self._did_cancel.add(queued.digest)
@@ -264,13 +264,11 @@ class Lane:
             # Not the error's words: they may quote the body.
             log.error("a command cannot be done", session=self._events.session, error=type(error).__name__)  # noqa: TRY400
             return [
-                await self._set_aside(stored, queued, "E_POISON", 1),
+                *await self._set_aside(stored, queued, "E_POISON", 1),
                 await self._status(queued, "failed", "E_POISON"),
             ]
 
-    async def _set_aside(
-        self, stored: Stored, queued: Queued | None, code: str, attempts: int
-    ) -> asyncio.Future[PubAck]:
+    async def _set_aside(self, stored: Stored, queued: Queued | None, code: str, attempts: int) -> Futures:
         return await submit_dead_letter(
             self._deps.publisher, self._events, stored, queued, code=code, attempts=attempts
         )

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
+from pywhatsweb.contracts import deadletters, subjects
 from pywhatsweb.contracts import event_data as d
-from pywhatsweb.contracts import subjects
-from pywhatsweb.contracts.events import MessageStatus
+from pywhatsweb.contracts.events import MessageStatus, timestamp
+from pywhatsweb.contracts.ids import EventId
 from pywhatsweb.contracts.queued import Queued
 from pywhatsweb.errors import ErrorCode, error_struct
 from pywhatsweb_fleet.session_worker.fenced import FencedEvents
+from pywhatsweb_runtime import deadletters as setting_aside
 from pywhatsweb_runtime.bus import Stored
 from pywhatsweb_runtime.publisher import PubAck, Publisher
 
@@ -64,25 +67,34 @@ async def submit_dead_letter(
     *,
     code: str,
     attempts: int,
-) -> asyncio.Future[PubAck]:
-    """Sets a command aside with its reason: its last try failed, though another might not.
-
-    The headers are those of the dispatcher's dead letters. One is kept a command, whoever sets it aside.
-    """
+) -> list[asyncio.Future[PubAck]]:
+    """Sets a command aside with its reason: its last try failed, though another might not. One letter a command."""
     name = queued.digest if queued is not None else str(stored.sequence)
-    verb = queued.verb if queued is not None else "send"
-    headers = {
-        "Nats-Msg-Id": events.stable_id("deadletter", name),
-        "Pww-Code": code,
-        "Pww-Subject": subjects.command(events.tenant, events.session, verb),
-        "Pww-Sequence": str(stored.sequence),
-        "Pww-Attempts": str(attempts),
-        "Pww-Worker-Epoch": str(events.epoch),
-    }
-    if queued is not None:
-        headers["Pww-Command-Id"] = queued.command_id
-    subject = subjects.deadletter(events.tenant, events.session, "command")
-    return await publisher.submit(subject, stored.data, headers)
+    letter = deadletters.Letter(
+        id=EventId(events.stable_id("deadletter", name)),
+        kind=deadletters.COMMAND,
+        session=events.session,
+        code=code,
+        subject=subjects.command(
+            events.tenant, events.session, queued.verb if queued is not None else "send"
+        ),
+        sequence=stored.sequence,
+        at=time.time_ns() // 1_000_000,
+        chat=queued.chat if queued is not None else subjects.NO_CHAT,
+        attempts=attempts,
+        command_id=queued.command_id if queued is not None else "",
+    )
+    return [
+        await publisher.submit(*setting_aside.letter(events.tenant, letter, stored.data)),
+        await events.submit(
+            "deadletter",
+            deadletters.told(letter, timestamp(letter.at)),
+            chat=letter.chat,
+            event_id=deadletters.event_id(events.key, letter),
+            correlation_id=(queued.correlation_id or None) if queued is not None else None,
+            causation_id=letter.command_id or None,
+        ),
+    ]
 
 
 def recipient_of(queued: Queued) -> dict[str, str]:

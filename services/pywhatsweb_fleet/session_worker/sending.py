@@ -266,15 +266,13 @@ class Sending:
         async def tell() -> Futures:
             futures: Futures = []
             if error.code in _RETRYABLE:
-                futures.append(
-                    await submit_dead_letter(
-                        self._deps.publisher,
-                        self._events,
-                        flight.stored,
-                        queued,
-                        code=error.code,
-                        attempts=attempts,
-                    )
+                futures += await submit_dead_letter(
+                    self._deps.publisher,
+                    self._events,
+                    flight.stored,
+                    queued,
+                    code=error.code,
+                    attempts=attempts,
                 )
             futures.append(
                 await submit_status(self._events, queued, "failed", error.code, detail=error.detail)

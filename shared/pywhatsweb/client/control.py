@@ -67,12 +67,14 @@ class Asker:
         )
 
 
-class _Part:
+class Part:
+    """A noun of the control plane."""
+
     def __init__(self, asker: Asker) -> None:
         self._ask = asker.ask
 
 
-class Sessions(_Part):
+class Sessions(Part):
     """``session.*``"""
 
     async def start(
@@ -125,7 +127,7 @@ class Sessions(_Part):
         return await self._ask("session.qr", d.SessionRef(session_id=session_id), d.SessionQr)
 
 
-class MessageRecords(_Part):
+class MessageRecords(Part):
     """``message.*``"""
 
     async def status(self, command_id: str, *, session_id: str | None = None) -> d.MessageStatusInfo:
@@ -134,7 +136,7 @@ class MessageRecords(_Part):
         return await self._ask("message.status", args, d.MessageStatusInfo)
 
 
-class Chats(_Part):
+class Chats(Part):
     """``chat.*``: a chat is named by exactly one of `to` and `chat` (its key)."""
 
     async def list(
@@ -201,7 +203,7 @@ class Chats(_Part):
         return await self._ask("chat.reopen", args, d.ChatInfo)
 
 
-class Contacts(_Part):
+class Contacts(Part):
     """``contact.*``"""
 
     async def check(
@@ -225,7 +227,7 @@ class Contacts(_Part):
         return await self._ask("contact.list", args, d.Contacts)
 
 
-class Groups(_Part):
+class Groups(Part):
     """``group.*``"""
 
     async def get(self, session_id: str, group: str) -> d.GroupInfo:
@@ -236,7 +238,7 @@ class Groups(_Part):
         return await self._ask("group.list", args, d.Groups)
 
 
-class MediaFiles(_Part):
+class MediaFiles(Part):
     """``media.*``"""
 
     async def put(
@@ -279,7 +281,7 @@ class MediaFiles(_Part):
                 return
 
 
-class PersonalData(_Part):
+class PersonalData(Part):
     """``data.*``, for the LGPD's and the GDPR's rights of access and erasure."""
 
     async def export(self, phone_number: str | None = None, *, actor: str | None = None) -> d.Export:
@@ -292,7 +294,7 @@ class PersonalData(_Part):
         return await self._ask("data.erase", args, d.ErasureReceipt, 60.0)
 
 
-class AuditTrail(_Part):
+class AuditTrail(Part):
     """``audit.*``"""
 
     async def list(
@@ -310,34 +312,7 @@ class AuditTrail(_Part):
         return await self._ask("audit.list", args, d.Audit)
 
 
-class DeadLetters(_Part):
-    """``deadletter.*``"""
-
-    async def list(
-        self,
-        *,
-        session_id: str | None = None,
-        kind: Literal["command", "event"] | None = None,
-        limit: int = 50,
-        cursor: str | None = None,
-    ) -> d.DeadLetters:
-        args = d.DeadLetterList(session_id=session_id, kind=kind, limit=limit, cursor=cursor)
-        return await self._ask("deadletter.list", args, d.DeadLetters)
-
-    async def redrive(
-        self,
-        deadletter_id: str | None = None,
-        *,
-        all: bool = False,  # noqa: A002 - the contract's name
-        session_id: str | None = None,
-        kind: Literal["command", "event"] | None = None,
-    ) -> int:
-        """Puts one back, or all that the filters leave; how many."""
-        args = d.DeadLetterRedrive(id=deadletter_id, all=all, session_id=session_id, kind=kind)
-        return (await self._ask("deadletter.redrive", args, d.Redriven)).count
-
-
-class Consumers(_Part):
+class Consumers(Part):
     """``consumer.*``: durable readers of events, for `FleetClient.durable`."""
 
     async def create(

@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 
 from pywhatsweb.client import control
 from pywhatsweb.client.connection import Link, opened
+from pywhatsweb.client.deadletters import DeadLetters
 from pywhatsweb.client.durables import DurableStream
 from pywhatsweb.client.outcomes import Outcomes
 from pywhatsweb.client.publishing import Publisher, publishing
@@ -42,7 +43,7 @@ class FleetClient:
         self.media = control.MediaFiles(self._asker)
         self.data = control.PersonalData(self._asker)
         self.audit = control.AuditTrail(self._asker)
-        self.deadletters = control.DeadLetters(self._asker)
+        self.deadletters = DeadLetters(self._asker)
         self.consumers = control.Consumers(self._asker)
         self.outcomes = Outcomes(link, tenant, self.messages)
 

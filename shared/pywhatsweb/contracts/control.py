@@ -13,6 +13,7 @@ from msgspec import Struct
 from pywhatsweb.contracts import codec, decoding
 from pywhatsweb.contracts import consumer_data as cd
 from pywhatsweb.contracts import control_data as d
+from pywhatsweb.contracts import deadletter_data as dl
 from pywhatsweb.contracts import kanban_data as k
 from pywhatsweb.contracts.codec import Form
 from pywhatsweb.errors import (
@@ -128,7 +129,7 @@ def check(args: d.Args) -> None:
         k.check_policy(args.policy)
     if isinstance(args, cd.ConsumerCreate):
         cd.check_create(args)
-    if isinstance(args, d.DeadLetterRedrive) and args.all == (args.id is not None):
+    if isinstance(args, dl.DeadLetterChoice) and args.all == (args.id is not None):
         raise ContractError(ErrorCode.E_MISSING_FIELD, {"path": "$", "field": "id"})
 
 

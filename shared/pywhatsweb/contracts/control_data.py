@@ -272,7 +272,7 @@ class Groups(Result, frozen=True, kw_only=True):
     cursor: str | None = None
 
 
-# media.*, data.*, audit.*, deadletter.*, health.*
+# media.*, data.*, audit.*, health.*
 
 
 class MediaPut(Args, frozen=True, kw_only=True):
@@ -437,44 +437,6 @@ class AuditEntry(Result, frozen=True, kw_only=True):
 class Audit(Result, frozen=True, kw_only=True):
     entries: list[AuditEntry]
     cursor: str | None = None
-
-
-class DeadLetterList(Page, frozen=True, kw_only=True):
-    session_id: Name | None = None
-    kind: Literal["command", "event"] | None = None
-
-
-class DeadLetterInfo(Result, frozen=True, kw_only=True):
-    target: str | None = None
-    reason: str | None = None
-    address: str | None = None
-    correlation_id: str | None = None
-    hash: str | None = None
-    id: str
-    kind: str
-    session_id: str
-    code: str
-    attempts: int
-    received_at: Timestamp
-    command_id: str | None = None
-
-
-class DeadLetters(Result, frozen=True, kw_only=True):
-    deadletters: list[DeadLetterInfo]
-    cursor: str | None = None
-
-
-class DeadLetterRedrive(Args, frozen=True, kw_only=True):
-    """One, or with `all` every one that the filters leave."""
-
-    id: Who | None = None
-    all: bool = False
-    session_id: Name | None = None
-    kind: Literal["command", "event"] | None = None
-
-
-class Redriven(Result, frozen=True, kw_only=True):
-    count: int
 
 
 class HealthPart(Result, frozen=True, kw_only=True):

@@ -95,7 +95,7 @@ async def test_poison_is_set_aside_and_the_rest_goes_on(
     assert (await store.read(counts))["messages"] == 90
     info = await bus.api("STREAM.INFO.WA_DLQ_acme")
     letters = [
-        await bus.first_from("WA_DLQ_acme", "wa.dlq.acme.s1.event", sequence)
+        await bus.first_from("WA_DLQ_acme", "wa.dlq.acme.s1.event.*.*", sequence)
         for sequence in range(1, info["state"]["messages"] + 1)
     ]
     reasons = {letter.headers["Pww-Reason"]: letter for letter in letters if letter is not None}

@@ -71,12 +71,16 @@ async def test_what_stays_refused_is_tried_thrice_and_set_aside(
         assert acme.statuses("stays") == ["failed"]
         letter = await bus.last(
             streams.deadletters_name(acme.name),
-            subjects.deadletter(acme.name, SessionId("s1"), "command"),
+            subjects.deadletter(acme.name, "s1", "command", "*", "*"),
         )
         assert letter is not None
         assert letter.headers["Pww-Code"] == "E_WHATSAPP_STALE_SESSION"
         assert letter.headers["Pww-Attempts"] == "3"
         assert letter.headers["Pww-Command-Id"] == "stays"
+        (told,) = acme.of("deadletter")
+        assert letter.subject.endswith(f".{told['data']['id']}")
+        assert (told["causation_id"], told["data"]["kind"]) == ("stays", "command")
+        assert told["data"]["error"]["code"] == "E_WHATSAPP_STALE_SESSION"
 
 
 async def test_no_acknowledgement_is_unknown_and_settled_by_a_receipt(

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pywhatsweb.client import FleetClient, control, sending
+from pywhatsweb.client.deadletters import DeadLetters
 from pywhatsweb.client.durables import _sequence
 from pywhatsweb.client.local import read_ready
 from pywhatsweb.client.sending import SessionClient, media_fields
@@ -120,8 +121,10 @@ async def test_every_verb_of_the_control_plane_has_its_method() -> None:
         control.PersonalData(asked).export("+5511999990001"),
         control.PersonalData(asked).erase("+5511999990001", reason="r", actor="a"),
         control.AuditTrail(asked).list(),
-        control.DeadLetters(asked).list(),
-        control.DeadLetters(asked).redrive(all=True),
+        DeadLetters(asked).list(code="E_POISON"),
+        DeadLetters(asked).show("l1"),
+        DeadLetters(asked).redrive(all=True),
+        DeadLetters(asked).drop("l1", reason="r", by="a"),
         control.Consumers(asked).create("crm"),
         control.Consumers(asked).delete("crm"),
         control.Consumers(asked).list(),

@@ -6,7 +6,7 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any
 
-from pywhatsweb.contracts.ids import ChatKey, CommandId, SessionId, TenantId, WhatsAppMessageId
+from pywhatsweb.contracts.ids import ChatKey, CommandId, SessionId, TenantId, TenantKey, WhatsAppMessageId
 from pywhatsweb.contracts.queued import Queued, to_headers
 from pywhatsweb_fleet.session_worker.lane import Interrupted, Lane
 from pywhatsweb_runtime.bus import BrokerUnavailable, Stored
@@ -33,6 +33,7 @@ class Broker:
             tenant=TenantId("acme"),
             session=SessionId("s1"),
             epoch=1,
+            key=TenantKey(b"k" * 32),
             stable_id=lambda *parts: "-".join(parts),
             submit=self._submit,
         )
@@ -63,8 +64,9 @@ class Broker:
         self.queue = [stored for stored in self.queue if stored.sequence >= below]
         return 0
 
-    async def _submit(self, _kind: str, data: Any, **_: Any) -> asyncio.Future[PubAck]:
-        self.told.append((str(data.command_id), str(data.status)))
+    async def _submit(self, kind: str, data: Any, **_: Any) -> asyncio.Future[PubAck]:
+        status = "set aside" if kind == "deadletter" else str(data.status)
+        self.told.append((str(data.command_id), status))
         return done()
 
     async def submit(self, subject: str, _data: bytes, headers: dict[str, str]) -> asyncio.Future[PubAck]:
@@ -140,7 +142,11 @@ async def test_poison_is_set_aside_and_the_next_one_goes_on() -> None:
     lane.open()
     await wait_until(lambda: not broker.queue)
     assert performed == ["sound"]
-    assert broker.told == [("wa.dlq.acme.s1.command", "E_POISON"), ("poison", "failed")]
+    assert broker.told == [
+        ("wa.dlq.acme.s1.command.c.deadletter-poison", "E_POISON"),
+        ("poison", "set aside"),
+        ("poison", "failed"),
+    ]
     await lane.stop()
 
 
