@@ -81,6 +81,12 @@ def intend(conn: Connection, tenant: str, object_key: str, until: int) -> None:
     )  # fmt: skip
 
 
+def intend_now(conn: Connection, tenant: str, object_key: str, now: int) -> None:
+    """The object named before is not needed: the next sweep may take it, unless a row adopted it."""
+    sql = "UPDATE media_leftovers SET remove_at = ? WHERE tenant = ? AND object_key = ?"
+    _execute(conn, sql, now, tenant, object_key)
+
+
 def hold(conn: Connection, tenant: str, written: Object, reference: Reference) -> Object:
     """Adds a reference; the object that it holds: ``written``, or the one there was with the same content.
 
