@@ -15,6 +15,7 @@ from pywhatsweb.contracts import consumer_data as cd
 from pywhatsweb.contracts import control_data as d
 from pywhatsweb.contracts import deadletter_data as dl
 from pywhatsweb.contracts import kanban_data as k
+from pywhatsweb.contracts import media_data as m
 from pywhatsweb.contracts.codec import Form
 from pywhatsweb.errors import (
     ContractError,
@@ -68,6 +69,13 @@ VERBS: dict[str, Verb] = {
     "group.list": Verb(d.GroupList, d.Groups, "The groups of a session"),
     "media.put": Verb(d.MediaPut, d.MediaInfo, "Store a small file for sending"),
     "media.get": Verb(d.MediaGet, d.MediaPart, "A part of a stored file"),
+    "media.begin": Verb(m.MediaBegin, m.MediaUpload, "Announce a file that comes in parts"),
+    "media.part": Verb(m.MediaUploadPart, m.MediaUpload, "A part of it"),
+    "media.finish": Verb(m.MediaFinish, d.MediaInfo, "Put the parts together and keep the file"),
+    "media.abort": Verb(m.MediaUploadRef, m.MediaUpload, "Give an upload up"),
+    "media.show": Verb(m.MediaRef, m.MediaEntry, "What is known of a stored file"),
+    "media.list": Verb(m.MediaList, m.MediaEntries, "Stored files, newest first"),
+    "media.delete": Verb(m.MediaRef, m.MediaEntry, "Let a stored file go"),
     "data.export": Verb(
         d.DataExport, d.Export, "Begin to put together everything about a person, or of the tenant"
     ),
@@ -123,7 +131,7 @@ def check(args: d.Args) -> None:
         raise ContractError(ErrorCode.E_MISSING_FIELD, {"path": "$", "field": "to"})
     if isinstance(args, d.SessionStart) and args.pairing == "code" and args.phone_number is None:
         raise ContractError(ErrorCode.E_MISSING_FIELD, {"path": "$", "field": "phone_number"})
-    if isinstance(args, d.MediaGet) and (args.id is None) == (args.message_id is None):
+    if isinstance(args, d.MediaGet | m.MediaRef) and (args.id is None) == (args.message_id is None):
         raise ContractError(ErrorCode.E_MISSING_FIELD, {"path": "$", "field": "id"})
     if isinstance(args, k.PolicySet):
         k.check_policy(args.policy)

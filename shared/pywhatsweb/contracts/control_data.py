@@ -276,11 +276,13 @@ class Groups(Result, frozen=True, kw_only=True):
 
 
 class MediaPut(Args, frozen=True, kw_only=True):
-    """A small file at once; larger ones go through the gateway's upload."""
+    """A small file at once; larger ones come in parts (`media_data.MediaBegin`)."""
 
     data: Annotated[bytes, Meta(min_length=1, max_length=MAX_PUT_BYTES)]
     mime_type: Annotated[str, Meta(max_length=128)] | None = None
     filename: Annotated[str, Meta(max_length=240)] | None = None
+    kind: Literal["image", "video", "audio", "voice", "document", "sticker"] | None = None
+    """As what it is to be sent: that kind's limits and types hold."""
 
 
 class MediaInfo(Result, frozen=True, kw_only=True):
