@@ -7,6 +7,7 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { type BinaryNode, encodeBinaryNode, jidDecode } from 'baileys';
 import { makeEncoder, type Tables } from '../../src/engines/baileys/quick/binary_node.ts';
+import * as bridge from '../../src/engines/baileys/quick/bridge.ts';
 import { hkdfSha256, hmacSha256 } from '../../src/engines/baileys/quick/hmac.ts';
 import { quickenRecords, type SessionRecord, type SessionRow } from '../../src/engines/baileys/quick/records.ts';
 
@@ -51,6 +52,38 @@ test('HMAC and HKDF give what Node and libsignal give, whatever the lengths', ()
       const [input, salt, label] = [randomBytes(32 + chunks), randomBytes(32), Buffer.from(info)];
       assert.deepEqual(hkdfSha256(input, salt, label, chunks), original.deriveSecrets(input, salt, label, chunks));
     }
+});
+
+test('what Baileys takes from its WebAssembly is what that gives', async () => {
+  const original = await import('whatsapp-rust-bridge');
+  for (const size of [0, 1, 32, 80, 5000]) {
+    const data = randomBytes(size);
+    assert.deepEqual(bridge.md5(data), Buffer.from(original.md5(data)));
+    for (const [length, options] of [
+      [32, { info: 'adv_secret' }],
+      [64, { salt: randomBytes(32), info: '' }],
+      [112, { info: 'WhatsApp Image Keys' }],
+      [33, { salt: randomBytes(100) }],
+      [1, {}],
+    ] as const)
+      assert.deepEqual(bridge.hkdf(data, length, options), Buffer.from(original.hkdf(data, length, options)));
+  }
+  const key = randomBytes(32);
+  const expanded = original.expandAppStateKeys(key);
+  for (const [name, value] of Object.entries(bridge.expandAppStateKeys(key)))
+    assert.deepEqual(value, Buffer.from(expanded[name as keyof typeof expanded] as Uint8Array), name);
+  const macs = (count: number): Buffer[] => Array.from({ length: count }, () => randomBytes(32));
+  for (const [subtract, add] of [
+    [macs(0), macs(1)],
+    [macs(3), macs(0)],
+    [macs(40), macs(70)],
+  ] as const) {
+    const base = randomBytes(128);
+    const expected = new original.LTHashAntiTampering().subtractThenAdd(base, subtract, add);
+    const before = Buffer.from(base);
+    assert.deepEqual(new bridge.LTHashAntiTampering().subtractThenAdd(base, subtract, add), Buffer.from(expected));
+    assert.deepEqual(base, before, 'the base is left as it was');
+  }
 });
 
 const WORDS = [

@@ -15,7 +15,19 @@ export interface Seam {
 
 const url = (name: string): string => JSON.stringify(new URL(name, import.meta.url).href);
 
+/** The files of Baileys that take something from its WebAssembly. */
+const BRIDGED: readonly Seam[] = [
+  ['crypto.js', 'export { md5, hkdf }'],
+  ['chat-utils.js', 'import { expandAppStateKeys }'],
+  ['lt-hash.js', 'import { LTHashAntiTampering }'],
+].map(([file, names]) => ({
+  file: `/baileys/lib/Utils/${file}`,
+  before: `${names} from 'whatsapp-rust-bridge';\n`,
+  after: `${names} from ${url('bridge.ts')};\n`,
+}));
+
 export const QUICK: readonly Seam[] = [
+  ...BRIDGED,
   {
     file: '/baileys/lib/WABinary/encode.js',
     before: 'export const encodeBinaryNode = (node, opts = constants, buffer = [0]) => {\n',
