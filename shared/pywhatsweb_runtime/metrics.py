@@ -83,6 +83,9 @@ class Metrics:
         self.http_cut = Counter(
             "pww_http_streams_cut_total", "Readers of events cut for being slow", ["kind"], registry=registry
         )
+        # Webhooks. outcome: ok, failed.
+        self.webhooks = Gauge("pww_webhooks", "Webhooks that this replica posts for", registry=registry)
+        self.webhook_posts = Counter("pww_webhook_posts_total", "Tries", ["outcome"], registry=registry)
         # Every service.
         self.loop_lag = Gauge(
             "pww_event_loop_lag_seconds", "How late the event loop's timer last was", registry=registry

@@ -33,8 +33,8 @@ def networks(text: str) -> tuple[Network, ...]:
     return tuple(ipaddress.ip_network(word) for word in text.replace(",", " ").split())
 
 
-def reachable(address: str, allowed: Iterable[Network] = ()) -> bool:
-    """Whether it is a public unicast address, or in one of the ``allowed`` networks.
+def reachable(address: str, allowed: Iterable[Network] = (), *, public: bool = True) -> bool:
+    """Whether it is a ``public`` unicast address, or in one of the ``allowed`` networks.
 
     IPv6 addresses that stand for an IPv4 one (mapped, NAT64, 6to4, Teredo) count as that one.
     """
@@ -46,7 +46,7 @@ def reachable(address: str, allowed: Iterable[Network] = ()) -> bool:
     found = inner if inner is not None else found
     if any(found in network for network in allowed if network.version == found.version):
         return True
-    return found.is_global and not found.is_multicast
+    return public and found.is_global and not found.is_multicast
 
 
 def _inner(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
@@ -73,8 +73,10 @@ class Guarded(httpcore.AsyncNetworkBackend):
         *,
         resolve: Resolve = resolve,
         connector: httpcore.AsyncNetworkBackend | None = None,
+        public: bool = True,
     ) -> None:
         self._allowed = tuple(allowed)
+        self._public = public
         self._resolve = resolve
         self._connector = connector or httpcore.AnyIOBackend()
 
@@ -91,7 +93,7 @@ class Guarded(httpcore.AsyncNetworkBackend):
                 addresses = await self._resolve(host, port)
         except (OSError, UnicodeError) as error:
             raise httpcore.ConnectError("the host's name does not resolve") from error
-        usable = [address for address in addresses if reachable(address, self._allowed)]
+        usable = [address for address in addresses if reachable(address, self._allowed, public=self._public)]
         if not usable:
             raise Blocked
         for address in usable[:-1]:

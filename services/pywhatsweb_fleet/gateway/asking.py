@@ -22,7 +22,7 @@ LONG_ASK_S: Final = 60.0
 _LONG: Final = frozenset(("media.put", "media.get", "data.export", "data.erase", "contact.check"))
 _READ: Final = frozenset(("status", "list", "qr", "messages", "check", "get", "card", "history"))
 """The second part of verbs that change nothing."""
-_ADMIN_NOUNS: Final = frozenset(("data", "audit", "deadletter", "consumer"))
+_ADMIN_NOUNS: Final = frozenset(("data", "audit", "deadletter", "consumer", "webhook"))
 _ANY_SESSION: Final = frozenset(("media.put", "health.get", "session.list"))
 """What a key that is bound to sessions may ask without naming one."""
 

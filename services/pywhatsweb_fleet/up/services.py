@@ -26,6 +26,7 @@ SERVICES = (
     Service("dispatcher"),
     Service("persistence"),
     Service("kanban"),
+    Service("webhooks"),
     Service("gateway"),
     # A little more than the bound after which a service gives up by itself (`lifecycle.STOP_BOUND_S`).
     Service("session_worker", needs_whatsapp=True, stop_bound_s=27.0),

@@ -15,6 +15,7 @@ from pywhatsweb.contracts import consumer_data as cd
 from pywhatsweb.contracts import control_data as d
 from pywhatsweb.contracts import deadletter_data as dl
 from pywhatsweb.contracts import kanban_data as k
+from pywhatsweb.contracts import webhook_data as w
 from pywhatsweb.contracts import media_data as m
 from pywhatsweb.contracts.codec import Form
 from pywhatsweb.errors import (
@@ -98,6 +99,17 @@ VERBS: dict[str, Verb] = {
     ),
     "consumer.delete": Verb(cd.ConsumerRef, cd.ConsumerInfo, "Forget a durable reader and its place"),
     "consumer.list": Verb(d.Nothing, cd.Consumers, "The tenant's durable readers"),
+    "webhook.create": Verb(w.WebhookCreate, w.WebhookInfo, "Have events posted to a URL, or change that"),
+    "webhook.get": Verb(w.WebhookRef, w.WebhookInfo, "One webhook and how it does"),
+    "webhook.list": Verb(d.Nothing, w.Webhooks, "The tenant's webhooks"),
+    "webhook.delete": Verb(w.WebhookRef, w.WebhookInfo, "Forget a webhook and what waits for it"),
+    "webhook.enable": Verb(w.WebhookEnable, w.WebhookInfo, "Post again, from now on or from where it stopped"),
+    "webhook.disable": Verb(w.WebhookRef, w.WebhookInfo, "Post nothing until it is enabled"),
+    "webhook.rotate": Verb(w.WebhookRotate, w.WebhookInfo, "Change the secret; for a while both sign"),
+    "webhook.test": Verb(w.WebhookRef, w.WebhookDelivery, "Post a test event now"),
+    "webhook.deliveries": Verb(w.WebhookLog, w.WebhookDeliveries, "The last tries, newest first"),
+    "webhook.deadletters": Verb(w.WebhookDead, w.WebhookDeadLetters, "Events that were given up, newest first"),
+    "webhook.redrive": Verb(w.WebhookRedrive, w.WebhookRedriven, "Try them again"),
     "health.get": Verb(d.Nothing, d.Health, "Whether the fleet works for this tenant"),
 }
 
@@ -137,6 +149,12 @@ def check(args: d.Args) -> None:
         k.check_policy(args.policy)
     if isinstance(args, cd.ConsumerCreate):
         cd.check_create(args)
+    if isinstance(args, w.WebhookCreate):
+        w.check_create(args)
+    if isinstance(args, w.WebhookRotate):
+        w.check_secret(args.secret)
+    if isinstance(args, w.WebhookRedrive):
+        w.check_redrive(args)
     if isinstance(args, dl.DeadLetterChoice) and args.all == (args.id is not None):
         raise ContractError(ErrorCode.E_MISSING_FIELD, {"path": "$", "field": "id"})
 
