@@ -28,8 +28,9 @@ format: setup ## Format Python and TypeScript, and mend what the linters can men
 lock: setup ## Remake requirements/*.txt from pyproject.toml (ARGS=--upgrade takes the newest)
 	@$(BIN)/python tools/lock.py $(ARGS)
 
-chaos: setup ## Kill, freeze and cut things on purpose (minutes)
-	@$(BIN)/pytest -m chaos tests/chaos $(ARGS)
+chaos: setup ## Break things on purpose (minutes; SEEDS=1-50 SECONDS=60 STORE=postgres ENGINE=baileys RESULTS=file)
+	@CHAOS_SEEDS=$(SEEDS) CHAOS_SECONDS=$(SECONDS) CHAOS_STORE=$(STORE) CHAOS_ENGINE=$(ENGINE) CHAOS_RESULTS=$(RESULTS) \
+		$(BIN)/pytest -m chaos tests/chaos $(ARGS)
 
 docker: setup ## Build the images and try the fleet in containers (minutes; wants a Docker engine)
 	@$(BIN)/pytest -m docker -s tests/e2e/test_compose.py $(ARGS)

@@ -13,36 +13,28 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import httpx
 import psutil
 import pytest
 
-from tests.support.chaos import oracle
-from tests.support.chaos.load import Contacts, Sender, client_of
-from tests.support.chaos.run import CONTACTS, Plan, Verdict, platform_bus, start, start_sessions
-from tests.support.running import Fleet, Plain, plain
+from tests.support.chaos import sessions
+from tests.support.chaos.ground import Ground
+from tests.support.chaos.load import Contacts, Sender
+from tests.support.chaos.plan import CONTACTS, Account, Plan
+from tests.support.chaos.run import publishers
+from tests.support.chaos.verdict import Verdict
+from tests.support.running import Plain, plain
 from tests.support.waiting import wait_until
 
 SESSIONS, SENDS, INBOUND, KILL_AFTER = 40, 25, 200, 400
 
 
 @contextlib.asynccontextmanager
-async def under(
-    plan: Plan, directory: Path
-) -> AsyncIterator[tuple[Fleet, dict[oracle.Account, str], dict[oracle.Account, Sender], Plain]]:
+async def under(plan: Plan, directory: Path) -> AsyncIterator[tuple[Ground, dict[Account, Sender], Plain]]:
     """A fleet with its sessions WORKING, a publisher for each, and a program that follows the events of t0."""
-    fleet = start(plan, directory)
-    try:
-        numbers = await start_sessions(plan, fleet)
-        async with plain(fleet, "t0") as program:
-            client = await client_of(fleet, "t0")
-            senders = {at: Sender(client, *at, CONTACTS, plan.seed) for at in numbers}
-            try:
-                yield fleet, numbers, senders, program
-            finally:
-                await client.close()
-    finally:
-        fleet.stop()
+    async with Ground(plan._replace(kinds=()), directory, None) as ground:
+        await sessions.start(ground)
+        async with plain(ground.fleet, "t0") as program, publishers(ground) as senders:
+            yield ground, senders, program
 
 
 def kill(pids: list[int]) -> None:
@@ -72,8 +64,8 @@ async def test_duel(
 ) -> None:
     """40 sessions of 25 sends on Baileys, 200 inbound; a worker and its sidecar die after 400 sends."""
     plan = Plan(seed=round_number, tenants=1, sessions=SESSIONS, workers=workers, settle_s=60)
-    async with under(plan, tmp_path) as (fleet, numbers, senders, program):
-        contacts = Contacts(fleet, list(numbers.values()), CONTACTS, plan.seed)
+    async with under(plan, tmp_path) as (ground, senders, program):
+        contacts = Contacts(ground, list(plan.accounts.values()), CONTACTS, plan.seed)
         program.events.clear()
 
         async def publish(sender: Sender) -> None:
@@ -81,7 +73,7 @@ async def test_duel(
                 await sender.send(number)
 
         async def write() -> None:
-            async with httpx.AsyncClient(base_url=fleet.ready["sandbox_url"], timeout=20) as http:
+            async with ground.http(timeout=20) as http:
                 while contacts.sent < INBOUND:
                     await contacts.write(http)
                     await asyncio.sleep(0.01)
@@ -92,23 +84,18 @@ async def test_duel(
         work = [asyncio.create_task(publish(sender)) for sender in senders.values()]
         work.append(asyncio.create_task(write()))
         await wait_until(lambda: sent() >= KILL_AFTER, 60, interval=0.01)
-        fleet.reload()
         # One worker and its sidecar; the other's sessions (if there is one) go on.
-        victim = fleet.ready["pids"]["session_worker"][0]
+        victim = ground.pids("session_worker")[0]
         children = _children(victim)
         since, at = len(program.events), time.monotonic()
         kill([victim, *children])
         await asyncio.gather(*work)
-        async with platform_bus(fleet) as bus:
-            verdict = Verdict(plan, fleet, bus, numbers, senders)
+        async with ground.bus() as bus:
+            verdict = Verdict(ground, bus, senders)
             lost = await _dropped(program, since, workers)
             await live(program, lost, since, 60)
             seconds = time.monotonic() - at
-            findings = await verdict.look()
-            end = time.monotonic() + plan.settle_s
-            while findings.faults and time.monotonic() < end:
-                await asyncio.sleep(1)
-                findings = await verdict.look()
+            findings, _ = await verdict.settled()
         with capsys.disabled():
             print(
                 f"\nduel, {workers} workers: {len(lost)} sessions lost their worker, all live again after "
@@ -134,9 +121,8 @@ def _children(pid: int) -> list[int]:
 async def test_failover_of_200(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A worker with half of 400 sessions is killed and does not come back: the other sends for all of them."""
     plan = Plan(seed=1, engine="simulated", tenants=1, sessions=400, workers=2, settle_s=60)
-    async with under(plan, tmp_path) as (fleet, numbers, senders, program):
-        fleet.reload()
-        victim = fleet.ready["pids"]["session_worker"][0]
+    async with under(plan, tmp_path) as (ground, senders, program):
+        victim = ground.pids("session_worker")[0]
         program.events.clear()
         at = time.monotonic()
         # Frozen and not killed: `pww up` would start another in its place.
@@ -154,13 +140,9 @@ async def test_failover_of_200(tmp_path: Path, capsys: pytest.CaptureFixture[str
             every = time.monotonic() - at
         finally:
             os.kill(victim, signal.SIGCONT)
-        async with platform_bus(fleet) as bus:
-            verdict = Verdict(plan, fleet, bus, numbers, senders)
-            findings = await verdict.look()
-            end = time.monotonic() + plan.settle_s
-            while findings.faults and time.monotonic() < end:
-                await asyncio.sleep(1)
-                findings = await verdict.look()
+        async with ground.bus() as bus:
+            verdict = Verdict(ground, bus, senders)
+            findings, _ = await verdict.settled()
         with capsys.disabled():
             print(f"\nfailover of 200: first send {first:.1f} s, all {every:.1f} s; {findings}")
         assert not findings.faults
@@ -171,13 +153,12 @@ async def test_failover_of_200(tmp_path: Path, capsys: pytest.CaptureFixture[str
 async def test_rolling_restart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Every service in turn is asked to stop (SIGTERM) and starts again, under load: no command fails."""
     plan = Plan(seed=1, tenants=1, sessions=6, workers=2, rate=3, settle_s=60)
-    async with under(plan, tmp_path) as (fleet, numbers, senders, _):
+    async with under(plan, tmp_path) as (ground, senders, _):
         stopping = asyncio.Event()
         work = [asyncio.create_task(sender.run(plan.rate, stopping)) for sender in senders.values()]
         gaps: list[str] = []
         for kind in ("session_worker", "session_worker", "dispatcher", "persistence", "nats-server"):
-            fleet.reload()
-            pids = fleet.ready["pids"][kind]
+            pids = ground.pids(kind)
             pid = pids[0] if not gaps or not gaps[-1].startswith(kind) else pids[-1]
             at = time.monotonic()
             os.kill(pid, signal.SIGTERM)
@@ -186,13 +167,9 @@ async def test_rolling_restart(tmp_path: Path, capsys: pytest.CaptureFixture[str
             await asyncio.sleep(4)
         stopping.set()
         await asyncio.gather(*work)
-        async with platform_bus(fleet) as bus:
-            verdict = Verdict(plan, fleet, bus, numbers, senders)
-            findings = await verdict.look()
-            end = time.monotonic() + plan.settle_s
-            while findings.faults and time.monotonic() < end:
-                await asyncio.sleep(1)
-                findings = await verdict.look()
+        async with ground.bus() as bus:
+            verdict = Verdict(ground, bus, senders)
+            findings, _ = await verdict.settled()
         with capsys.disabled():
             print(f"\nrolling restart, seconds to stop: {', '.join(gaps)}; {findings}")
         assert not findings.faults

@@ -1,4 +1,7 @@
-"""What goes wrong: processes killed and frozen, services stopped, links cut; when and which is the seed's choice."""
+"""What goes wrong: a function a fault, which strikes, and mends what does not mend itself when its time is over.
+
+A fault is cancelled when the run ends; what it does to last it undoes then, too.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +10,39 @@ import contextlib
 import os
 import random
 import signal
-import time
-from typing import Any
+import socket
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from functools import partial
+from typing import Any, Protocol
+from urllib.parse import urlparse
 
 import httpx
+import psutil
+from nats.errors import Error as NatsError
 
-from tests.support.running import Fleet
+from pywhatsweb_runtime.bus import ApiError, BrokerUnavailable, Bus
+from tests.support.chaos.ground import Ground
 
-KILLED = ("session_worker", "sidecar", "dispatcher", "persistence", "nats-server", "sandbox")
-FROZEN = ("session_worker", "sidecar", "dispatcher", "persistence", "nats-server")
-STOPPED = ("session_worker", "dispatcher", "persistence")
+
+class Scene(Protocol):
+    """Where a fault happens."""
+
+    ground: Ground
+    random: random.Random
+
+    def note(self, words: str) -> None:
+        """A line of the run's log."""
+
+    async def rest(self, least: float, most: float) -> None:
+        """Waits for so many seconds."""
+
+
+Fault = Callable[[Scene], Awaitable[None]]
+
+SERVICES = ("session_worker", "dispatcher", "persistence", "kanban")
+PROCESSES = (*SERVICES, "sidecar", "nats-server")
+
 LINKS: tuple[dict[str, Any], ...] = (
     {"kind": "close"},
     {"kind": "stream_error", "code": 503},
@@ -30,89 +56,257 @@ LINKS: tuple[dict[str, Any], ...] = (
 )
 
 
-class Chaos:
-    """Strikes until its time is over; ``log`` tells each blow with its moment."""
+def faults(ground: Ground) -> Mapping[str, Fault]:
+    """Those that the plan wants and this ground allows, by name."""
+    found: dict[str, Fault] = {}
+    for kind in PROCESSES:
+        found[f"kill:{kind}"] = partial(kill, kind=kind)
+        found[f"freeze:{kind}"] = partial(freeze, kind=kind)
+    for kind in SERVICES:
+        found[f"stop:{kind}"] = partial(stop, kind=kind)
+    found |= {"gone:nats-server": broker_gone, "slow:subscriber": slow_subscriber}
+    for which in ("WA_CMD", "WA_OUT", "WA_EVT"):
+        found[f"full:{which}"] = partial(full_stream, which=which)
+    if ground.whatsapp is not None:
+        found["kill:sandbox"] = partial(kill, kind="sandbox")
+        found |= {f"link:{fault['kind']}": partial(link, fault=fault) for fault in LINKS}
+        found |= {"net:cut": cut, "net:silence": silence, "net:delay": delay, "net:offline": offline}
+    else:
+        del found["kill:sidecar"], found["freeze:sidecar"]
+    if ground.postgres is not None:
+        found |= {
+            "kill:database": kill_database,
+            "kill:backend": kill_backend,
+            "freeze:database": freeze_database,
+        }
+    else:
+        found["lock:database"] = lock_database
+    if ground.disk is not None:
+        found["disk:full"] = full_disk
+    if ground.clock is not None:
+        found["clock:jump"] = jump
+    return {name: fault for name, fault in found.items() if ground.plan.allows(name)}
 
-    def __init__(self, fleet: Fleet, seed: int, *, kinds: tuple[str, ...] | None = None) -> None:
-        self.fleet = fleet
-        self.random = random.Random(seed)
-        self.log: list[str] = []
-        self._began = time.monotonic()
-        self._frozen: set[int] = set()
-        sandboxed = fleet.ready.get("sandbox_url") is not None
-        choices = [("kill", kind) for kind in KILLED] + [("freeze", kind) for kind in FROZEN]
-        choices += [("stop", kind) for kind in STOPPED]
-        if sandboxed:
-            choices += [("link", fault["kind"]) for fault in LINKS]
-        else:
-            choices = [c for c in choices if c[1] not in ("sandbox", "sidecar")]
-        self._choices = [c for c in choices if kinds is None or c[0] in kinds or f"{c[0]}:{c[1]}" in kinds]
 
-    def note(self, words: str) -> None:
-        self.log.append(f"{time.monotonic() - self._began:6.1f} s  {words}")
+async def kill(scene: Scene, kind: str) -> None:
+    """kill -9 one process of the kind; its supervisor starts another."""
+    _signal(scene, kind, signal.SIGKILL, "kill -9")
 
-    async def run(self, seconds: float, *, every: tuple[float, float] = (2.0, 5.0)) -> None:
-        end = time.monotonic() + seconds
-        try:
-            while (left := end - time.monotonic()) > 0:
-                await asyncio.sleep(min(left, self.random.uniform(*every)))
-                if time.monotonic() < end:
-                    await self.strike(*self.random.choice(self._choices))
-        finally:
-            self.thaw()
 
-    async def strike(self, how: str, what: str) -> None:
-        draw = self.random.random()
-        if how == "link":
-            await self._link(next(fault for fault in LINKS if fault["kind"] == what))
-            return
-        with contextlib.suppress(OSError, ValueError):
-            self.fleet.reload()
-        pids = self.fleet.ready["pids"].get(what) or []
-        if not pids:
-            self.note(f"{how} {what}: none runs")
-            return
-        pid = pids[int(draw * len(pids))]
+async def stop(scene: Scene, kind: str) -> None:
+    """SIGTERM one process of the kind: it hands over what it holds, and its supervisor starts another."""
+    _signal(scene, kind, signal.SIGTERM, "SIGTERM")
+
+
+async def freeze(scene: Scene, kind: str) -> None:
+    """SIGSTOP one process of the kind for up to ten seconds: longer than a worker's lease, or a dispatcher's pin."""
+    pid = _signal(scene, kind, signal.SIGSTOP, "SIGSTOP")
+    if pid is None:
+        return
+    try:
+        await scene.rest(1, 10)
+    finally:
         with contextlib.suppress(ProcessLookupError):
-            if how == "freeze":
-                await self._freeze(what, pid, 1 + 9 * self.random.random())
-            else:
-                self.note(f"{'kill -9' if how == 'kill' else 'SIGTERM'} {what} {pid}")
-                os.kill(pid, signal.SIGKILL if how == "kill" else signal.SIGTERM)
-                if pid in self._frozen:
-                    os.kill(pid, signal.SIGCONT)
+            os.kill(pid, signal.SIGCONT)
+            scene.note(f"SIGCONT {kind} {pid}")
 
-    async def _freeze(self, what: str, pid: int, seconds: float) -> None:
-        self.note(f"SIGSTOP {what} {pid} for {seconds:.1f} s")
-        os.kill(pid, signal.SIGSTOP)
-        self._frozen.add(pid)
-        asyncio.get_running_loop().call_later(seconds, self._thaw_one, pid)
 
-    def _thaw_one(self, pid: int) -> None:
-        if pid in self._frozen:
-            self._frozen.discard(pid)
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGCONT)
+async def broker_gone(scene: Scene) -> None:
+    """Takes nats-server away for 10 to 25 s: each one that the supervisor starts is killed at once."""
+    scene.note("nats-server gone")
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(scene.random.uniform(10, 25)):
+            while True:
+                for pid in scene.ground.pids("nats-server"):
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+                await asyncio.sleep(0.1)
+    scene.note("nats-server may come back")
 
-    def thaw(self) -> None:
-        for pid in list(self._frozen):
-            self._thaw_one(pid)
 
-    async def _link(self, fault: dict[str, Any]) -> None:
-        body = dict(fault)
-        self.note(f"link {body}")
-        with contextlib.suppress(httpx.HTTPError):
-            async with httpx.AsyncClient(base_url=self.fleet.ready["sandbox_url"], timeout=3) as client:
-                await client.post("/api/faults", json=body)
+async def link(scene: Scene, fault: Mapping[str, Any]) -> None:
+    """Has WhatsApp itself do something to its links or acknowledgements (see the sandbox's README)."""
+    scene.note(f"WhatsApp: {dict(fault)}")
+    with contextlib.suppress(httpx.HTTPError):
+        async with scene.ground.http(timeout=3) as client:
+            await client.post("/api/faults", json=dict(fault))
 
-    async def clear(self) -> None:
-        """Ends what lasts."""
-        self.thaw()
-        if self.fleet.ready.get("sandbox_url") is None:
-            return
-        for _ in range(60):
-            with contextlib.suppress(httpx.HTTPError):
-                async with httpx.AsyncClient(base_url=self.fleet.ready["sandbox_url"], timeout=3) as client:
-                    await client.delete("/api/faults")
-                    return
-            await asyncio.sleep(0.5)
+
+async def cut(scene: Scene) -> None:
+    """Resets all or half of the links to WhatsApp, and new ones for up to five seconds."""
+    assert scene.ground.whatsapp is not None
+    proxy = scene.ground.whatsapp.proxy
+    count = proxy.cut(scene.random.choice((0.5, 1.0)))
+    scene.note(f"network: cut, {count} ends")
+    proxy.refuses = scene.random.random() < 0.5
+    try:
+        await scene.rest(1, 5)
+    finally:
+        proxy.refuses = False
+
+
+async def silence(scene: Scene) -> None:
+    """Nothing passes between the fleet and WhatsApp for up to twelve seconds, and nobody is told."""
+    assert scene.ground.whatsapp is not None
+    proxy = scene.ground.whatsapp.proxy
+    scene.note("network: silent")
+    proxy.passes.clear()
+    try:
+        await scene.rest(2, 12)
+    finally:
+        proxy.passes.set()
+        scene.note("network: passes again")
+
+
+async def delay(scene: Scene) -> None:
+    """Each piece between the fleet and WhatsApp arrives 0.05 to 0.8 s later, for up to six seconds."""
+    assert scene.ground.whatsapp is not None
+    proxy = scene.ground.whatsapp.proxy
+    proxy.delay_s = scene.random.uniform(0.05, 0.8)
+    scene.note(f"network: {proxy.delay_s:.2f} s later")
+    try:
+        await scene.rest(2, 6)
+    finally:
+        proxy.delay_s = 0
+
+
+async def offline(scene: Scene) -> None:
+    """Links are refused while contacts go on writing, then WhatsApp is killed: it comes back with offline queues."""
+    assert scene.ground.whatsapp is not None
+    proxy = scene.ground.whatsapp.proxy
+    scene.note("network: away; WhatsApp keeps what contacts write")
+    proxy.refuses = True
+    try:
+        proxy.cut()
+        await scene.rest(3, 6)
+        _signal(scene, "sandbox", signal.SIGKILL, "kill -9")
+    finally:
+        proxy.refuses = False
+
+
+async def full_stream(scene: Scene, which: str) -> None:
+    """A tenant's stream of commands, queues or events takes nothing more for up to six seconds."""
+    name = f"{which}_t{scene.random.randrange(scene.ground.plan.tenants)}"
+    config: dict[str, Any] = {}
+    try:
+        async with _asking(scene) as bus:
+            info = await bus.api(f"STREAM.INFO.{name}")
+            config = info["config"]
+            await bus.api(f"STREAM.UPDATE.{name}", {**config, "max_bytes": max(1, info["state"]["bytes"])})
+            scene.note(f"{name} is full")
+        await scene.rest(2, 6)
+    finally:
+        done = not config
+        while not done:
+            async with _asking(scene) as bus:
+                await bus.api(f"STREAM.UPDATE.{name}", config)
+                done = True
+            await asyncio.sleep(0.2)
+
+
+@contextlib.asynccontextmanager
+async def _asking(scene: Scene) -> AsyncIterator[Bus]:
+    """For a few requests, which a broker that is broken meanwhile may not answer: then the rest is left out."""
+    with contextlib.suppress(ApiError, BrokerUnavailable, OSError, TimeoutError, NatsError):
+        async with asyncio.timeout(5), scene.ground.bus() as bus:
+            yield bus
+
+
+async def slow_subscriber(scene: Scene) -> None:
+    """A tenant's program subscribes to its events two hundred times over and reads nothing, for up to 15 s."""
+    tenant = f"t{scene.random.randrange(scene.ground.plan.tenants)}"
+    user = scene.ground.fleet.ready["tenants"][tenant]
+    address = urlparse(scene.ground.fleet.ready["nats_url"])
+    scene.note(f"a subscriber of {tenant} reads nothing")
+    with contextlib.suppress(OSError), socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.connect((address.hostname, address.port))
+        hello = f'CONNECT {{"verbose":false,"user":"{user["user"]}","pass":"{user["password"]}"}}\r\n'
+        subscribe = "".join(f"SUB wa.evt.{tenant}.> {number}\r\n" for number in range(200))
+        connection.sendall((hello + subscribe).encode())
+        await scene.rest(5, 15)
+
+
+async def kill_database(scene: Scene) -> None:
+    """kill -9 PostgreSQL, all of it; it starts again after up to five seconds."""
+    assert scene.ground.postgres is not None
+    scene.note("kill -9 PostgreSQL")
+    await asyncio.to_thread(scene.ground.postgres.kill)
+    try:
+        await scene.rest(0, 5)
+    finally:
+        await asyncio.to_thread(scene.ground.postgres.start, 60)
+        scene.note("PostgreSQL is back")
+
+
+async def kill_backend(scene: Scene) -> None:
+    """kill -9 one of PostgreSQL's backends: it ends all others and recovers."""
+    assert scene.ground.postgres is not None
+    with contextlib.suppress(psutil.Error):
+        backends = psutil.Process(scene.ground.postgres.pid).children()
+        victim = scene.random.choice(backends)
+        scene.note(f"kill -9 a process of PostgreSQL: {' '.join(victim.cmdline())[:60]}")
+        victim.kill()
+
+
+async def freeze_database(scene: Scene) -> None:
+    """SIGSTOP all of PostgreSQL for up to eight seconds."""
+    assert scene.ground.postgres is not None
+    scene.note("SIGSTOP PostgreSQL")
+    scene.ground.postgres.freeze()
+    try:
+        await scene.rest(1, 8)
+    finally:
+        scene.ground.postgres.thaw()
+
+
+async def lock_database(scene: Scene) -> None:
+    """Another program holds SQLite's one write lock for up to eight seconds."""
+    path = scene.ground.database.removeprefix("sqlite:///")
+    connection = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
+    try:
+        with contextlib.suppress(sqlite3.OperationalError):
+            await asyncio.to_thread(connection.execute, "BEGIN IMMEDIATE")
+            scene.note("SQLite is locked")
+            await scene.rest(2, 8)
+    finally:
+        connection.close()
+
+
+async def full_disk(scene: Scene) -> None:
+    """The data directory's disk (broker and SQLite) has not a byte left, for up to five seconds."""
+    disk = scene.ground.disk
+    assert disk is not None
+    scene.note("disk full")
+    try:
+        await asyncio.to_thread(disk.fill)
+        await scene.rest(1, 5)
+    finally:
+        disk.free()
+        scene.note("disk has room again")
+
+
+async def jump(scene: Scene) -> None:
+    """The wall clock of the fleet's processes jumps, not the broker's and WhatsApp's, and back after up to 15 s."""
+    assert scene.ground.clock is not None
+    seconds = scene.random.choice((-600, -30, 30, 3600))
+    scene.note(f"clock: {seconds:+d} s")
+    scene.ground.clock.set(seconds)
+    try:
+        await scene.rest(3, 15)
+    finally:
+        scene.ground.clock.set(0)
+        scene.note("clock: right again")
+
+
+def _signal(scene: Scene, kind: str, number: signal.Signals, words: str) -> int | None:
+    """To one process of the kind; None when none runs."""
+    pids = scene.ground.pids(kind)
+    pid = scene.random.choice(pids) if pids else None
+    scene.note(f"{words} {kind} {pid or '(none runs)'}")
+    if pid is not None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+            if number is not signal.SIGSTOP:
+                os.kill(pid, signal.SIGCONT)  # a frozen process acts on SIGTERM only once it runs
+    return pid

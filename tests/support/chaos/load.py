@@ -6,12 +6,14 @@ import asyncio
 import contextlib
 import json
 import random
+from collections import Counter
 from typing import Any
 
 import httpx
 import nats
 from nats.aio.client import Client
 
+from tests.support.chaos.ground import Ground
 from tests.support.running import Fleet
 
 
@@ -41,6 +43,8 @@ class Sender:
         self.accepted: list[str] = []
         """Command ids in the order in which they were stored."""
         self.texts: dict[str, str] = {}
+        self.refused: Counter[str] = Counter()
+        """How often the broker did not take one at first, by JetStream's code."""
         self._client = client
         self._contacts = contacts
         self._random = random.Random(seed)
@@ -53,18 +57,22 @@ class Sender:
         self.texts[command] = text
         await self._until_stored(body, command)
         self.accepted.append(command)
-        if self._random.random() < 0.05:  # a publisher that did not hear the acknowledgement
+        draw = self._random.random()
+        if draw < 0.05:  # a publisher that did not hear the acknowledgement
             await self._until_stored(body, command)
+        elif draw < 0.08:  # one that does not know of Nats-Msg-Id: the stream holds the command twice
+            await self._until_stored(body, None)
 
-    async def _until_stored(self, body: bytes, command: str) -> None:
+    async def _until_stored(self, body: bytes, message_id: str | None) -> None:
+        headers = {"Nats-Msg-Id": message_id} if message_id else None
         subject = f"wa.cmd.{self.tenant}.{self.session}.send"
         while True:
             with contextlib.suppress(nats.errors.Error, asyncio.TimeoutError, ConnectionError):
-                answer = await self._client.request(
-                    subject, body, headers={"Nats-Msg-Id": command}, timeout=2
-                )
-                if "error" not in json.loads(answer.data):
+                answer = await self._client.request(subject, body, headers=headers, timeout=2)
+                error = json.loads(answer.data).get("error")
+                if error is None:
                     return
+                self.refused[str(error.get("err_code"))] += 1
             await asyncio.sleep(0.2)
 
     async def run(self, rate: float, stopping: asyncio.Event, *, first: int = 0) -> None:
@@ -79,15 +87,15 @@ class Sender:
 class Contacts:
     """People who write to the sessions' numbers, through the sandbox."""
 
-    def __init__(self, fleet: Fleet, numbers: list[str], contacts: list[str], seed: int) -> None:
+    def __init__(self, ground: Ground, numbers: list[str], contacts: list[str], seed: int) -> None:
         self.sent = 0
-        self._fleet = fleet
+        self._ground = ground
         self._numbers = numbers
         self._contacts = contacts
         self._random = random.Random(seed)
 
     async def run(self, rate: float, stopping: asyncio.Event) -> None:
-        async with httpx.AsyncClient(base_url=self._fleet.ready["sandbox_url"], timeout=5) as client:
+        async with self._ground.http(timeout=5) as client:
             while not stopping.is_set():
                 await self.write(client)
                 with contextlib.suppress(TimeoutError):

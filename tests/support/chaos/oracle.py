@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, LiteralString
 
 import msgspec
+import psycopg
 
 from pywhatsweb.contracts import streams
 from pywhatsweb.contracts.ids import TenantId
 from pywhatsweb.contracts.statuses import MessageStatus
 from pywhatsweb_runtime.bus import Bus, Stored
 from pywhatsweb_runtime.direct import reading
-
-Account = tuple[str, str]
-"""Tenant and session."""
+from tests.support.chaos.journals import Taken
+from tests.support.chaos.plan import Account
 
 _GOOD = ("sent", "delivered", "read", "played")
-
-
-class Taken(NamedTuple):
-    """What WhatsApp took of a session, in its order."""
-
-    texts: list[str]
-    repeats: int
 
 
 class Findings:
@@ -179,13 +172,10 @@ def check_inbound(
         last[chat] = max(at, last.get(chat, -1))
 
 
-def check_database(findings: Findings, path: Path, expected: Mapping[Account, Sequence[str]]) -> None:
+def check_database(findings: Findings, url: str, expected: Mapping[Account, Sequence[str]]) -> None:
     """Each inbound message is in the database once."""
-    with sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=20) as connection:
-        rows = connection.execute(
-            "SELECT tenant, session, message_id, count(*) FROM messages GROUP BY 1, 2, 3"
-        ).fetchall()
-    found = {(tenant, session, message): count for tenant, session, message, count in rows}
+    statement = "SELECT tenant, session, message_id, count(*) FROM messages GROUP BY 1, 2, 3"
+    found = {(tenant, session, message): count for tenant, session, message, count in _rows(url, statement)}
     for (tenant, session), messages in expected.items():
         for message in messages:
             count = found.get((tenant, session, message), 0)
@@ -193,59 +183,10 @@ def check_database(findings: Findings, path: Path, expected: Mapping[Account, Se
                 findings.fault("database", f"{tenant} {session} {message}: {count} rows")
 
 
-class SandboxJournal:
-    """The sandbox's journal, by account number."""
-
-    def __init__(self, entries: Sequence[dict[str, Any]]) -> None:
-        self.taken: dict[str, Taken] = {}
-        self.inbound: dict[str, list[str]] = defaultdict(list)
-        texts: dict[str, list[tuple[int, str]]] = defaultdict(list)
-        repeats: Counter[str] = Counter()
-        # `order`: in which the server took it; phones read theirs each in its own time. One that a phone could not
-        # read at first (both sides had begun a Signal session) and asked for again keeps its place.
-        first: dict[tuple[str, str], int] = {}
-        for entry in entries:
-            account = "+" + str(entry.get("account", "")).removeprefix("+")
-            place = (account, str(entry.get("id")))
-            if entry["kind"] in ("message", "decrypt_failed"):
-                first.setdefault(place, entry.get("order", 0))
-            if entry["kind"] == "message":
-                texts[account].append((first[place], entry["text"]))
-            elif entry["kind"] == "repeat":
-                repeats[account] += 1
-            elif entry["kind"] == "inbound" and entry.get("type") == "text":
-                self.inbound[account].append(entry["id"])
-        for account, found in texts.items():
-            self.taken[account] = Taken(
-                [text for _, text in sorted(found, key=lambda one: one[0])], repeats[account]
-            )
-
-
-class SimulatedJournal:
-    """The simulated WhatsApp's state file, by ``<tenant>/<session>``."""
-
-    def __init__(self, path: Path) -> None:
-        self.taken: dict[str, Taken] = {}
-        self.inbound: dict[str, list[str]] = defaultdict(list)
-        ids: dict[str, dict[str, None]] = defaultdict(dict)
-        repeats: Counter[str] = Counter()
-        stanzas: dict[str, set[str]] = defaultdict(set)
-        for line in path.read_bytes().splitlines():
-            try:
-                record = json.loads(line)
-            except ValueError:
-                continue
-            session = record["session"]
-            if record["what"] == "accepted" and record["action"] == "send":
-                if record["id"] in ids[session]:
-                    repeats[session] += 1
-                ids[session][record["id"]] = None
-            elif (
-                record["what"] == "inbound"
-                and record["kind"] == "message"
-                and record["key"] not in stanzas[session]
-            ):
-                stanzas[session].add(record["key"])
-                self.inbound[session].append(record["data"]["id"])
-        for session, found in ids.items():
-            self.taken[session] = Taken(list(found), repeats[session])
+def _rows(url: str, statement: LiteralString) -> list[tuple[Any, ...]]:
+    if url.startswith("postgresql:"):
+        with psycopg.connect(url, connect_timeout=5) as server:
+            return server.execute(statement).fetchall()
+    path = url.removeprefix("sqlite:///")
+    with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=20)) as file:
+        return file.execute(statement).fetchall()
