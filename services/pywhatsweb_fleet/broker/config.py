@@ -45,6 +45,13 @@ class Permissions(NamedTuple):
     denied: tuple[str, ...] = ()
 
 
+class Tls(msgspec.Struct, frozen=True):
+    """Files in PEM: the server's certificate, with what leads up to its authority, and its key."""
+
+    cert: Path
+    key: Path
+
+
 class BrokerConfig(msgspec.Struct, frozen=True, kw_only=True):
     """What an operator can choose."""
 
@@ -58,6 +65,8 @@ class BrokerConfig(msgspec.Struct, frozen=True, kw_only=True):
     """nats-server's own HTTP pages, on the same host; off by default, since they name accounts and subjects."""
     encryption_key: str | None = None
     """Streams are encrypted on disk under it when given."""
+    tls: Tls | None = None
+    """Clients must speak TLS when given."""
 
 
 def tenant_imports(tenant: str) -> tuple[list[str], list[str]]:
@@ -78,11 +87,28 @@ def render(config: BrokerConfig, secrets: Secrets) -> str:
     They are random and 256 bits long, so a hash in the file would protect nothing that the file's mode does not.
     """
     lines = [
+        *render_server(config),
+        f"system_account: {SYSTEM}",
+        "accounts {",
+        f"  {SYSTEM} {{ users: [ {_user(secrets.system.user, secrets.system.password)} ] }}",
+        *_platform(secrets),
+    ]
+    for name in sorted(secrets.tenants):
+        lines += _tenant(name, secrets)
+    lines.append("}")
+    return "\n".join(lines) + "\n"
+
+
+def render_server(config: BrokerConfig) -> list[str]:
+    """What does not depend on who may come in."""
+    lines = [
         "# Written by pww at every start: changes here are lost.",
         f"host: {_text(config.host)}",
         f"port: {config.port}",
         'server_name: "pywhatsweb"',
         f"max_payload: {MAX_PAYLOAD}",
+        "# An open connection that does not say who it is gets no longer than this.",
+        "authorization { timeout: 5 }" if config.tls is None else "",
         "jetstream {",
         f"  store_dir: {_text(str(config.store_dir))}",
         f"  max_memory_store: {config.max_memory}",
@@ -95,18 +121,17 @@ def render(config: BrokerConfig, secrets: Secrets) -> str:
     if config.encryption_key is not None:
         lines += ["  cipher: aes", f"  key: {_text(config.encryption_key)}"]
     lines.append("}")
+    if config.tls is not None:
+        lines += [
+            "tls {",
+            f"  cert_file: {_text(str(config.tls.cert))}",
+            f"  key_file: {_text(str(config.tls.key))}",
+            "  timeout: 5",
+            "}",
+        ]
     if config.monitor_port is not None:
         lines.append(f"http: {_text(f'{config.host}:{config.monitor_port}')}")
-    lines += [
-        f"system_account: {SYSTEM}",
-        "accounts {",
-        f"  {SYSTEM} {{ users: [ {_user(secrets.system.user, secrets.system.password)} ] }}",
-        *_platform(secrets),
-    ]
-    for name in sorted(secrets.tenants):
-        lines += _tenant(name, secrets)
-    lines.append("}")
-    return "\n".join(lines) + "\n"
+    return [line for line in lines if line]
 
 
 def _platform(secrets: Secrets) -> list[str]:
@@ -116,7 +141,7 @@ def _platform(secrets: Secrets) -> list[str]:
         "    users: [",
         f"      {_user(secrets.platform.user, secrets.platform.password)}",
         *(
-            f"      {_user(user.user, user.password, _service(name))}"
+            f"      {_user(user.user, user.password, _permissions(service_rights(name), answers=True))}"
             for name, user in sorted(secrets.services.items())
         ),
         "    ]",
@@ -136,15 +161,13 @@ def _platform(secrets: Secrets) -> list[str]:
     return [*lines, "    ]", "  }"]
 
 
-def _service(name: str) -> str:
+def service_rights(name: str) -> Permissions:
     """A service's permissions. A name that an older version knew has none."""
     found = SERVICES.get(name)
     if found is None:
-        return _permissions(Permissions((), (), (">",)))
+        return Permissions(("-",), ("-",), (">",))
     own = own_inbox(name)
-    return _permissions(
-        Permissions((*found.publish, own), (*found.subscribe, own), found.denied), answers=True
-    )
+    return Permissions((*found.publish, own), (*found.subscribe, own), found.denied)
 
 
 def _tenant(name: str, secrets: Secrets) -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-import signal
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -44,9 +43,14 @@ def server_binary() -> Path:
 
 async def write_config(directory: Path, config: BrokerConfig, secrets: Secrets) -> Path:
     """Writes ``nats.conf``, mode 0600, once nats-server itself has found it valid. Raises BrokerRefused."""
+    return await write_text(directory, render(config, secrets))
+
+
+async def write_text(directory: Path, configuration: str) -> Path:
+    """As `write_config`, for a configuration that is a text already."""
     candidate = directory / f"{CONFIG_FILE}.new"
     target = directory / CONFIG_FILE
-    text = render(config, secrets).encode()
+    text = configuration.encode()
     if target.exists() and target.read_bytes() == text:
         return target
     write_private(candidate, text)
@@ -124,11 +128,6 @@ async def wait_until_up(host: str, port: int, process: asyncio.subprocess.Proces
     raise BrokerRefused(f"nats-server did not answer within {START_BOUND_S:g} s")
 
 
-def reload(process: asyncio.subprocess.Process) -> None:
-    """Makes it read its configuration again; who is connected stays so. The new accounts come within milliseconds."""
-    process.send_signal(signal.SIGHUP)
-
-
 async def stop(process: asyncio.subprocess.Process, bound_s: float = STOP_BOUND_S) -> None:
     """Ends it, by force when it takes longer than ``bound_s`` seconds."""
     if process.returncode is not None:
@@ -146,10 +145,13 @@ async def stop(process: asyncio.subprocess.Process, bound_s: float = STOP_BOUND_
 
 @contextlib.asynccontextmanager
 async def running(
-    directory: Path, config: BrokerConfig, secrets: Secrets
+    directory: Path, config: BrokerConfig, secrets: Secrets, *, text: str | None = None
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A broker for as long as the block lasts; its configuration lies in ``directory``. Raises BrokerRefused."""
-    process = await spawn(await write_config(directory, config, secrets))
+    """A broker for as long as the block lasts; its configuration lies in ``directory``. Raises BrokerRefused.
+
+    ``text``: the configuration, when it is not the one of `config.render`.
+    """
+    process = await spawn(await write_text(directory, text or render(config, secrets)))
     try:
         await wait_until_up(config.host, config.port, process)
         yield process

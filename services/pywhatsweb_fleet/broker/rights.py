@@ -37,6 +37,7 @@ class Rights(NamedTuple):
         if self.secrets:
             return ()
         calls = ("STREAM.MSG.GET", "DIRECT.GET", "STREAM.PURGE", "STREAM.UPDATE", "STREAM.CREATE",
+                 "STREAM.DELETE", "STREAM.MSG.DELETE",
                  "CONSUMER.LIST")  # fmt: skip
         return tuple(f"{_API}{call}.KV_{bucket}" for bucket in _SECRET_BUCKETS for call in calls) + tuple(
             f"{_API}CONSUMER.{call}.KV_{bucket}.>"

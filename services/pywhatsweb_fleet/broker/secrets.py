@@ -58,6 +58,8 @@ class TenantSecrets(msgspec.Struct, frozen=True, omit_defaults=True):
     """Nobody of the tenant's gets in."""
     connections: int = 0
     """How many at once; 0: `config.CONNECTIONS`."""
+    account: str = ""
+    """What the account's keys are made from in operator mode: another one after a tenant was erased and made anew."""
 
 
 class Secrets(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,6 +71,8 @@ class Secrets(msgspec.Struct, frozen=True, kw_only=True):
     """Of the broker's own account: for who changes the broker's accounts, and an operator who looks after it."""
     services: dict[str, User] = {}
     """By their names in `rights.SERVICES`."""
+    operator: str = ""
+    """What the operator's keys are made from, in operator mode."""
     tenants: dict[str, TenantSecrets] = {}
 
 
@@ -77,7 +81,19 @@ def new_user(name: str) -> User:
 
 
 def new_tenant(name: str) -> TenantSecrets:
-    return TenantSecrets(name, random.token_urlsafe(32), "pww_" + random.token_urlsafe(32))
+    return TenantSecrets(
+        name,
+        random.token_urlsafe(32),
+        "pww_" + random.token_urlsafe(32),
+        account=random.token_urlsafe(32),
+    )
+
+
+def _complete(tenant: TenantSecrets) -> TenantSecrets:
+    """With what an earlier version did not make."""
+    if tenant.account:
+        return tenant
+    return msgspec.structs.replace(tenant, account=random.token_urlsafe(32))
 
 
 def load(directory: Path) -> Secrets | None:
@@ -100,7 +116,11 @@ def load_or_make(directory: Path, tenants: list[str]) -> Secrets:
     found = msgspec.structs.replace(
         found,
         services={name: found.services.get(name) or new_user(name) for name in rights.SERVICES},
-        tenants={**{name: new_tenant(name) for name in tenants}, **found.tenants},
+        operator=found.operator or random.token_urlsafe(32),
+        tenants={
+            **{name: new_tenant(name) for name in tenants},
+            **{name: _complete(tenant) for name, tenant in found.tenants.items()},
+        },
     )
     if found != known:
         save(directory, found)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 
 import nats
 from nats.aio.client import Client
@@ -55,7 +55,7 @@ async def _record(bus: Bus, tenant: str) -> registry.TenantRecord:
 
 
 async def admit(
-    bus: Bus, url: str, tenant: TenantSecrets, reload: Callable[[], None], *, bound_s: float = 10.0
+    bus: Bus, url: str, tenant: TenantSecrets, reload: Callable[[], Awaitable[None]], *, bound_s: float = 30.0
 ) -> None:
     """Makes a running broker take a new tenant's account, which its configuration names; others stay connected.
 
@@ -67,7 +67,7 @@ async def admit(
     try:
         async with asyncio.timeout(bound_s):
             while True:
-                reload()
+                await reload()
                 if await _gets_across(url, tenant, subject):
                     return
     except TimeoutError:

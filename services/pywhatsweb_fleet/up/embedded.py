@@ -9,6 +9,7 @@ from pathlib import Path
 from pywhatsweb.contracts.streams import TenantLimits
 from pywhatsweb_fleet.broker import keys, tenants
 from pywhatsweb_fleet.broker import process as broker
+from pywhatsweb_fleet.broker.accounts import by_signal
 from pywhatsweb_fleet.broker.config import BrokerConfig
 from pywhatsweb_fleet.broker.secrets import Secrets
 from pywhatsweb_fleet.up.datadir import LOOPBACK, Layout, StartError
@@ -67,7 +68,7 @@ class EmbeddedBroker:
             await self.provision()
             async with connect(self._settings(), name="pww up") as bus:
                 for name in new:
-                    await tenants.admit(bus, self.url, secrets.tenants[name], lambda: broker.reload(process))
+                    await tenants.admit(bus, self.url, secrets.tenants[name], by_signal(process))
         except BaseException:
             self.secrets = before
             raise

@@ -152,7 +152,7 @@ FOREIGN = [
     "$SYS.REQ.USER.INFO",
     "$SRV.PING",
     "wa.ask.acme.s1",
-    "wa.dlq.acme.s1.command",
+    "wa.dlq.acme.s1.command.-.l1",
 ]
 
 
@@ -229,12 +229,19 @@ async def test_headers_reach_no_further_than_the_tenants_own_stream(
 
 
 async def test_wrong_credentials_are_refused(broker: Broker) -> None:
-    """Nobody comes in without a password, with a wrong one, or with another's."""
-    tenant = broker.secrets.tenants["acme"]
-    for options in ({}, {"user": "acme", "password": "x"}, {"user": "rival", "password": tenant.password}):
-        with pytest.raises(nats.errors.Error):
+    """Nobody comes in without credentials, with wrong ones, or with another's."""
+    options: list[dict[str, Any]] = [{}, {"user": "acme", "password": "x"}]
+    if broker.mode == "config":
+        options += [{"user": "rival", "password": broker.secrets.tenants["acme"].password}]
+    else:
+        ours, theirs = (broker.operator.tenant_credentials(name).splitlines() for name in ("acme", "rival"))
+        mixed = broker.directory / "mixed.creds"
+        mixed.write_text("\n".join([*ours[:3], *theirs[3:]]) + "\n")
+        options += [{"user_credentials": str(mixed)}]
+    for option in options:
+        with pytest.raises((nats.errors.Error, OSError)):
             await nats.connect(
-                broker.url, allow_reconnect=False, connect_timeout=1, error_cb=_ignore, **options
+                broker.url, allow_reconnect=False, connect_timeout=1, error_cb=_ignore, **option
             )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pywhatsweb.contracts.ids import TenantId
-from pywhatsweb_fleet.broker import process, secrets, tenants
+from pywhatsweb_fleet.broker import accounts, process, secrets, tenants
 from pywhatsweb_runtime.bus import connect
 from tests.integration.broker.conftest import Broker
 from tests.support import wait_until
@@ -31,7 +31,7 @@ async def test_a_tenant_is_added_while_others_stay_connected(tmp_path: Path) -> 
             await process.write_config(tmp_path, described.config, described.secrets)
             await tenants.ensure(bus, "newcomer")
             user = described.secrets.tenants["newcomer"]
-            await tenants.admit(bus, described.url, user, lambda: process.reload(server))
+            await tenants.admit(bus, described.url, user, accounts.by_signal(server))
             newcomer = await described.tenant("newcomer")
             for client, name in ((newcomer, "newcomer"), (acme, "acme")):
                 reply = await client.request(f"wa.cmd.{name}.s1.send", b"{}", timeout=2)

@@ -1,0 +1,236 @@
+"""Tenants and their users come, change and go while the broker runs; nobody else notices. In both modes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+import nats
+import pytest
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from pywhatsweb_fleet.broker import secrets, tenants
+from pywhatsweb_fleet.broker.config import SUBSCRIPTIONS
+from pywhatsweb_fleet.broker.secrets import Secrets, TenantUser
+from pywhatsweb_runtime import provision
+from pywhatsweb_runtime.bus import Bus, connect
+from tests.integration.broker.conftest import Broker, running
+from tests.support import wait_until
+
+
+def changed(found: Secrets, name: str, **fields: object) -> Secrets:
+    """The secrets, with something else about one tenant."""
+    tenant = msgspec.structs.replace(found.tenants[name], **fields)
+    return msgspec.structs.replace(found, tenants={**found.tenants, name: tenant})
+
+
+def without(found: Secrets, name: str) -> Secrets:
+    kept = {other: tenant for other, tenant in found.tenants.items() if other != name}
+    return msgspec.structs.replace(found, tenants=kept)
+
+
+class Bystander:
+    """A tenant's program that hears all of its events, while somebody publishes them one after the other."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self.heard: list[int] = []
+        self.told = 0
+
+    async def _on_event(self, message: Msg) -> None:
+        self.heard.append(int(message.data))
+
+    async def listen(self) -> None:
+        await self.client.subscribe("wa.evt.acme.>", cb=self._on_event)
+        await self.client.flush()
+
+    async def talk(self, bus: Bus) -> None:
+        while True:
+            await bus.request("wai.evt.acme.s1.message.-", b"%d" % self.told)
+            self.told += 1
+            await asyncio.sleep(0.002)
+
+    async def undisturbed(self) -> None:
+        """Everything that was told so far is heard, in order, on the connection that there was from the beginning."""
+        told = self.told
+        await wait_until(lambda: len(self.heard) >= told, 20)
+        assert self.heard == list(range(len(self.heard)))
+        assert self.client.stats["reconnects"] == 0
+        assert self.client.is_connected
+
+
+@contextlib.asynccontextmanager
+async def talking(broker: Broker, bus: Bus) -> AsyncIterator[Bystander]:
+    acme = Bystander(await broker.tenant("acme"))
+    await acme.listen()
+    task = asyncio.create_task(acme.talk(bus))
+    try:
+        yield acme
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+@contextlib.asynccontextmanager
+async def life(tmp_path: Path, mode: str) -> AsyncIterator[tuple[Broker, Process, Bus]]:
+    """A broker, its process and the platform's connection."""
+    async with (
+        running(tmp_path, mode) as (broker, server),
+        connect(broker.platform_settings(), name="platform") as bus,
+    ):
+        yield broker, server, bus
+
+
+async def comes_in(broker: Broker, name: str, user: str | None = None) -> bool:
+    """Whether the tenant's user is let in now."""
+    try:
+        client = await broker.tenant(name, user, allow_reconnect=False, connect_timeout=2, error_cb=_ignore)
+    except (nats.errors.Error, OSError):
+        return False
+    await client.close()
+    return True
+
+
+async def _ignore(error: Exception) -> None:
+    """Expected."""
+
+
+async def takes(client: Client, name: str, session: str = "s1") -> bool:
+    """Whether a command of the client's gets into the tenant's stream."""
+    with contextlib.suppress(nats.errors.Error):
+        reply = await client.request(f"wa.cmd.{name}.{session}.send", b"{}", timeout=1)
+        return f"WA_CMD_{name}".encode() in reply.data
+    return False
+
+
+async def test_a_tenants_whole_life_beside_another(tmp_path: Path, mode: str) -> None:
+    """Created, given users, limited, suspended, resumed, deleted and made anew: the other one hears every event."""
+    async with life(tmp_path, mode) as (broker, server, bus), talking(broker, bus) as acme:
+        # Created.
+        await tenants.ensure(bus, "newcomer")
+        new = secrets.new_tenant("newcomer")
+        made = msgspec.structs.replace(broker.secrets, tenants={**broker.secrets.tenants, "newcomer": new})
+        await broker.change(server, bus, made)
+        newcomer = await broker.tenant("newcomer")
+        assert await takes(newcomer, "newcomer")
+        await acme.undisturbed()
+
+        # Changed: another user, who comes in beside the first.
+        users = {"crm": TenantUser(password="p" * 43)}
+        await broker.change(server, bus, changed(broker.secrets, "newcomer", users=users))
+        crm = await broker.tenant("newcomer", "crm")
+        assert await takes(crm, "newcomer")
+        assert newcomer.is_connected
+        assert newcomer.stats["reconnects"] == 0
+
+        # The user goes: it is cut off, and the first one is not.
+        await broker.change(server, bus, changed(broker.secrets, "newcomer", users={}))
+        await wait_until(lambda: not crm.is_connected, 10)
+        assert await takes(newcomer, "newcomer")
+        await acme.undisturbed()
+
+        # Suspended and resumed.
+        await broker.change(server, bus, changed(broker.secrets, "newcomer", suspended=True))
+        await wait_until(lambda: not newcomer.is_connected, 10)
+        assert not await comes_in(broker, "newcomer")
+        await broker.change(server, bus, changed(broker.secrets, "newcomer", suspended=False))
+        await wait_until(lambda: comes_in(broker, "newcomer"), 10)
+        await acme.undisturbed()
+
+        # Deleted, and made anew under the same name: the old credentials stay worthless.
+        old = broker.login("newcomer")
+        kept = tmp_path / "old.creds"
+        if "user_credentials" in old:
+            kept.write_text(broker.operator.tenant_credentials("newcomer"))
+            old = {"user_credentials": str(kept)}
+        await broker.change(server, bus, without(broker.secrets, "newcomer"))
+        await provision.drop_tenant(bus, "newcomer")  # type: ignore[arg-type]
+        await wait_until(lambda: not newcomer.is_connected, 10)
+        await tenants.ensure(bus, "newcomer")
+        again = secrets.new_tenant("newcomer")
+        await broker.change(
+            server,
+            bus,
+            msgspec.structs.replace(broker.secrets, tenants={**broker.secrets.tenants, "newcomer": again}),
+        )
+        assert await takes(await broker.tenant("newcomer"), "newcomer")
+        with pytest.raises((nats.errors.Error, OSError)):
+            await nats.connect(broker.url, allow_reconnect=False, connect_timeout=2, error_cb=_ignore, **old)
+        await acme.undisturbed()
+
+
+async def test_users_have_the_rights_they_were_given(tmp_path: Path, mode: str) -> None:
+    """One that may only publish hears nothing; one that may only read sends nothing; one session is no other."""
+    async with life(tmp_path, mode) as (broker, server, bus):
+
+        async def respond(message: Msg) -> None:
+            await message.respond(b"answered")
+
+        for verb in ("session.list", "session.delete"):
+            await bus.client.subscribe(f"wa.ctl.*.{verb}", cb=respond)
+        users = {
+            "sender": TenantUser(password="a" * 43, rights="publish"),
+            "reader": TenantUser(password="b" * 43, rights="read"),
+            "branch": TenantUser(password="c" * 43, sessions=("s1",)),
+            "viewer": TenantUser(password="d" * 43, rights="read", sessions=("s1",)),
+        }
+        await broker.change(server, bus, changed(broker.secrets, "acme", users=users))
+        clients = {name: await broker.tenant("acme", name) for name in users}
+        may_send = {name: await takes(clients[name], "acme") for name in users}
+        assert may_send == {"sender": True, "reader": False, "branch": True, "viewer": False}
+        assert not await takes(clients["branch"], "acme", "s2")
+        may_ask = {}
+        for name, client in clients.items():
+            for verb in ("session.list", "session.delete"):
+                try:
+                    await client.request(f"wa.ctl.acme.{verb}", b"{}", timeout=1)
+                    may_ask[name, verb] = True
+                except nats.errors.Error:
+                    may_ask[name, verb] = False
+        assert [asked for asked, answered in may_ask.items() if answered] == [
+            ("sender", "session.list"),
+            ("sender", "session.delete"),
+            ("reader", "session.list"),
+        ]
+        heard: dict[str, list[str]] = {name: [] for name in users}
+        for name, client in clients.items():
+
+            async def hear(message: Msg, name: str = name) -> None:
+                heard[name].append(message.subject.split(".")[3])
+
+            for subject in ("wa.evt.acme.>", "wa.evt.acme.s1.>", "wa.evt.rival.>"):
+                await client.subscribe(subject, cb=hear)
+            await client.flush()
+        for session in ("s1", "s2"):
+            await bus.request(f"wai.evt.acme.{session}.message.-", b"x")
+            await bus.request(f"wai.evt.rival.{session}.message.-", b"x")
+        await wait_until(lambda: len(heard["reader"]) == 3 and heard["viewer"] and heard["branch"], 10)
+        assert sorted(heard["reader"]) == ["s1", "s1", "s2"]  # two subscriptions match the first
+        assert heard == {**heard, "sender": [], "branch": ["s1"], "viewer": ["s1"]}
+
+
+async def test_connections_and_subscriptions_have_a_bound(tmp_path: Path, mode: str) -> None:
+    """A tenant that opens more than its quota is refused; its first connections and everybody else's stay."""
+    async with life(tmp_path, mode) as (broker, server, bus), talking(broker, bus) as acme:
+        await broker.change(server, bus, changed(broker.secrets, "rival", connections=3))
+        first = [await broker.tenant("rival") for _ in range(3)]
+        with pytest.raises((nats.errors.Error, OSError)):
+            await nats.connect(
+                broker.url,
+                allow_reconnect=False,
+                connect_timeout=2,
+                error_cb=_ignore,
+                **broker.login("rival"),
+            )
+        assert all([await takes(client, "rival") for client in first])
+        for number in range(SUBSCRIPTIONS + 500):  # nats-py ends at the refusal
+            await first[0].subscribe(f"wa.evt.rival.s{number}.>")
+        assert await takes(first[1], "rival")
+        assert await comes_in(broker, "acme")
+        await acme.undisturbed()
