@@ -9,8 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import structlog
 
 from pywhatsweb_fleet.session_worker.engines.port import Action, EngineError, EngineSession, Person
+
+if TYPE_CHECKING:
+    from pywhatsweb_fleet.session_worker.announcing import Announcer
+    from pywhatsweb_fleet.session_worker.deps import Deps
+    from pywhatsweb_fleet.session_worker.sending import Sending
+
+log = structlog.get_logger(__name__)
 
 TRIES = 2
 UNACKNOWLEDGED = 2
@@ -56,3 +67,61 @@ class Heartbeat:
                 return False
         self.sign()
         return True
+
+
+class Watch:
+    """Asks a session that is silent, and gives its link up when it does not answer."""
+
+    def __init__(
+        self,
+        deps: Deps,
+        heart: Heartbeat,
+        sending: Sending,
+        told: Announcer,
+        *,
+        present: Callable[[EngineSession], bool],
+        give_up: Callable[[EngineSession], None],
+    ) -> None:
+        """``present``: whether this is still the session's link. ``give_up`` opens another."""
+        self._deps = deps
+        self._heart = heart
+        self._sending = sending
+        self._told = told
+        self._present = present
+        self._give_up = give_up
+        self._probe: asyncio.Task[None] | None = None
+
+    def look(self, link: EngineSession) -> None:
+        """Once a second, while the session is WORKING."""
+        if self._probe is not None and not self._probe.done():
+            return
+        if self._heart.due() or self._suspect:
+            self._probe = asyncio.ensure_future(self._ask(link))
+
+    def stop(self) -> None:
+        if self._probe is not None:
+            self._probe.cancel()
+
+    @property
+    def _suspect(self) -> bool:
+        return self._sending.timeouts >= UNACKNOWLEDGED
+
+    async def _ask(self, link: EngineSession) -> None:
+        suspect, silent_s = self._suspect, round(self._heart.silent_s())
+        for _ in range(TRIES):
+            if not suspect and await self._heart.answered(link, self._told.me):
+                return
+            if not self._present(link):
+                return
+            log.warning("a session does not answer", silent_s=silent_s)
+            if not suspect:
+                await self._told.alert("heartbeat_failed", "E_TIMEOUT", silent_seconds=silent_s)
+        self._deps.metrics.errors.labels("silent_session").inc()
+        unacknowledged = self._sending.timeouts
+        await self._told.alert(
+            "silent_session", "E_TIMEOUT", silent_seconds=silent_s, unacknowledged=unacknowledged
+        )
+        if self._present(link):
+            self._sending.timeouts = 0
+            self._heart.sign()
+            self._give_up(link)

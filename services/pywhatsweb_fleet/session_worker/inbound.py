@@ -10,6 +10,7 @@ import msgspec
 from pywhatsweb.contracts import event_data as d
 from pywhatsweb.contracts.events import Origin, timestamp
 from pywhatsweb_fleet.session_worker.fenced import FencedEvents
+from pywhatsweb_fleet.session_worker.outcomes import error_of
 
 
 class Told(NamedTuple):
@@ -77,6 +78,7 @@ def _undecryptable(events: FencedEvents, raw: Mapping[str, Any]) -> Told:
     chat = events.chat(raw.get("chat"))
     data = d.Alert(
         kind="undecryptable",
+        error=error_of("E_UNDECRYPTABLE"),
         chat=chat,
         message_id=str(raw.get("id")),
         details={"reason": str(raw.get("reason", ""))},

@@ -28,19 +28,40 @@ _ENDS = {
     "logged_out": End(SessionStatus.LOGGED_OUT, "E_SESSION_LOGGED_OUT", True),
     "banned": End(SessionStatus.BANNED, "E_WHATSAPP_BANNED", False),
     "replaced": End(SessionStatus.REPLACED, "E_SESSION_REPLACED", False),
-    "pairing_timeout": End(SessionStatus.FAILED, "E_QR_EXPIRED", False),
+    "pairing_timeout": End(SessionStatus.FAILED, "E_PAIRING_TIMEOUT", False),
     "certificate_refused": End(SessionStatus.FAILED, "E_CERTIFICATE_REFUSED", False),
-    "multidevice_mismatch": End(SessionStatus.FAILED, "E_SESSION_LOGGED_OUT", True),
+    "multidevice_mismatch": End(SessionStatus.FAILED, "E_WHATSAPP_MULTIDEVICE_MISMATCH", True),
+}
+_BAD_SESSION = End(SessionStatus.FAILED, "E_WHATSAPP_BAD_SESSION", False)
+
+_TROUBLES: dict[str, str] = {
+    "timed_out": "E_CONNECTION_LOST",
+    "connection_lost": "E_CONNECTION_LOST",
+    "bad_session": "E_WHATSAPP_BAD_SESSION",
+    "unavailable": "E_WHATSAPP_UNAVAILABLE",
+    "engine_error": "E_ENGINE_ERROR",
+    "credentials_unreadable": "E_CREDENTIALS_UNREADABLE",
 }
 
 
-def end_of(change: StateChange) -> End | None:
-    """How the session ends after this close; None: the link is opened again."""
+def end_of(change: StateChange, tries: int = 0) -> End | None:
+    """How the session ends after this close; None: the link is opened again.
+
+    ``tries``: how often it was opened in vain since it last held. WhatsApp's "bad session" (500) passes, or stays: what
+    stays through all quick tries is for a person.
+    """
     if change.reason in _ENDS:
         return _ENDS[change.reason]
+    if change.reason == "bad_session" and tries >= QUICK_TRIES:
+        return _BAD_SESSION
     if not change.retry and change.reason != "lease_lapsed":
         return End(SessionStatus.FAILED, "E_ENGINE_UNAVAILABLE", False)
     return None
+
+
+def trouble_of(reason: str) -> str | None:
+    """What is wrong while a link is opened again, by the catalogue; None: nothing is (a restart, a handover)."""
+    return _TROUBLES.get(reason)
 
 
 def delay_s(tries: int, *, at_once: bool = False) -> float:

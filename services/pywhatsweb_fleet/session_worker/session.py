@@ -27,7 +27,7 @@ from pywhatsweb_fleet.session_worker.sending import Sending
 from pywhatsweb_fleet.session_worker.sent import SentBook
 from pywhatsweb_fleet.session_worker.units import Units
 from pywhatsweb_fleet.storage import credentials
-from pywhatsweb_fleet.storage.faults import Fenced, StorageUnavailable
+from pywhatsweb_fleet.storage.faults import Fenced, StorageUnavailable, Unsealable
 from pywhatsweb_fleet.storage.sealing import Keyring
 from pywhatsweb_runtime import registry
 from pywhatsweb_runtime.bus import ApiError, BrokerUnavailable, Stored
@@ -84,7 +84,9 @@ class OwnedSession:
         self._reports = Reports(deps, self.events, book, self._sending, self.lane.looked)
         self.told = Announcer(deps, self.events, self._sending.cold, engine=engine.name, epoch=epoch)
         self._heart = heartbeat.Heartbeat(deps.settings.heartbeat_s, deps.settings.heartbeat_timeout_s)
-        self._probe: asyncio.Task[None] | None = None
+        self._watch = heartbeat.Watch(
+            deps, self._heart, self._sending, self.told, present=self._is_present, give_up=self._give_up
+        )
         self._link: port.EngineSession | None = None
         self._units: Units | None = None
         self._tries = 0
@@ -130,9 +132,9 @@ class OwnedSession:
         await self.events.settled(_SETTLE_S)
 
     def _cancel_jobs(self) -> None:
-        for task in (self._job, self._probe):
-            if task is not None:
-                task.cancel()
+        self._watch.stop()
+        if self._job is not None:
+            self._job.cancel()
 
     def cut(self) -> None:
         """Ownership is gone: nothing more may be sent or told."""
@@ -178,40 +180,17 @@ class OwnedSession:
 
     def tick(self) -> None:
         """Once a second: a WORKING session that has been silent for long is asked whether it lives."""
-        if (
-            self._link is None
-            or self._closing
-            or self.status is not SessionStatus.WORKING
-            or (self._probe is not None and not self._probe.done())
-        ):
-            return
-        if self._heart.due() or self._sending.timeouts >= heartbeat.UNACKNOWLEDGED:
-            self._probe = asyncio.ensure_future(self._ask(self._link))
+        if self._link is not None and not self._closing and self.status is SessionStatus.WORKING:
+            self._watch.look(self._link)
 
-    async def _ask(self, link: port.EngineSession) -> None:
-        suspect = self._sending.timeouts >= heartbeat.UNACKNOWLEDGED
-        silent_s = round(self._heart.silent_s())
-        for _ in range(heartbeat.TRIES):
-            if not suspect and await self._heart.answered(link, self.told.me):
-                return
-            if self._link is not link or self._closing:
-                return
-            self._log.warning("a session does not answer", silent_s=silent_s)
-            if not suspect:
-                await self.told.alert("heartbeat_failed", "E_TIMEOUT", silent_seconds=silent_s)
-        self._deps.metrics.errors.labels("silent_session").inc()
-        await self.told.alert(
-            "silent_session",
-            "E_TIMEOUT",
-            silent_seconds=silent_s,
-            unacknowledged=self._sending.timeouts,
-        )
-        if self._link is link:
-            self._sending.timeouts = 0
-            self._heart.sign()
-            self._link = None
-            self.lane.close()
-            self._do(self._close_and_retry(link))
+    def _is_present(self, link: port.EngineSession) -> bool:
+        return self._link is link and not self._closing
+
+    def _give_up(self, link: port.EngineSession) -> None:
+        """It says WORKING and is silent: opened anew."""
+        self._link = None
+        self.lane.close()
+        self._do(self._close_and_retry(link))
 
     # The engine's calls (SessionHost).
 
@@ -247,6 +226,8 @@ class OwnedSession:
             )
         except StorageUnavailable as error:
             raise port.EngineError("E_STORAGE_UNAVAILABLE", str(error)) from error
+        except Unsealable as error:
+            raise port.EngineError("E_CREDENTIALS_UNREADABLE", str(error)) from error
 
     # How the link goes.
 
@@ -299,7 +280,7 @@ class OwnedSession:
         self.lane.close()
         reason = change.reason or "engine_error"
         self._log.info("link closed", reason=reason, whatsapp_code=change.whatsapp_code, detail=change.detail)
-        end = reconnect.end_of(change)
+        end = reconnect.end_of(change, self._tries)
         if end is not None:
             self._closing = True
             self._do(self._end(end, reason))
@@ -321,7 +302,8 @@ class OwnedSession:
             with contextlib.suppress(ConnectionError, TimeoutError):
                 await asyncio.wait_for(self._units.flushed(), 30.0)
         if told:
-            await self.told.change(SessionStatus.RECONNECTING, reason=reason)
+            error = reconnect.trouble_of(reason)
+            await self.told.change(SessionStatus.RECONNECTING, reason=reason, error=error)
         await self._open(wait_s, told=told)
 
     async def _end(self, end: reconnect.End, reason: str) -> None:
@@ -409,11 +391,24 @@ class OwnedSession:
             await work
         except Fenced:
             self._on_lost()
+        except Unsealable:
+            await self._wait_for_key()
         except Exception:  # noqa: BLE001 - one session's failure is nobody else's
             self._log.exception("a session's work failed")
             await asyncio.sleep(5)
             if not self._closing:
                 self._on_closed(port.StateChange(state="closed", reason="engine_error", retry=True))
+
+    async def _wait_for_key(self) -> None:
+        """The master key that sealed the credentials is not here: a wrong setting must not end sessions."""
+        reason = "credentials_unreadable"
+        self._log.error("the credentials cannot be read; is a master key missing?")
+        if self.status is not SessionStatus.RECONNECTING:
+            await self.told.alert(reason, "E_CREDENTIALS_UNREADABLE")
+        self._tries += 1
+        await self.told.change(SessionStatus.RECONNECTING, reason=reason, error=reconnect.trouble_of(reason))
+        if not self._closing:
+            self._do(self._open(reconnect.SLOW_S))
 
     def _tell(self, work: Awaitable[None]) -> None:
         before = self._announced

@@ -23,7 +23,7 @@ class StorageUnavailable(Exception):
 class Fenced(Exception):
     """The writer's epoch is older than ``current``: somebody else owns the session now."""
 
-    code = "E_FENCED"
+    code = "E_NOT_OWNER"
 
     def __init__(self, epoch: int, current: int) -> None:
         super().__init__(f"epoch {epoch} is fenced off by {current}")

@@ -18,6 +18,8 @@ from tests.support import wait_until
 class Broker:
     """An outbox of one session, a purge that can fail, and what was told."""
 
+    replicated = False
+
     def __init__(self) -> None:
         self.queue: list[Stored] = []
         self.told: list[tuple[str, str]] = []

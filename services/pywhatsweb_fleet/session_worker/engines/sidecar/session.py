@@ -40,9 +40,6 @@ if TYPE_CHECKING:
 
 _STATES = frozenset(("connecting", "qr", "pairing_code", "open", "closed"))
 
-# The port knows one code for a link that is not there (yet, or any more).
-_NOT_OPEN = frozenset(("E_SESSION_NOT_READY", "E_SESSION_NOT_OPEN"))
-
 
 class SidecarSession:
     """An `EngineSession`."""
@@ -172,8 +169,8 @@ class SidecarSession:
             future.set_result(Done(frame.message_id or "", frame.at or 0, frame.data))
             return
         code, detail = frame.code or "E_ENGINE_ERROR", frame.detail or ""
-        if code in _NOT_OPEN:
-            code = "E_CONNECTION_LOST"
+        if code == "E_SESSION_NOT_READY":
+            code = "E_CONNECTION_LOST"  # the port knows one code for a link that is not there (yet, or any more)
         elif code not in ErrorCode.__members__:
             code, detail = "E_ENGINE_ERROR", f"{code} {detail}".strip()
         future.set_exception(EngineError(code, detail, uncertain=frame.uncertain))
