@@ -188,7 +188,7 @@ async def test_pages_filters_and_the_border(user: User) -> None:
     only = await listed(user, session_id="s2", code="E_TIMEOUT", kind="command")
     assert [each["command_id"] for each in only] == ["c5", "c15"]
     assert await listed(user, kind="event") == []
-    for cursor in ("x", "1", "-", "1-x", "９-９", "1" * 50):
+    for cursor in ("x", "1", "-", "1-x", "\uff19-\uff19", "1" * 50):
         reply = await user.ask("deadletter.list", cursor=cursor)
         assert reply["error"]["code"] == "E_INVALID_CURSOR", cursor
     beta = await tenant.bus.request("wa.ctl.beta.deadletter.list", b"{}")
