@@ -28,6 +28,7 @@ _COMMANDS = {
     "ask": ("ask:ask", "Ask the control plane anything that it answers."),
     "chat": ("chat:app", "See the Kanban board and move its chats."),
     "deadletter": ("deadletter:app", "See what was set aside, put it back or drop it."),
+    "webhook": ("webhook:app", "Have events posted to HTTP servers, and see how that goes."),
     "tenant": ("tenant:app", "Add tenants to the fleet that runs here, and list them."),
     "health": ("health:health", "Say whether the fleet works."),
     "run": ("fleet:run", "Run one service, with settings from the environment."),

@@ -16,6 +16,7 @@ from pywhatsweb.client.outcomes import Outcomes
 from pywhatsweb.client.publishing import Publisher, publishing
 from pywhatsweb.client.sending import Handle, SessionClient
 from pywhatsweb.client.streams import EventStream, Gap
+from pywhatsweb.client.webhooks import Webhooks
 from pywhatsweb.contracts import codec, commands, subjects
 from pywhatsweb.contracts import control as contract
 from pywhatsweb.contracts import control_data as d
@@ -45,6 +46,7 @@ class FleetClient:
         self.audit = control.AuditTrail(self._asker)
         self.deadletters = DeadLetters(self._asker)
         self.consumers = control.Consumers(self._asker)
+        self.webhooks = Webhooks(self._asker)
         self.outcomes = Outcomes(link, tenant, self.messages)
 
     @property
