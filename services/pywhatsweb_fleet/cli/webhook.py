@@ -46,7 +46,7 @@ def _tell(info: dict[str, Any], form: Answer) -> int:
 
 
 @app.command
-def create(  # noqa: PLR0913 - options
+def create(
     url: str,
     /,
     *,
@@ -156,8 +156,8 @@ def rotate(
     return _tell(_ask(where, "rotate", webhook_id=webhook, overlap_s=overlap), form)
 
 
-@app.command
-def test(webhook: str, /, *, where: Connection = None, form: Answer = "human") -> int:
+@app.command(name="test")
+def try_(webhook: str, /, *, where: Connection = None, form: Answer = "human") -> int:
     """Post a test event now; the exit code tells whether it was taken."""
     done = _ask(where, "test", webhook_id=webhook)
     if form == "json":

@@ -25,7 +25,10 @@ class Webhooks(Part):
         headers: Mapping[str, str] | None = None,
         description: str | None = None,
     ) -> w.WebhookInfo:
-        """Posts events to `url` from now on; the same `webhook_id` again changes it. `secret` is in this answer only."""
+        """Posts events to `url` from now on; the same `webhook_id` again changes it.
+
+        The secret is in this answer only.
+        """
         args = w.WebhookCreate(
             url=url,
             webhook_id=webhook_id,
