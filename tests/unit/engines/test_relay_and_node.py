@@ -63,5 +63,5 @@ async def test_an_old_or_absent_node_is_refused_in_words(tmp_path: Path) -> None
 async def test_a_node_is_found() -> None:
     """This environment has one; the launch runs the sidecar's program, with nothing of our environment."""
     launch = await node_launch()
-    assert Path(launch.command[1]).name == "main.ts"
-    assert launch.env == {"MALLOC_ARENA_MAX": "2"}
+    assert Path(launch.command[-1]).name == "main.ts"
+    assert {name.partition("_")[0] for name in launch.env} == {"MALLOC"}

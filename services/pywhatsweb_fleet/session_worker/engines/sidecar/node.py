@@ -49,8 +49,16 @@ async def find_node(given: Path | None = None) -> Path:
     )
 
 
-# glibc gives each thread its own arena; with two, a sidecar of 100 sessions needs a fifth less memory (measured).
-_ENVIRONMENT = {"MALLOC_ARENA_MAX": "2"}
+# glibc gives each thread its own arena; with two, a sidecar of 100 sessions needs a fifth less memory (measured). And
+# it keeps what was freed the longer, the larger it was, unless told where to stop: 10 MB at the start alone.
+_ENVIRONMENT = {
+    "MALLOC_ARENA_MAX": "2",
+    "MALLOC_TRIM_THRESHOLD_": "131072",
+    "MALLOC_MMAP_THRESHOLD_": "131072",
+}
+# V8's nursery grows to three times 32 MB under load and stays there: with 8, 40 loaded sessions take 230 MB instead of
+# 340, for a twentieth more CPU (measured; a tighter old space costs a quarter more).
+_FLAGS = ("--max-semi-space-size=8",)
 
 
 async def node_launch(
@@ -60,7 +68,7 @@ async def node_launch(
     program = sidecar_directory(directory)
     runtime = await find_node(node)
     return Launch(
-        command=(str(runtime), str(program / "src" / "main.ts")),
+        command=(str(runtime), *_FLAGS, str(program / "src" / "main.ts")),
         cwd=program,
         env={**_ENVIRONMENT, **(env or {})},
     )
