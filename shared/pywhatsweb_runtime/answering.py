@@ -45,8 +45,11 @@ Refusals = Mapping[type[Exception], ErrorCode]
 
 
 class _Answering:
-    def __init__(self, answers: Mapping[str, Answer], find: FindTenant, refusals: Refusals) -> None:
+    def __init__(
+        self, answers: Mapping[str, Answer], find: FindTenant, refusals: Refusals, max_request_bytes: int
+    ) -> None:
         self._answers = answers
+        self._max_request_bytes = max_request_bytes
         self._find = find
         self._refusals: Refusals = {
             BrokerUnavailable: ErrorCode.E_BROKER_UNAVAILABLE,
@@ -90,8 +93,8 @@ class _Answering:
         record = await self._find(parsed[0]) if parsed is not None else None
         if parsed is None or record is None:
             raise RequestError(ErrorCode.E_TENANT_NOT_FOUND)
-        if len(request.data) > _MAX_REQUEST_BYTES:
-            raise RequestError(ErrorCode.E_BODY_TOO_LARGE, {"limit": _MAX_REQUEST_BYTES})
+        if len(request.data) > self._max_request_bytes:
+            raise RequestError(ErrorCode.E_BODY_TOO_LARGE, {"limit": self._max_request_bytes})
         args = control.parse(verb, request.data)
         return await self._answers[verb](Asked(TenantId(parsed[0]), record, args))
 
@@ -105,9 +108,10 @@ async def answering(
     *,
     find: FindTenant,
     refusals: Refusals,
+    max_request_bytes: int = _MAX_REQUEST_BYTES,
 ) -> AsyncIterator[None]:
     """Answers ``answers`` as ``pww-<name>`` while the block lasts; at its end what was begun is answered still."""
-    served = _Answering(answers, find, refusals)
+    served = _Answering(answers, find, refusals, max_request_bytes)
     service = await nats.micro.add_service(
         bus.client,
         name=f"pww-{name}",

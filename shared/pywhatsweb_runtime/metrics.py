@@ -63,6 +63,24 @@ class Metrics:
         self.errors = Counter(
             "whatsapp_errors_total", "Errors by catalogue code", ["code"], registry=registry
         )
+        # Files. to: fleet (an upload that was put together) or whatsapp (encrypted and taken by its media host).
+        self.media_upload = Histogram(
+            "whatsapp_media_upload_duration_seconds",
+            "How long a file took to be stored, or to be sent to WhatsApp's media host",
+            ["to"],
+            buckets=_LATENCY_S,
+            registry=registry,
+        )
+        self.media_fetched = Counter(
+            "whatsapp_media_fetched_total", "Files of messages fetched from WhatsApp", registry=registry
+        )
+        # step: put (an upload), send (made ready for WhatsApp) or fetch (from WhatsApp).
+        self.media_failures = Counter(
+            "whatsapp_media_failures_total",
+            "Files that failed, by step and catalogue code",
+            ["step", "code"],
+            registry=registry,
+        )
         self.epoch_refused = Counter(
             "pww_epoch_refused_total",
             "Events refused because another worker owns the session",

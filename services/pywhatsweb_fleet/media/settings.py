@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import msgspec
+from pywhatsweb_runtime.bus import BrokerSettings
 
 MIB = 1024 * 1024
 
 
-class MediaSettings(msgspec.Struct, frozen=True, kw_only=True):
+class MediaSettings(BrokerSettings, frozen=True, kw_only=True):
     """Sizes in bytes."""
 
     media_url: str | None = None

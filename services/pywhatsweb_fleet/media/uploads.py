@@ -14,7 +14,6 @@ import msgspec
 
 from pywhatsweb.errors import ErrorCode, MediaError
 from pywhatsweb_fleet.media import sealed
-from pywhatsweb_fleet.media.inspecting import Facts
 from pywhatsweb_fleet.media.library import Library
 from pywhatsweb_fleet.media.objects import NoSuchObject, Objects
 from pywhatsweb_fleet.media.settings import MediaSettings
@@ -73,8 +72,8 @@ class Uploads:
         await self._objects.write(key, sealed.seal(whole(), cipher, place("upload", key)))
         return size
 
-    async def finish(self, tenant: str, upload_id: str, sha256: str | None = None) -> tuple[Held, Facts]:
-        """Puts the parts together, checks and keeps the file. Again, after it was finished: the same file.
+    async def finish(self, tenant: str, upload_id: str, sha256: str | None = None) -> tuple[Held, Asked]:
+        """Puts the parts together and keeps the file. Again, after it was finished: the same file.
 
         Raises MediaError: E_MEDIA_UPLOAD_INCOMPLETE names the offsets that are missing, E_MEDIA_CORRUPT if the bytes
         are not those of ``sha256``.
@@ -83,23 +82,15 @@ class Uploads:
         try:
             size, asked = await self._known(tenant, upload_id)
         except MediaError:
-            held = await self._library.find(tenant, media_id)
-            facts = Facts(
-                sha256=held.object.sha256, size=held.object.size, mime_type=held.reference.mime_type
-            )
-            return held, facts
+            return await self._library.find(tenant, media_id), Asked()
         reference = Reference(
             media_id=media_id, sha256="", origin="upload", mime_type=asked.mime_type or "", filename=asked.filename
         )  # fmt: skip
-        held, facts = await self._library.put(
-            tenant,
-            self._joined(tenant, upload_id, size),
-            reference=reference,
-            most=self._library.limits.most(asked.kind),
-            sha256=sha256,
-        )
+        pieces = self._joined(tenant, upload_id, size)
+        most = self._library.limits.most(asked.kind)
+        held, _ = await self._library.put(tenant, pieces, reference=reference, most=most, sha256=sha256)
         await self.abort(tenant, upload_id)
-        return held, facts
+        return held, asked
 
     async def _joined(self, tenant: str, upload_id: str, size: int) -> AsyncIterator[bytes]:
         cipher = await self._library.cipher(tenant)

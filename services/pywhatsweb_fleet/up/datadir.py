@@ -31,6 +31,7 @@ class Layout:
         self.sandbox = root / "sandbox"
         self.run = root / "run"
         self.database = root / "fleet.db"
+        self.media = root / "media"
         self.lock = root / "lock"
         self.ports = root / "ports.json"
         self.ready = root / "ready.json"
@@ -44,7 +45,7 @@ class Layout:
         """Raises StartError."""
         try:
             self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-            for directory in (self.broker, self.streams, self.sandbox, self.run):
+            for directory in (self.broker, self.streams, self.sandbox, self.run, self.media):
                 directory.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
             raise StartError(

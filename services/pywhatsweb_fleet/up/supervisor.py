@@ -199,6 +199,7 @@ class Fleet:
             environ["PWW_DATABASE_URL"] = f"sqlite:///{layout.database}"
         if not environ.get("PWW_ENCRYPTION_KEY") and not environ.get("PWW_ENCRYPTION_KEY_FILE"):
             environ["PWW_ENCRYPTION_KEY_FILE"] = str(self._encryption_key)
+        environ.setdefault("PWW_MEDIA_URL", layout.media.as_uri())
         if self._whatsapp is not None:
             environ |= {
                 "PWW_WHATSAPP_URL": self._whatsapp.ws_url,

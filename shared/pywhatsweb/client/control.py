@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import builtins
-from collections.abc import AsyncIterator, Sequence
-from typing import Final, Literal, TypeVar, overload
+from collections.abc import Sequence
+from typing import Final, Literal, TypeVar
 
 from pywhatsweb.client.connection import Link, NobodyAnswers
 from pywhatsweb.contracts import codec, control, subjects
@@ -236,49 +236,6 @@ class Groups(Part):
     async def list(self, session_id: str, *, limit: int = 50, cursor: str | None = None) -> d.Groups:
         args = d.GroupList(session_id=session_id, limit=limit, cursor=cursor)
         return await self._ask("group.list", args, d.Groups)
-
-
-class MediaFiles(Part):
-    """``media.*``"""
-
-    async def put(
-        self, data: bytes, *, mime_type: str | None = None, filename: str | None = None
-    ) -> d.MediaInfo:
-        """Stores a file of up to 512 KiB; its `id` goes into send commands."""
-        args = d.MediaPut(data=data, mime_type=mime_type, filename=filename)
-        return await self._ask("media.put", args, d.MediaInfo, 60.0)
-
-    @overload
-    async def part(self, media_id: str, *, offset: int = 0, length: int = ...) -> d.MediaPart: ...
-    @overload
-    async def part(
-        self, *, session_id: str, message_id: str, offset: int = 0, length: int = ...
-    ) -> d.MediaPart: ...
-    async def part(
-        self,
-        media_id: str | None = None,
-        *,
-        session_id: str | None = None,
-        message_id: str | None = None,
-        offset: int = 0,
-        length: int = d.MAX_PUT_BYTES,
-    ) -> d.MediaPart:
-        """Up to 512 KiB of a stored file, or of a message's (fetched from WhatsApp if need be)."""
-        args = d.MediaGet(
-            id=media_id, session_id=session_id, message_id=message_id, offset=offset, length=length
-        )
-        return await self._ask("media.get", args, d.MediaPart, 60.0)
-
-    async def get(self, media_id: str) -> AsyncIterator[bytes]:
-        """A stored file, part by part: ``async for part in fleet.media.get(id)``."""
-        offset = 0
-        while True:
-            found = await self.part(media_id, offset=offset)
-            if found.data:
-                yield found.data
-            offset += len(found.data)
-            if not found.data or offset >= found.size:
-                return
 
 
 class PersonalData(Part):

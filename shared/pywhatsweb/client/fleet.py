@@ -12,6 +12,7 @@ from pywhatsweb.client import control
 from pywhatsweb.client.connection import Link, opened
 from pywhatsweb.client.deadletters import DeadLetters
 from pywhatsweb.client.durables import DurableStream
+from pywhatsweb.client.media import MediaFiles
 from pywhatsweb.client.outcomes import Outcomes
 from pywhatsweb.client.publishing import Publisher, publishing
 from pywhatsweb.client.sending import Handle, SessionClient
@@ -41,7 +42,7 @@ class FleetClient:
         self.chats = control.Chats(self._asker)
         self.contacts = control.Contacts(self._asker)
         self.groups = control.Groups(self._asker)
-        self.media = control.MediaFiles(self._asker)
+        self.media = MediaFiles(self._asker)
         self.data = control.PersonalData(self._asker)
         self.audit = control.AuditTrail(self._asker)
         self.deadletters = DeadLetters(self._asker)

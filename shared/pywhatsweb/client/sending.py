@@ -104,17 +104,22 @@ class Handle:
         return await self._fleet.session(self.session_id).cancel(self.id)
 
 
-def media_fields(media: MediaSource, mime_type: str | None) -> dict[str, Any]:
-    """`id`, `link` or `data` of a media Struct. Raises MediaError; a file is read at once."""
+async def media_fields(fleet: FleetClient, media: MediaSource, mime_type: str | None) -> dict[str, Any]:
+    """`id`, `link` or `data` of a media Struct; what is too large for a command is stored first.
+
+    Raises MediaError for a file that cannot be read, RequestError for one that the fleet does not take.
+    """
     if isinstance(media, Path):
+        mime_type = mime_type or mimetypes.guess_type(media.name)[0]
         try:
-            size = media.stat().st_size
-            if size > content.MAX_INLINE_BYTES:
-                raise MediaError(ErrorCode.E_MEDIA_TOO_LARGE, {"limit": content.MAX_INLINE_BYTES})
-            data = media.read_bytes()
+            small = media.stat().st_size <= content.MAX_INLINE_BYTES
+            found: bytes | Path = media.read_bytes() if small else media
         except OSError as error:
             raise MediaError(ErrorCode.E_MEDIA_SOURCE, {"reason": type(error).__name__}) from None
-        return {"data": data, "mime_type": mime_type or mimetypes.guess_type(media.name)[0]}
+        media = found
+    if isinstance(media, Path) or (isinstance(media, bytes) and len(media) > content.MAX_INLINE_BYTES):
+        stored = await fleet.media.put(media, mime_type=mime_type)
+        return {"id": stored.id, "mime_type": mime_type}
     if isinstance(media, bytes):
         return {"data": media, "mime_type": mime_type}
     kind = "link" if media.startswith("https://") else "id"
@@ -169,7 +174,9 @@ class SessionClient:
         view_once: bool = False,
         **options: Unpack[SendOptions],
     ) -> Handle:
-        image = content.Image(**media_fields(media, mime_type), caption=caption, view_once=view_once)
+        image = content.Image(
+            **(await media_fields(self._fleet, media, mime_type)), caption=caption, view_once=view_once
+        )
         return await self.send(c.SendImage(to=to, image=image, **_envelope(options)))
 
     async def send_video(
@@ -183,21 +190,26 @@ class SessionClient:
         gif: bool = False,
         **options: Unpack[SendOptions],
     ) -> Handle:
-        video = content.Video(**media_fields(media, mime_type), caption=caption, view_once=view_once, gif=gif)
+        video = content.Video(
+            **(await media_fields(self._fleet, media, mime_type)),
+            caption=caption,
+            view_once=view_once,
+            gif=gif,
+        )
         return await self.send(c.SendVideo(to=to, video=video, **_envelope(options)))
 
     async def send_audio(
         self, to: str, media: MediaSource, *, mime_type: str | None = None, **options: Unpack[SendOptions]
     ) -> Handle:
         """Music or another sound file; a recording of one's voice is `send_voice`."""
-        audio = content.Audio(**media_fields(media, mime_type))
+        audio = content.Audio(**(await media_fields(self._fleet, media, mime_type)))
         return await self.send(c.SendAudio(to=to, audio=audio, **_envelope(options)))
 
     async def send_voice(
         self, to: str, media: MediaSource, *, view_once: bool = False, **options: Unpack[SendOptions]
     ) -> Handle:
         """A voice message: Opus in Ogg."""
-        voice = content.Voice(**media_fields(media, "audio/ogg; codecs=opus"), view_once=view_once)
+        voice = content.Voice(**(await media_fields(self._fleet, media, None)), view_once=view_once)
         return await self.send(c.SendVoice(to=to, voice=voice, **_envelope(options)))
 
     async def send_document(
@@ -212,7 +224,7 @@ class SessionClient:
     ) -> Handle:
         """`filename` is the path's by default."""
         name = filename or (media.name if isinstance(media, Path) else None)
-        fields = media_fields(media, mime_type)
+        fields = await media_fields(self._fleet, media, mime_type)
         document = content.Document(**fields, caption=caption, filename=name)
         return await self.send(c.SendDocument(to=to, document=document, **_envelope(options)))
 
@@ -220,7 +232,7 @@ class SessionClient:
         self, to: str, media: MediaSource, *, animated: bool = False, **options: Unpack[SendOptions]
     ) -> Handle:
         """WebP, 512 by 512 pixels."""
-        sticker = content.Sticker(**media_fields(media, "image/webp"), animated=animated)
+        sticker = content.Sticker(**(await media_fields(self._fleet, media, "image/webp")), animated=animated)
         return await self.send(c.SendSticker(to=to, sticker=sticker, **_envelope(options)))
 
     async def send_location(

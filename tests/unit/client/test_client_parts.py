@@ -16,6 +16,7 @@ from pywhatsweb.client import FleetClient, control, sending
 from pywhatsweb.client.deadletters import DeadLetters
 from pywhatsweb.client.durables import _sequence
 from pywhatsweb.client.local import read_ready
+from pywhatsweb.client.media import MediaFiles
 from pywhatsweb.client.sending import SessionClient, media_fields
 from pywhatsweb.client.streams import GapWatch, wanted
 from pywhatsweb.contracts import codec, commands, content
@@ -116,8 +117,15 @@ async def test_every_verb_of_the_control_plane_has_its_method() -> None:
         control.Contacts(asked).list(),
         control.Groups(asked).get("s1", "120363000000000000"),
         control.Groups(asked).list("s1"),
-        control.MediaFiles(asked).put(b"x"),
-        control.MediaFiles(asked).part("m1"),
+        MediaFiles(asked).put(b"x"),
+        MediaFiles(asked).part("m1"),
+        MediaFiles(asked).begin(1),
+        MediaFiles(asked).upload_part("u1", 0, b"x"),
+        MediaFiles(asked).finish("u1"),
+        MediaFiles(asked).abort("u1"),
+        MediaFiles(asked).show("m1"),
+        MediaFiles(asked).list(),
+        MediaFiles(asked).delete("m1"),
         control.PersonalData(asked).export("+5511999990001"),
         control.PersonalData(asked).erase("+5511999990001", reason="r", actor="a"),
         control.AuditTrail(asked).list(),
@@ -171,16 +179,17 @@ def test_what_is_subscribed_to() -> None:
         wanted(ACME, None, [">"])
 
 
-def test_where_media_comes_from(tmp_path: Path) -> None:
+async def test_where_media_comes_from(tmp_path: Path) -> None:
     """Bytes, a file, a link, or an id."""
-    assert media_fields(b"x", None) == {"data": b"x", "mime_type": None}
-    assert media_fields("https://example.com/a", None)["link"] == "https://example.com/a"
-    assert media_fields("media_1", None)["id"] == "media_1"
+    fleet: Any = None  # small ones need none
+    assert await media_fields(fleet, b"x", None) == {"data": b"x", "mime_type": None}
+    assert (await media_fields(fleet, "https://example.com/a", None))["link"] == "https://example.com/a"
+    assert (await media_fields(fleet, "media_1", None))["id"] == "media_1"
     path = tmp_path / "a.png"
     path.write_bytes(b"png")
-    assert media_fields(path, None) == {"data": b"png", "mime_type": "image/png"}
+    assert await media_fields(fleet, path, None) == {"data": b"png", "mime_type": "image/png"}
     with pytest.raises(MediaError) as missing:
-        media_fields(tmp_path / "none", None)
+        await media_fields(fleet, tmp_path / "none", None)
     assert missing.value.code is ErrorCode.E_MEDIA_SOURCE
 
 
