@@ -88,7 +88,7 @@ SERVICES: Final[dict[str, Rights]] = {
             "wa.cmd.>",
             _SESSIONS,
         ),
-        subscribe=(*_ANSWERS, _TENANTS, _SESSIONS),
+        subscribe=(*_ANSWERS, subjects.ALL_NOW, _TENANTS, _SESSIONS),
         why="takes commands, queues them, answers session.*, message.*, consumer.*, deadletter.*, health.*",
     ),
     "session_worker": Rights(

@@ -12,6 +12,7 @@ from pywhatsweb.contracts import subjects
 from pywhatsweb_fleet.dispatcher.claims import Claims
 from pywhatsweb_fleet.dispatcher.control import SERVICE, answering
 from pywhatsweb_fleet.dispatcher.directory import following
+from pywhatsweb_fleet.dispatcher.holds import following as hearing_of_holds
 from pywhatsweb_fleet.dispatcher.replicas import Replicas
 from pywhatsweb_fleet.dispatcher.settings import DispatcherSettings
 from pywhatsweb_fleet.dispatcher.stalls import StallWatch
@@ -50,7 +51,8 @@ async def run(settings: DispatcherSettings, stopping: asyncio.Event) -> None:
         claims = Claims(store, int(settings.idempotency_days * DAY_MS))
         health.checks["store"] = lambda: claims.problem
         stalls = StallWatch()
-        deps = Deps(bus, publisher, directory, claims, metrics)
+        holds = await stack.enter_async_context(hearing_of_holds(bus))
+        deps = Deps(bus, publisher, directory, claims, metrics, holds)
         service = await stack.enter_async_context(answering(deps, settings, health))
         replicas = Replicas(bus, SERVICE, service)
         await replicas.look()
@@ -63,6 +65,7 @@ async def run(settings: DispatcherSettings, stopping: asyncio.Event) -> None:
         await lifecycle.until(
             stopping,
             directory.sweep_for_ever(),
+            holds.sweep_for_ever(directory),
             stalls.tick_for_ever(),
             tenants.follow_for_ever(),
             tenants.share_for_ever(),

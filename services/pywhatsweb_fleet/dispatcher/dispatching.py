@@ -82,6 +82,7 @@ class Dispatching:
         for job in jobs:
             session = directory.session(tenant.id, job.session)
             handlers.admit(tenant, session, job, self._quotas, now_ms=now_ms, clock=clock)
+        await self._deps.holds.refuse(tenant, jobs, now_ms)
 
     async def _announce(self, tenant: Tenant, jobs: list[Job]) -> dict[int, asyncio.Future[PubAck]]:
         """`accepted` of those that go straight into a queue with room, by their sequences."""

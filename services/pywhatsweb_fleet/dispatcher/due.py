@@ -41,6 +41,7 @@ class Due:
         now_ms = time.time_ns() // 1_000_000
         for job in jobs:
             handlers.refuse_early(tenant, directory.session(tenant.id, job.session), job, now_ms)
+        await self._deps.holds.refuse(tenant, jobs, now_ms)
 
         async def dispatch(fresh: Fresh) -> Settled:
             if not await fresh():

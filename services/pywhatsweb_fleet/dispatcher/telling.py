@@ -15,6 +15,7 @@ from pywhatsweb.errors import ErrorCode
 from pywhatsweb_fleet.dispatcher import handlers, outcomes
 from pywhatsweb_fleet.dispatcher.claims import Claims
 from pywhatsweb_fleet.dispatcher.directory import Directory
+from pywhatsweb_fleet.dispatcher.holds import ColdHolds
 from pywhatsweb_fleet.dispatcher.intake import Settled
 from pywhatsweb_fleet.dispatcher.outcomes import Outcome
 from pywhatsweb_fleet.dispatcher.reading import Job, Tenant
@@ -32,6 +33,7 @@ class Deps(NamedTuple):
     directory: Directory
     claims: Claims
     metrics: Metrics
+    holds: ColdHolds
 
 
 class Step(NamedTuple):

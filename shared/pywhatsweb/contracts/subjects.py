@@ -28,6 +28,7 @@ ALL_CHATS = ChatKey("*")
 
 ALL_EVENTS = "wa.evt.>"
 ALL_OWNERSHIP = "wa.own.*.*"
+ALL_NOW = "wa.now.*.*"
 
 
 def valid_name(name: str) -> bool:

@@ -12,6 +12,7 @@ from pywhatsweb.contracts.ids import SessionId
 from pywhatsweb_fleet.dispatcher.claims import Claims
 from pywhatsweb_fleet.dispatcher.directory import following
 from pywhatsweb_fleet.dispatcher.dispatching import Dispatching
+from pywhatsweb_fleet.dispatcher.holds import ColdHolds
 from pywhatsweb_fleet.dispatcher.reading import Raw
 from pywhatsweb_fleet.dispatcher.telling import Deps
 from pywhatsweb_fleet.storage.store import open_store
@@ -53,7 +54,7 @@ async def redelivery(nats_server: NatsServer, tmp_path: Path) -> AsyncIterator[R
         config = (await bus.api(f"STREAM.INFO.{name}"))["config"]
         await bus.api(f"STREAM.UPDATE.{name}", {**config, "duplicate_window": 100_000_000})
         async with following(bus) as directory:
-            deps = Deps(bus, publisher, directory, Claims(store, 86_400_000), Metrics())
+            deps = Deps(bus, publisher, directory, Claims(store, 86_400_000), Metrics(), ColdHolds(bus))
             yield Redelivery(User(tenant), Dispatching(tenant.name, deps))
     await store.close()
 
