@@ -20,7 +20,9 @@ R = TypeVar("R")
 ASK_S: Final = 15.0
 LONG_ASK_S: Final = 60.0
 _LONG: Final = frozenset(("media.put", "media.get", "data.export", "data.erase", "contact.check"))
-_READ: Final = frozenset(("status", "list", "qr", "messages", "check", "get", "card", "history"))
+_READ: Final = frozenset(
+    ("status", "list", "qr", "messages", "check", "get", "card", "history", "search", "counts", "responses")
+)
 """The second part of verbs that change nothing."""
 _ADMIN_NOUNS: Final = frozenset(("data", "audit", "deadletter", "consumer", "webhook"))
 _ANY_SESSION: Final = frozenset(("media.put", "health.get", "session.list"))

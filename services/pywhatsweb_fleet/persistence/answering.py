@@ -43,6 +43,9 @@ class Answering:
         self.answers: dict[str, Answer] = {
             "chat.list": queries.chat_list,
             "chat.messages": queries.chat_messages,
+            "message.search": queries.message_search,
+            "analytics.counts": queries.analytics_counts,
+            "analytics.responses": queries.analytics_responses,
             "contact.get": queries.contact_get,
             "contact.list": queries.contact_list,
             "audit.list": queries.audit_list,

@@ -2,35 +2,26 @@
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any
 
 import msgspec
 from sqlalchemy import Connection
 
 from pywhatsweb.contracts import control_data as d
 from pywhatsweb.contracts import ids
+from pywhatsweb.contracts import record_data as r
 from pywhatsweb.contracts.event_data import Chat, Person
 from pywhatsweb.contracts.events import timestamp
-from pywhatsweb.contracts.ids import TenantKey
 from pywhatsweb.contracts.statuses import KanbanStatus
-from pywhatsweb.errors import ContractError, ErrorCode, RequestError
+from pywhatsweb.errors import ErrorCode, RequestError
 from pywhatsweb.phone import brazil_candidates, parse_recipient
-from pywhatsweb_fleet.persistence import pages
+from pywhatsweb_fleet.persistence import pages, searching
+from pywhatsweb_fleet.persistence.asking import Asker, chat_keys, from_cursor, to_cursor
 from pywhatsweb_fleet.storage import audit, boards, conversation, people, sessions
 from pywhatsweb_fleet.storage.boards import ChatRow
 from pywhatsweb_fleet.storage.store import Store
 
-T = TypeVar("T")
-
-
-class Asker(NamedTuple):
-    """The tenant of the request's subject."""
-
-    id: str
-    key: TenantKey
-    region: str
+__all__ = ["Asker", "Queries"]
 
 
 class Queries:
@@ -53,24 +44,17 @@ class Queries:
     async def contact_list(self, who: Asker, args: d.ContactList) -> d.Contacts:
         return await self._store.read(_contact_list, who, args)
 
+    async def message_search(self, who: Asker, args: r.MessageSearch) -> d.Messages:
+        return await self._store.read(searching.message_search, who, args)
+
+    async def analytics_counts(self, who: Asker, args: r.AnalyticsCounts) -> r.Counts:
+        return await self._store.read(searching.analytics_counts, who, args)
+
+    async def analytics_responses(self, who: Asker, args: r.AnalyticsResponses) -> r.Responses:
+        return await self._store.read(searching.analytics_responses, who, args)
+
     async def audit_list(self, who: Asker, args: d.AuditList) -> d.Audit:
         return await self._store.read(_audit_list, who, args)
-
-
-def to_cursor(position: Sequence[Any] | str | int) -> str:
-    """A place in a list, opaque to the caller."""
-    return base64.urlsafe_b64encode(msgspec.msgpack.encode(position)).decode().rstrip("=")
-
-
-def from_cursor(cursor: str | None, kind: type[T]) -> T | None:
-    """Raises ContractError(E_INVALID_CURSOR) for one that is not of this list."""
-    if cursor is None:
-        return None
-    try:
-        raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars="-_", validate=True)
-        return msgspec.msgpack.decode(raw, type=kind)
-    except (ValueError, msgspec.MsgspecError):
-        raise ContractError(ErrorCode.E_INVALID_CURSOR) from None
 
 
 def _chat_list(conn: Connection, who: Asker, args: d.ChatList) -> d.Chats:
@@ -115,7 +99,7 @@ def _chat_info(row: ChatRow, names: dict[str, str], subjects: dict[str, str], un
 
 def _chat_messages(conn: Connection, who: Asker, args: d.ChatMessages) -> d.Messages:
     after = from_cursor(args.cursor, conversation.Position)
-    keys = [args.chat] if args.chat is not None else _keys(conn, who, args.to or "")
+    keys = [args.chat] if args.chat is not None else chat_keys(conn, who, args.to or "")
     rows = conversation.page(conn, who.id, keys, args.session_id, after, args.limit)
     if not rows and after is None and not any(boards.by_key(conn, who.id, key) for key in keys):
         raise RequestError(ErrorCode.E_CHAT_NOT_FOUND)
@@ -124,22 +108,6 @@ def _chat_messages(conn: Connection, who: Asker, args: d.ChatMessages) -> d.Mess
         messages=pages.stored(conn, who.id, rows),
         cursor=to_cursor((last.sent_at, last.event_id)) if last else None,
     )
-
-
-def _keys(conn: Connection, who: Asker, to: str) -> Sequence[str]:
-    """Every key under which the chat with somebody may be: by number (Brazil's two forms) and by LID."""
-    recipient = parse_recipient(to, who.region)
-    if recipient.kind == "group":
-        return [ids.chat_key(who.key, group=recipient.value)]
-    if recipient.kind == "lid":
-        number = people.number_of(conn, who.id, recipient.value)
-        numbers, lids = ([number] if number else []), [recipient.value]
-    else:
-        numbers = list(brazil_candidates(recipient.value))
-        lids = [lid for number in numbers if (lid := people.lid_of(conn, who.id, number))]
-    return [ids.chat_key(who.key, pn=number) for number in numbers] + [
-        ids.chat_key(who.key, lid=lid) for lid in lids
-    ]
 
 
 def _contact_get(conn: Connection, who: Asker, args: d.ContactRef) -> d.ContactInfo:

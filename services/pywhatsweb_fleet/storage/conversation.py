@@ -72,7 +72,10 @@ class Position(NamedTuple):
 
 def record_messages(conn: Connection, rows: Iterable[MessageRow]) -> int:
     """Adds what is not there yet; how many. An event id occurs once in ``rows``."""
-    return insert_once(conn, messages, MessageRow._fields, sorted(rows), _IDENTITY)
+    # In the order of their recording, by which search shows them; and in one order everywhere, so that replicas wait
+    # for, never on, one another.
+    ordered = sorted(rows, key=lambda row: (row.recorded_at, row.event_id))
+    return insert_once(conn, messages, MessageRow._fields, ordered, _IDENTITY)
 
 
 def _place(row: StatusRow) -> tuple[str, str, str]:

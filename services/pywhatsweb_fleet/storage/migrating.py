@@ -35,7 +35,12 @@ def version(conn: Connection) -> str | None:
     return MigrationContext.configure(conn).get_current_revision()
 
 
-def upgrade(conn: Connection) -> None:
+def revisions() -> list[str]:
+    """All versions, the oldest first."""
+    return [script.revision for script in _scripts()[1].walk_revisions()][::-1]
+
+
+def upgrade(conn: Connection, to: str = "head") -> None:
     """Runs what is missing, all in the transaction of ``conn``.
 
     SQLite's BEGIN IMMEDIATE already keeps others out; PostgreSQL needs a lock that stands for "migrating".
@@ -47,7 +52,7 @@ def upgrade(conn: Connection) -> None:
         config, scripts = _scripts()
 
         def missing(revision: Any, _context: Any) -> Any:
-            return scripts._upgrade_revs("head", revision)  # noqa: SLF001 - as alembic.command.upgrade does
+            return scripts._upgrade_revs(to, revision)  # noqa: SLF001 - as alembic.command.upgrade does
 
         with EnvironmentContext(config, scripts, fn=missing) as environment:
             environment.configure(connection=conn, target_metadata=metadata)

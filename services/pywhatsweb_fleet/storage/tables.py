@@ -215,9 +215,15 @@ messages = Table(
           sqlite_where=text("command_id IS NOT NULL")),
     Index("messages_target", "tenant", "target_id", postgresql_where=text("target_id IS NOT NULL"),
           sqlite_where=text("target_id IS NOT NULL")),
+    Index("messages_time", "tenant", "sent_at", "session", "origin", postgresql_where=text("kind = 'message'"),
+          sqlite_where=text("kind = 'message'")),
     postgresql_partition_by="RANGE (recorded_at)",
 )  # fmt: skip
-"""What was said and done in a chat: messages, and the reactions, edits, deletions and votes that name a target."""
+"""What was said and done in a chat: messages, and the reactions, edits, deletions and votes that name a target.
+
+Beside it each database has its own search index (`search`), which follows by itself: on SQLite the virtual table
+``message_search`` by triggers, with ``number`` (the rowid) as its key; on PostgreSQL the index ``messages_search``.
+"""
 
 statuses = Table(
     "statuses",

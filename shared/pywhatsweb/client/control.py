@@ -11,8 +11,9 @@ from pywhatsweb.client.connection import Link, NobodyAnswers
 from pywhatsweb.contracts import codec, control, subjects
 from pywhatsweb.contracts import consumer_data as cd
 from pywhatsweb.contracts import control_data as d
+from pywhatsweb.contracts import record_data as r
 from pywhatsweb.contracts.ids import TenantId
-from pywhatsweb.contracts.statuses import KanbanStatus
+from pywhatsweb.contracts.statuses import KanbanStatus, Origin
 from pywhatsweb.errors import BrokerError, ErrorCode, NotSupportedError
 
 R = TypeVar("R")
@@ -134,6 +135,45 @@ class MessageRecords(Part):
         """RequestError(E_COMMAND_NOT_FOUND) when the fleet has not seen the command."""
         args = d.MessageStatusArgs(id=command_id, session_id=session_id)
         return await self._ask("message.status", args, d.MessageStatusInfo)
+
+    async def search(
+        self,
+        query: str,
+        *,
+        session_id: str | None = None,
+        to: str | None = None,
+        chat: str | None = None,
+        origin: Origin | str | None = None,
+        since: str | None = None,
+        until: str | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> d.Messages:
+        """Messages with all the words of `query` (words, ``"a phrase"``, ``begin*``), the newest first.
+
+        A page may be short and have a cursor all the same. ContractError(E_INVALID_FIELD) when no word is in `query`.
+        """
+        args = r.MessageSearch(
+            query=query, session_id=session_id, to=to, chat=chat, origin=Origin(origin) if origin else None,
+            since=since, until=until, limit=limit, cursor=cursor,
+        )  # fmt: skip
+        return await self._ask("message.search", args, d.Messages)
+
+
+class Analytics(Part):
+    """``analytics.*``: over at most 366 days, ``until`` not within; times are ISO-8601."""
+
+    async def counts(
+        self, since: str, until: str, *, session_id: str | None = None, zone: str | None = None
+    ) -> r.Counts:
+        """Messages by day of the `zone` (the tenant's board policy says which when absent) and session."""
+        args = r.AnalyticsCounts(since=since, until=until, session_id=session_id, zone=zone)
+        return await self._ask("analytics.counts", args, r.Counts)
+
+    async def responses(self, since: str, until: str, *, session_id: str | None = None) -> r.Responses:
+        """How long contacts waited for an answer: median and 90th percentile, in all and by session."""
+        args = r.AnalyticsResponses(since=since, until=until, session_id=session_id)
+        return await self._ask("analytics.responses", args, r.Responses)
 
 
 class Chats(Part):

@@ -48,6 +48,7 @@ class FleetClient:
         self.deadletters = DeadLetters(self._asker)
         self.consumers = control.Consumers(self._asker)
         self.webhooks = Webhooks(self._asker)
+        self.analytics = control.Analytics(self._asker)
         self.outcomes = Outcomes(link, tenant, self.messages)
 
     @property

@@ -15,8 +15,9 @@ from pywhatsweb.contracts import consumer_data as cd
 from pywhatsweb.contracts import control_data as d
 from pywhatsweb.contracts import deadletter_data as dl
 from pywhatsweb.contracts import kanban_data as k
-from pywhatsweb.contracts import webhook_data as w
 from pywhatsweb.contracts import media_data as m
+from pywhatsweb.contracts import record_data as r
+from pywhatsweb.contracts import webhook_data as w
 from pywhatsweb.contracts.codec import Form
 from pywhatsweb.errors import (
     ContractError,
@@ -47,6 +48,9 @@ VERBS: dict[str, Verb] = {
     "session.list": Verb(d.SessionList, d.Sessions, "The tenant's sessions"),
     "session.qr": Verb(d.SessionRef, d.SessionQr, "The present QR code"),
     "message.status": Verb(d.MessageStatusArgs, d.MessageStatusInfo, "How far a command has come"),
+    "message.search": Verb(r.MessageSearch, d.Messages, "Messages with these words, the newest first"),
+    "analytics.counts": Verb(r.AnalyticsCounts, r.Counts, "How many messages came and went, by day and session"),
+    "analytics.responses": Verb(r.AnalyticsResponses, r.Responses, "How soon contacts were answered"),
     "chat.list": Verb(d.ChatList, d.Chats, "Chats, the latest first"),
     "chat.messages": Verb(d.ChatMessages, d.Messages, "Messages of a chat, newest first"),
     "chat.assign": Verb(d.ChatAssign, k.CardInfo, "Give a chat to an attendant"),
@@ -145,6 +149,8 @@ def check(args: d.Args) -> None:
         raise ContractError(ErrorCode.E_MISSING_FIELD, {"path": "$", "field": "phone_number"})
     if isinstance(args, d.MediaGet | m.MediaRef) and (args.id is None) == (args.message_id is None):
         raise ContractError(ErrorCode.E_MISSING_FIELD, {"path": "$", "field": "id"})
+    if isinstance(args, r.MessageSearch) and args.to is not None and args.chat is not None:
+        raise ContractError(ErrorCode.E_INVALID_FIELD, {"path": "$.chat", "reason": "either to or chat"})
     if isinstance(args, k.PolicySet):
         k.check_policy(args.policy)
     if isinstance(args, cd.ConsumerCreate):
