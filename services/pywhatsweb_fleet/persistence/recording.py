@@ -66,3 +66,6 @@ class Familiar:
             self._known.clear()
         for one in sightings:
             self._known[one[:4]] = max(one.at, self._known.get(one[:4], 0))
+
+    def forget(self) -> None:
+        self._known.clear()

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from enum import Enum
 from typing import Any, Final, NamedTuple
 
@@ -20,7 +20,7 @@ from sqlalchemy import Connection, LargeBinary, Table
 
 from pywhatsweb_fleet.persistence.person import Person
 from pywhatsweb_fleet.persistence.redacting import without
-from pywhatsweb_fleet.storage import migrating  # noqa: F401 - it knows every module that defines tables
+from pywhatsweb_fleet.storage import media, migrating  # noqa: F401 - it knows every module that defines tables
 from pywhatsweb_fleet.storage.people import address
 from pywhatsweb_fleet.storage.statements import is_postgres, query, rows_parameters, rows_source
 from pywhatsweb_fleet.storage.store import Store
@@ -61,10 +61,15 @@ Verdict = Keep | dict[str, Any]
 """A dictionary: its new values."""
 
 
-def tables() -> list[Table]:
-    """Those that a sweep reads, in an order that finds statuses by their messages before these are gone."""
-    found = [t for t in metadata.sorted_tables if "tenant" in t.c and t.name not in KEPT]
+def every_table() -> list[Table]:
+    """Those with rows of tenants, by name."""
+    found = [table for table in metadata.sorted_tables if "tenant" in table.c]
     return sorted(found, key=lambda table: table.name)
+
+
+def tables() -> list[Table]:
+    """Those that a sweep reads."""
+    return [table for table in every_table() if table.name not in KEPT]
 
 
 def judge(person: Person, row: Row) -> Verdict:
@@ -88,7 +93,7 @@ def _own(person: Person, row: Row) -> bool:
     rule = _RULES.get(row.table.name)
     if rule is not None and rule(person, row.values):
         return True
-    return row.values.get("chat") in person.keys
+    return row.table.name not in _HELD and row.values.get("chat") in person.keys
 
 
 def _addressed(person: Person, values: dict[str, Any]) -> bool:
@@ -124,6 +129,10 @@ _RULES: Final[dict[str, Callable[[Person, dict[str, Any]], bool]]] = {
     "credentials": _signal_key,
     "audit_words": _reasoned,
 }
+
+
+_HELD: Final = frozenset(("media_refs", "media_fetches"))
+"""Dropped by `media.drop`, which sees to the objects too."""
 
 
 class Found(NamedTuple):
@@ -185,6 +194,8 @@ def follow_messages(conn: Connection, gone: Sequence[dict[str, Any]]) -> Counter
         messages = {values["message_id"] for values in gone if values["message_id"]}
         commands = {values["command_id"] for values in gone if values["command_id"]}
         counts += follow(conn, tenant, messages, commands)
+        held = sorted({(values["session"], values["message_id"]) for values in gone if values["message_id"]})
+        counts["media"] += media.drop(conn, tenant, messages=held).references
     return counts
 
 
@@ -242,7 +253,9 @@ def forget_words(conn: Connection, tenant: str, targets: Sequence[str]) -> int:
     return sum(conn.exec_driver_sql(sql, (tenant, row[0])).rowcount for row in found)
 
 
-async def sweep(store: Store, tenant: str, person: Person, count: Callable[[Counter[str]], None]) -> bool:
+async def sweep(
+    store: Store, tenant: str, person: Person, count: Callable[[Counter[str]], Awaitable[None]]
+) -> bool:
     """Reads all tables through once; whether anything was found. Raises StorageUnavailable."""
     anything = False
     for table in tables():
@@ -251,7 +264,7 @@ async def sweep(store: Store, tenant: str, person: Person, count: Callable[[Coun
             found = await store.read(look, table, tenant, person, after)
             if found.gone or found.changed:
                 anything = True
-                count(await store.transact(apply, table, found))
+                await count(await store.transact(apply, table, found))
             if found.last is None:
                 break
             after = found.last

@@ -49,6 +49,10 @@ class Tenants:
             await self.sweep()
         return self.records.get(TenantId(name))
 
+    def forget(self) -> None:
+        """Somebody was erased: whoever is seen next is news."""
+        self._deps.familiar.forget()
+
     async def on_change(self, _entry: Entry) -> None:
         self._changed.set()
 
