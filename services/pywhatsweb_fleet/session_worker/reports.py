@@ -100,6 +100,7 @@ class Reports:
         for message_id in message_ids:
             await self._sending.confirm(message_id)
             entry = self._book.get(message_id) or self._book.put(message_id, Sent(None))
+            before = entry.last
             # In a group each member has an own way from delivered to read.
             if not entry.advance(status) and not in_group:
                 continue
@@ -113,8 +114,8 @@ class Reports:
                 at=timestamp(at) if at else None,
             )
             reader = str((by or {}).get("lid") or (by or {}).get("pn")) if in_group else ""
-            futures.append(
-                await self._events.submit(
+            try:
+                future = await self._events.submit(
                     "status",
                     data,
                     chat=chat.key if chat else None,
@@ -122,7 +123,11 @@ class Reports:
                     correlation_id=entry.correlation_id,
                     causation_id=entry.command_id,
                 )
-            )
+            except BaseException:
+                entry.take_back(status, before)
+                raise
+            future.add_done_callback(_unless_stored(entry, status, before))
+            futures.append(future)
         return futures
 
     async def look_up(self, message_ids: Sequence[str]) -> None:
@@ -141,6 +146,18 @@ class Reports:
             known = self._book.get(message_id)
             if known is None or known.last is None:
                 self._book.put(message_id, Sent(record.command_id, None, _known(record.status)))
+
+
+def _unless_stored(
+    entry: Sent, status: MessageStatus, before: MessageStatus | None
+) -> Callable[[asyncio.Future[PubAck]], None]:
+    """A status that the stream refused has not been told: it must count as news when it comes again."""
+
+    def look(future: asyncio.Future[PubAck]) -> None:
+        if future.cancelled() or future.exception() is not None:
+            entry.take_back(status, before)
+
+    return look
 
 
 def _time_of(data: Mapping[str, Any]) -> int:

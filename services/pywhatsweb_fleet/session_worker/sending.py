@@ -83,6 +83,8 @@ class Sending:
         """What was queued first when the lane opened: an earlier owner or link may have sent it."""
         self._outcomes: dict[str, Callable[[], Awaitable[Futures]]] = {}
         """How to tell again what became of a command that has not left the queue yet."""
+        self._performed: set[str] = set()
+        """Commands that leave the queue when it is next acknowledged."""
         self._unkept: set[str] = set()
         """Commands sent over a link that went before the keys of its sends were durable."""
         self._interruptions: OrderedDict[str, int] = OrderedDict()
@@ -112,12 +114,19 @@ class Sending:
         return list(self._heads)
 
     def settled(self) -> None:
-        """Everything performed so far has left the queue."""
-        self._outcomes.clear()
-        self._unkept.clear()
+        """Everything performed so far has left the queue. What a receipt alone has shown to be sent is still in it."""
+        for digest in self._performed:
+            self._outcomes.pop(digest, None)
+        self._unkept -= self._performed
+        self._performed.clear()
 
     async def perform(self, queued: Queued, stored: Stored) -> Futures:
         """The futures of the outcome's events. Raises Interrupted when the link is gone: the command stays queued."""
+        futures = await self._perform(queued, stored)
+        self._performed.add(queued.digest)
+        return futures
+
+    async def _perform(self, queued: Queued, stored: Stored) -> Futures:
         self._heads.pop(queued.message_id, None)
         again = self._outcomes.get(queued.digest)
         known = self._book.get(queued.message_id)
@@ -202,9 +211,7 @@ class Sending:
             if message_id and message_id != queued.message_id:
                 self._book.put(message_id, entry)
             if not entry.advance(MessageStatus.SENT) and entry.last in _TAKEN:
-                # Told before: by this owner, who may have to repeat it, or by an earlier one.
-                again = self._outcomes.get(queued.digest)
-                return await again() if again is not None else []
+                return await self._as_told(queued)
         self._deps.metrics.messages_out.labels("sent").inc()
         if queued.verb == "send":
             self.cold.talked(queued.chat)
@@ -219,6 +226,11 @@ class Sending:
 
         self._outcomes[queued.digest] = tell
         return await tell()
+
+    async def _as_told(self, queued: Queued) -> Futures:
+        """Told before: by this owner, who may have to repeat it, or by an earlier one."""
+        again = self._outcomes.get(queued.digest)
+        return await again() if again is not None else []
 
     async def _message(self, flight: _InFlight, when: str, message_id: str) -> Any:
         """The outbound `message` event: what the recipient sees, without the bytes of a file."""
@@ -287,10 +299,10 @@ class Sending:
         queued = flight.queued
         if flight.told:
             return flight.told
-        entry = self._book.get(queued.message_id)
-        if entry is not None:
-            entry.advance(MessageStatus.UNKNOWN)
         self.timeouts += 1
+        entry = self._book.get(queued.message_id)
+        if entry is not None and not entry.advance(MessageStatus.UNKNOWN) and entry.last in _TAKEN:
+            return await self._as_told(queued)  # a repeat under its id: WhatsApp had it before
         self._deps.metrics.messages_out.labels("unknown").inc()
         self._deps.metrics.errors.labels(code).inc()
         alert = d.Alert(

@@ -29,6 +29,11 @@ class Sent(msgspec.Struct):
         self.last = status
         return True
 
+    def take_back(self, status: MessageStatus, before: MessageStatus | None) -> None:
+        """The step could not be told, and nothing came after it."""
+        if self.last is status:
+            self.last = before
+
 
 class SentBook:
     """By WhatsApp's message id, the newest last."""

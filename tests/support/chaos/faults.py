@@ -12,7 +12,7 @@ import random
 import signal
 import socket
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, Protocol
 from urllib.parse import urlparse
@@ -21,7 +21,7 @@ import httpx
 import psutil
 from nats.errors import Error as NatsError
 
-from pywhatsweb_runtime.bus import ApiError, BrokerUnavailable, Bus
+from pywhatsweb_runtime.bus import ApiError, BrokerUnavailable
 from tests.support.chaos.ground import Ground
 
 
@@ -187,29 +187,25 @@ async def offline(scene: Scene) -> None:
 async def full_stream(scene: Scene, which: str) -> None:
     """A tenant's stream of commands, queues or events takes nothing more for up to six seconds."""
     name = f"{which}_t{scene.random.randrange(scene.ground.plan.tenants)}"
-    config: dict[str, Any] = {}
+    info = await _ask(scene, f"STREAM.INFO.{name}")
+    if info is None:
+        return
+    config = info["config"]
     try:
-        async with _asking(scene) as bus:
-            info = await bus.api(f"STREAM.INFO.{name}")
-            config = info["config"]
-            await bus.api(f"STREAM.UPDATE.{name}", {**config, "max_bytes": max(1, info["state"]["bytes"])})
-            scene.note(f"{name} is full")
+        await _ask(scene, f"STREAM.UPDATE.{name}", {**config, "max_bytes": max(1, info["state"]["bytes"])})
+        scene.note(f"{name} is full")
         await scene.rest(2, 6)
     finally:
-        done = not config
-        while not done:
-            async with _asking(scene) as bus:
-                await bus.api(f"STREAM.UPDATE.{name}", config)
-                done = True
+        while await _ask(scene, f"STREAM.UPDATE.{name}", config) is None:
             await asyncio.sleep(0.2)
 
 
-@contextlib.asynccontextmanager
-async def _asking(scene: Scene) -> AsyncIterator[Bus]:
-    """For a few requests, which a broker that is broken meanwhile may not answer: then the rest is left out."""
+async def _ask(scene: Scene, request: str, body: dict[str, Any] | None = None) -> dict[str, Any] | None:
+    """JetStream's answer; None when there is none, since something else is broken."""
     with contextlib.suppress(ApiError, BrokerUnavailable, OSError, TimeoutError, NatsError):
         async with asyncio.timeout(5), scene.ground.bus() as bus:
-            yield bus
+            return await bus.api(request, body)
+    return None
 
 
 async def slow_subscriber(scene: Scene) -> None:

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import psutil
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
 
 from tests.support.chaos import oracle, sessions
 from tests.support.chaos.ground import Ground
@@ -111,10 +113,15 @@ async def publishers(ground: Ground) -> AsyncIterator[dict[Account, Sender]]:
         senders: dict[Account, Sender] = {}
         for number in range(ground.plan.tenants):
             client = await client_of(ground.fleet, f"t{number}")
-            stack.push_async_callback(client.close)
+            stack.push_async_callback(_close, client)
             for at in (at for at in ground.plan.accounts if at[0] == f"t{number}"):
                 senders[at] = Sender(client, *at, CONTACTS, ground.plan.seed)
         yield senders
+
+
+async def _close(client: Client) -> None:
+    with contextlib.suppress(OSError, NatsError):  # the broker may be away
+        await client.close()
 
 
 async def _run(ground: Ground) -> Report:

@@ -11,13 +11,14 @@ import pytest
 
 from pywhatsweb.contracts.events import MessageStatus
 from pywhatsweb.contracts.ids import SessionId, TenantId, TenantKey
-from pywhatsweb.contracts.queued import Queued
-from pywhatsweb_fleet.session_worker.engines.port import Action, Done, EngineError
+from pywhatsweb.contracts.queued import Queued, to_headers
+from pywhatsweb_fleet.session_worker.engines.port import Action, Done, EngineError, EventUnit
 from pywhatsweb_fleet.session_worker.lane import Interrupted
 from pywhatsweb_fleet.session_worker.pacing import OFF, Pacer
+from pywhatsweb_fleet.session_worker.reports import Reports
 from pywhatsweb_fleet.session_worker.sending import Sending
 from pywhatsweb_fleet.session_worker.sent import Sent, SentBook
-from pywhatsweb_runtime.bus import Stored
+from pywhatsweb_runtime.bus import ApiError, Stored
 from pywhatsweb_runtime.metrics import Metrics
 from tests.unit.session_worker.test_lane import done
 
@@ -52,12 +53,25 @@ class Session:
             epoch=1,
             stable_id=lambda *parts: "-".join(parts),
             submit=self._submit,
+            chat=lambda who: None,
         )
         self.sending = Sending(deps, events, self.book, Pacer(OFF, 0.0), link=lambda: self.link)
+        self.refusal: ApiError | None = None
+        self._parts = deps, events
+
+    def reports(self) -> Reports:
+        async def looked() -> None:
+            return
+
+        return Reports(*self._parts, self.book, self.sending, looked)
 
     async def _submit(self, kind: str, data: Any, **_: Any) -> Any:
         self.told.append(str(data.status) if kind == "status" else kind)
-        return done()
+        if self.refusal is None:
+            return done()
+        refused: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        refused.set_exception(self.refusal)
+        return refused
 
 
 def command() -> tuple[Queued, Stored]:
@@ -139,3 +153,43 @@ async def test_a_message_of_an_earlier_owner_is_sent_again_but_not_told_again() 
     session.link.answer.set_result(Done("3EB0AA", 1))
     assert await session.sending.perform(*command()) == []
     assert (session.link.acts, session.told) == (1, [])
+
+
+async def test_a_repeat_without_its_acknowledgement_is_not_unknown() -> None:
+    """Baileys seeds 1, 2: sent again after a crash and not acknowledged, a message was `unknown` after `read`."""
+    session = Session(0.01)
+    session.book.put("3EB0AA", Sent("c1", None, MessageStatus.READ))
+    assert await session.sending.perform(*command()) == []
+    assert (session.link.acts, session.told) == (1, [])
+
+
+async def test_what_a_receipt_shows_is_told_until_its_command_leaves_the_queue() -> None:
+    """Baileys seed 1: the stream refused `sent`, another command left the queue, and this one ended without it."""
+    session = Session()
+    queued, stored = command()
+    session.sending.remember_heads([stored._replace(headers=to_headers(queued))])
+    await session.sending.confirm("3EB0AA")
+    session.sending.settled()  # a command before it
+    session.link.answer.set_result(Done("3EB0AA", 1))
+    await session.sending.perform(queued, stored)
+    assert session.told == ["message", "sent"] * 2
+    session.sending.settled()
+    assert await session.sending.perform(queued, stored) == []
+
+
+async def test_a_receipt_that_the_stream_refused_is_told_when_it_comes_again() -> None:
+    """Baileys seed 1: while the stream was full, `delivered` and `read` were taken for told, and never were."""
+    session = Session()
+    session.book.put("3EB0AA", Sent("c1", None, MessageStatus.SENT))
+    reports = session.reports()
+    data = {"message_ids": ["3EB0AA"], "status": "delivered"}
+    session.refusal = ApiError(10077, "maximum bytes exceeded")
+    (refused,) = await reports.store(EventUnit(1, "status", data))
+    with pytest.raises(ApiError):
+        await refused
+    await asyncio.sleep(0)
+    session.refusal = None
+    (told,) = await reports.store(EventUnit(1, "status", data))
+    await told
+    assert await reports.store(EventUnit(1, "status", data)) == []
+    assert session.told == ["delivered", "delivered"]
