@@ -4,6 +4,7 @@ import type { Engine, EngineSession, Link } from './engines/port.ts';
 import type { Frame } from './frames.ts';
 import { errorText } from './logs.ts';
 import {
+  ActionError,
   type ActFrame,
   type Closed,
   closedFields,
@@ -14,6 +15,7 @@ import {
 } from './protocol.ts';
 
 type Send = (frame: Frame) => void;
+type BlobReply = { resolve(data: Uint8Array): void; reject(error: Error): void };
 type KeysReply = { resolve(rows: [string, Uint8Array][]): void; reject(error: Error): void };
 
 /** Time to get the first lease frame after `hello`, in milliseconds. */
@@ -37,6 +39,7 @@ export class HostedSession implements Link {
   #logged = 0;
   #logWindow = 0;
   #reads = new Map<number, KeysReply>();
+  #blobs = new Map<number, BlobReply>();
 
   constructor(host: Host, frame: OpenFrame, credit: number) {
     this.#host = host;
@@ -59,6 +62,8 @@ export class HostedSession implements Link {
     this.isClosed = true;
     for (const read of this.#reads.values()) read.reject(new Error('session closed'));
     this.#reads.clear();
+    for (const blob of this.#blobs.values()) blob.reject(new ActionError('E_CONNECTION_LOST'));
+    this.#blobs.clear();
     this.#host.forget(this);
   }
 
@@ -91,6 +96,31 @@ export class HostedSession implements Link {
     this.#reads.delete(frame.ref as number);
     if (frame.code) read.reject(new Error(`key store: ${String(frame.code)}`));
     else read.resolve((frame.rows ?? []) as [string, Uint8Array][]);
+  }
+
+  blobGet(act: number, offset: number, length: number): Promise<Uint8Array> {
+    return this.#blob('blob_get', { act, offset, length });
+  }
+
+  async blobPut(act: number, data: Uint8Array): Promise<void> {
+    await this.#blob('blob_put', { act, data });
+  }
+
+  #blob(type: string, fields: Frame): Promise<Uint8Array> {
+    if (this.isClosed) return Promise.reject(new ActionError('E_CONNECTION_LOST'));
+    const ref = ++this.#ref;
+    return new Promise((resolve, reject) => {
+      this.#blobs.set(ref, { resolve, reject });
+      this.#send(type, { ref, ...fields });
+    });
+  }
+
+  blobReply(frame: Frame): void {
+    const blob = this.#blobs.get(frame.ref as number);
+    if (!blob) return;
+    this.#blobs.delete(frame.ref as number);
+    if (frame.code) blob.reject(new ActionError(String(frame.code)));
+    else blob.resolve((frame.data ?? new Uint8Array(0)) as Uint8Array);
   }
 
   result(ref: number, result: Result): void {
@@ -228,6 +258,10 @@ export class Host {
 
   keys(frame: Frame): void {
     this.#find(frame)?.keysReply(frame);
+  }
+
+  blob(frame: Frame): void {
+    this.#find(frame)?.blobReply(frame);
   }
 
   press(blocked: boolean): void {

@@ -84,6 +84,8 @@ function dispatch(to: Host, frame: Frame): void {
       return to.committed(frame);
     case 'keys':
       return to.keys(frame);
+    case 'blob':
+      return to.blob(frame);
     case 'shutdown': {
       void to.shutdown().then(() => {
         writer.flush();

@@ -19,6 +19,7 @@ from pywhatsweb_fleet.session_worker.engines.port import Pairing, Recipient
 from pywhatsweb_fleet.session_worker.engines.sidecar.frames import FrameEncoder
 from pywhatsweb_fleet.session_worker.engines.sidecar.messages import (
     Act,
+    Blob,
     Close,
     Committed,
     Config,
@@ -78,6 +79,9 @@ FROM_WORKER: dict[str, Sent] = {
     "committed": Committed(**_WHERE, unit=300),
     "keys": Keys(**_WHERE, ref=3, rows=[("551199.0", b"\x00\x01\xff")]),
     "keys.failed": Keys(**_WHERE, ref=4, code="E_STORAGE_UNAVAILABLE"),
+    "blob": Blob(**_WHERE, ref=5, data=b"\xff\xd8" + bytes(64)),
+    "blob.taken": Blob(**_WHERE, ref=6),
+    "blob.failed": Blob(**_WHERE, ref=7, code="E_MEDIA_NOT_FOUND"),
 }
 
 _PERSON = {"pn": _TO, "lid": "123456789012345", "name": "Zoë 🦜"}
@@ -148,6 +152,8 @@ FROM_SIDECAR: dict[str, dict[str, Any]] = {
         "rows": [["session", "551199.0", b"\x00\x01"], ["pre-key", "12", None]],
     },
     "keys_get": {**_WHERE, "ref": 3, "kind": "session", "ids": ["551199.0", "551198.0"]},
+    "blob_get": {**_WHERE, "ref": 5, "act": 7, "offset": 262_144, "length": 262_144},
+    "blob_put": {**_WHERE, "ref": 6, "act": 8, "data": b"\xff\xd8" + bytes(64)},
 }
 
 

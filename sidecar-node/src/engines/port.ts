@@ -19,6 +19,10 @@ export interface Link {
   keysSet(creds: Uint8Array | undefined, rows: Row[]): number;
   /** Reads rows from the worker's database; absent ids are left out. Rejects when the store failed. */
   keysGet(kind: string, ids: string[]): Promise<[string, Uint8Array][]>;
+  /** Part of the file that goes with an act; shorter at its end. Rejects with an ActionError. */
+  blobGet(act: number, offset: number, length: number): Promise<Uint8Array>;
+  /** The next part of the file that an act asked for; resolves when the worker has taken it. */
+  blobPut(act: number, data: Uint8Array): Promise<void>;
   result(ref: number, result: Result): void;
   log(level: string, event: string, fields?: Record<string, unknown>): void;
   /** False once the worker's ownership lapsed: nothing may leave for WhatsApp any more. */

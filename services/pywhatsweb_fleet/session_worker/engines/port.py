@@ -70,8 +70,28 @@ class OpenSpec(msgspec.Struct, frozen=True):
     settings: Mapping[str, Any]
 
 
+class FileSource(Protocol):
+    """A file that goes with an action; read by its engine while it is done, from the beginning, perhaps twice."""
+
+    size: int
+    """In bytes."""
+
+    async def read(self, offset: int, length: int) -> bytes:
+        """Raises EngineError."""
+
+
+class FileSink(Protocol):
+    """Takes the file that an action asks for."""
+
+    async def write(self, data: bytes) -> None:
+        """The next part; returns when there is room for another. Raises EngineError."""
+
+
 class Action(msgspec.Struct, frozen=True):
-    """One thing to do at WhatsApp. ``id`` is the preset message id: the same at every try."""
+    """One thing to do at WhatsApp. ``id`` is the preset message id: the same at every try.
+
+    A send of a file has a ``source``, ``media.get`` a ``sink``.
+    """
 
     action: str
     id: str
@@ -79,6 +99,8 @@ class Action(msgspec.Struct, frozen=True):
     content: Mapping[str, Any]
     context: Mapping[str, Any] | None = None
     typing_ms: int = 0
+    source: FileSource | None = None
+    sink: FileSink | None = None
 
 
 class Done(msgspec.Struct, frozen=True):

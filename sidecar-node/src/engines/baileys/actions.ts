@@ -9,11 +9,12 @@ import {
 } from 'baileys';
 import { errorText } from '../../logs.ts';
 import { type ActFrame, ActionError, type Content, type Result } from '../../protocol.ts';
+import type { Link } from '../port.ts';
 import type { Acks } from './acks.ts';
 import type { BoundedCache, SentMessages } from './caches.ts';
 import { build, edited, type Known, quoted, targetKey } from './content.ts';
 import { requireJid } from './identity.ts';
-import { fetchMedia } from './media.ts';
+import { blobOf, fetchMedia } from './media.ts';
 
 /** Actions a session may have queued; the worker paces long before. */
 const MAX_QUEUED = 1024;
@@ -33,11 +34,13 @@ export class Actions {
   #sent: SentMessages;
   #acks: Acks;
   #authors: BoundedCache;
+  #link: Link;
   #tail: Promise<unknown> = Promise.resolve();
   #queued = 0;
   #stopped = false;
 
-  constructor(socket: WASocket, sent: SentMessages, acks: Acks, authors: BoundedCache) {
+  constructor(socket: WASocket, sent: SentMessages, acks: Acks, authors: BoundedCache, link: Link) {
+    this.#link = link;
     this.#socket = socket;
     this.#sent = sent;
     this.#acks = acks;
@@ -89,7 +92,7 @@ export class Actions {
       case 'presence':
         return this.#presence(frame, content);
       case 'media.get':
-        return { rest: Promise.resolve({ data: await fetchMedia(content) }) };
+        return { rest: Promise.resolve({ data: await fetchMedia(content, frame.ref, this.#socket, this.#link) }) };
       case 'check_numbers':
         return { rest: Promise.resolve(await this.#checkNumbers(content)) };
       default:
@@ -100,7 +103,7 @@ export class Actions {
   async #send(frame: ActFrame, content: Content): Promise<Departed> {
     if (content.type === 'reaction') return this.#react(frame, content);
     const jid = requireJid(frame.to);
-    const message = build(content);
+    const message = build(content, blobOf(this.#link, frame.ref, content));
     const options: Partial<MiscMessageGenerationOptions> = {};
     if (frame.context?.message_id) {
       options.quoted = quoted(jid, frame.context, await this.#known(frame.context.message_id));
@@ -142,14 +145,25 @@ export class Actions {
     content: AnyMessageContent,
     options: Partial<MiscMessageGenerationOptions> = {},
   ): Promise<Departed> {
+    let uploadMs: number | undefined;
+    const upload: WASocket['waUploadToServer'] = async (...given) => {
+      const began = performance.now();
+      const uploaded = await this.#socket.waUploadToServer(...given);
+      uploadMs = Math.round(performance.now() - began);
+      return uploaded;
+    };
     const full = await generateWAMessage(jid, content, {
       ...options,
       messageId: required(frame),
       userJid: this.#me(),
       logger: quietLogger,
-      upload: this.#socket.waUploadToServer,
+      upload,
     } as Parameters<typeof generateWAMessage>[2]);
-    return this.#depart(frame, jid, full.message ?? {}, relayOptions(content, jid));
+    const departed = await this.#depart(frame, jid, full.message ?? {}, relayOptions(content, jid));
+    if (uploadMs === undefined || !departed.rest) return departed;
+    const timed = departed.rest.then((result) => ({ ...result, data: { upload_ms: uploadMs } }));
+    timed.catch(() => {});
+    return { rest: timed };
   }
 
   /** Relays one message under its preset id. What Baileys' `sendMessage` does, with the proto in hand. */

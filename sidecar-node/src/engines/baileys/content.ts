@@ -1,4 +1,5 @@
 /** A command's content (INTERFACE.md §3) as Baileys wants it. */
+import { Readable } from 'node:stream';
 import type { AnyMessageContent, proto, WAMessage, WAMessageKey } from 'baileys';
 import { ActionError, type Address, type Content, type Context } from '../../protocol.ts';
 import { jidOf } from './identity.ts';
@@ -14,8 +15,9 @@ function required(value: unknown, name: string): string {
   return found;
 }
 
-/** Media bytes: `data` in the command or beside it, else a file's path. */
-function media(content: Content, body: Fields): Buffer | { url: string } {
+/** Media bytes: what the worker hands over in parts, `data` in the command or beside it, else a file's path. */
+function media(content: Content, body: Fields): Buffer | { url: string } | { stream: Readable } {
+  if (content.stream instanceof Readable) return { stream: content.stream };
   const data = body.data ?? content.data;
   if (data instanceof Uint8Array) return Buffer.from(data);
   return { url: required(body.path ?? content.path, 'data or path') };
@@ -48,7 +50,8 @@ const BUILDERS: Record<string, (body: Fields, content: Content) => AnyMessageCon
       caption: text(body.caption),
       mimetype: text(body.mime_type),
       // Without a thumbnail Baileys would load an image library for each picture.
-      jpegThumbnail: '',
+      jpegThumbnail: thumbnail(body),
+      ...size(body),
       viewOnce: body.view_once === true || undefined,
     }) as AnyMessageContent,
   video: (body, content) =>
@@ -57,6 +60,7 @@ const BUILDERS: Record<string, (body: Fields, content: Content) => AnyMessageCon
       caption: text(body.caption),
       mimetype: text(body.mime_type),
       jpegThumbnail: '',
+      seconds: seconds(body),
       gifPlayback: body.gif === true || undefined,
       viewOnce: body.view_once === true || undefined,
     }) as AnyMessageContent,
@@ -86,6 +90,7 @@ const BUILDERS: Record<string, (body: Fields, content: Content) => AnyMessageCon
   sticker: (body, content) =>
     ({
       sticker: media(content, body),
+      ...size(body),
       isAnimated: body.animated === true,
       mimetype: text(body.mime_type),
     }) as AnyMessageContent,
@@ -153,12 +158,23 @@ export function edited(content: Content): proto.IMessage {
 /** Kinds of content that `build` can make. */
 export const KINDS: readonly string[] = Object.keys(BUILDERS);
 
+/** The worker makes it; an empty one keeps Baileys from making it. */
+function thumbnail(body: Fields): string {
+  return body.thumbnail instanceof Uint8Array ? Buffer.from(body.thumbnail).toString('base64') : '';
+}
+
+function size({ width, height }: Fields): Fields {
+  return typeof width === 'number' && typeof height === 'number' ? { width, height } : {};
+}
+
 /** Zero keeps Baileys from reading the whole file for its duration. */
 function seconds(body: Fields): number {
   return Number(body.seconds ?? 0);
 }
 
-export function build(content: Content): AnyMessageContent {
+/** `stream`: the file that goes with the act. */
+export function build(act: Content, stream?: Readable): AnyMessageContent {
+  const content = stream ? { ...act, stream } : act;
   const type = String(content.type ?? '');
   const builder = BUILDERS[type];
   if (!builder) throw new ActionError('E_UNSUPPORTED_TYPE', type.slice(0, 40));

@@ -1,23 +1,44 @@
-/** Fetches a received file: downloads, decrypts, checks. */
+/** Files on their way: out of the worker in parts, and from WhatsApp: downloaded, decrypted, checked. */
 import { createHash } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
 import { rm } from 'node:fs/promises';
-import { Writable } from 'node:stream';
+import { Readable, Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { decode } from '@msgpack/msgpack';
-import { downloadContentFromMessage } from 'baileys';
+import { downloadContentFromMessage, type proto, type WAMessage, type WASocket } from 'baileys';
 import { errorText } from '../../logs.ts';
-import { ActionError, type Content } from '../../protocol.ts';
+import { ActionError, type Address, type Content } from '../../protocol.ts';
+import type { Link } from '../port.ts';
+import { jidOf } from './identity.ts';
 import type { MediaSource } from './messages.ts';
 
 /** A file returned in the result itself has to fit a frame. */
 const MAX_INLINE = 15 * 1024 * 1024;
+/** A part handed over by the worker, or to it. */
+const PART = 256 * 1024;
+/** How long the sender's phone may take to upload a file again. */
+const RETRY_MS = 30_000;
 
 interface Fetched {
   size: number;
   sha256: string;
   data?: Uint8Array;
   path?: string;
+}
+
+/** The file that goes with an act, read from the worker as it is needed; undefined when there is none. */
+export function blobOf(link: Link, act: number, content: Content): Readable | undefined {
+  const size = (content.blob as { size?: number } | undefined)?.size;
+  if (size === undefined) return undefined;
+  async function* parts(total: number): AsyncGenerator<Uint8Array> {
+    for (let offset = 0; offset < total; ) {
+      const part = await link.blobGet(act, offset, Math.min(PART, total - offset));
+      if (part.length === 0) throw new ActionError('E_MEDIA_CORRUPT', 'the file ended too early');
+      offset += part.length;
+      yield part;
+    }
+  }
+  return Readable.from(parts(size), { objectMode: false, highWaterMark: PART });
 }
 
 function sourceOf(content: Content): MediaSource {
@@ -28,43 +49,104 @@ function sourceOf(content: Content): MediaSource {
   }
 }
 
-/** `content.source` is an event's `media.source`; the file goes to `content.path` when given, else into the result. */
-export async function fetchMedia(content: Content): Promise<Fetched> {
+/**
+ * `content.source` is an event's `media.source`; the file goes to the worker in parts with `content.blob`, to
+ * `content.path` when given, else into the result. With `content.retry`, what WhatsApp has no longer is asked of the
+ * phone that sent it.
+ */
+export async function fetchMedia(content: Content, act: number, socket: WASocket, link: Link): Promise<Fetched> {
   const source = sourceOf(content);
-  const path = typeof content.path === 'string' ? content.path : undefined;
+  try {
+    return await download(source, content, act, link);
+  } catch (error) {
+    const refused = refusal(error);
+    if (refused.code !== 'E_MEDIA_EXPIRED' || !content.retry) throw refused;
+    const renewed = await uploadedAgain(source, content.retry as Content, socket);
+    try {
+      return await download(renewed, content, act, link);
+    } catch (again) {
+      throw refusal(again);
+    }
+  }
+}
+
+async function download(source: MediaSource, content: Content, act: number, link: Link): Promise<Fetched> {
+  const message = { mediaKey: source.key, directPath: source.path ?? null, url: source.url ?? null };
+  const stream = await downloadContentFromMessage(message, source.type);
   const hash = createHash('sha256');
-  const chunks: Buffer[] = [];
   let size = 0;
-  const file = path === undefined ? undefined : createWriteStream(path, { mode: 0o600 });
-  const sink = new Writable({
-    write(chunk: Buffer, _encoding, done) {
+  const passing = async function* (chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+    for await (const chunk of chunks) {
       hash.update(chunk);
       size += chunk.length;
-      if (!file && size > MAX_INLINE) return done(new ActionError('E_MEDIA_TOO_LARGE'));
-      if (!file) chunks.push(chunk);
-      else if (!file.write(chunk)) return void file.once('drain', done);
-      done();
-    },
-    final(done) {
-      file ? file.end(done) : done();
-    },
-  });
-  file?.on('error', (error) => sink.destroy(error));
+      yield chunk;
+    }
+  };
+  const chunks: Buffer[] = [];
+  const path = typeof content.path === 'string' ? content.path : undefined;
   try {
-    const message = { mediaKey: source.key, directPath: source.path ?? null, url: source.url ?? null };
-    await pipeline(await downloadContentFromMessage(message, source.type), sink);
+    if (content.blob) await pipeline(stream, passing, toWorker(link, act));
+    else if (path !== undefined) await pipeline(stream, passing, createWriteStream(path, { mode: 0o600 }));
+    else await pipeline(stream, passing, intoMemory(chunks));
     const digest = hash.digest();
     if (source.sha256 && !digest.equals(Buffer.from(source.sha256))) throw new ActionError('E_MEDIA_CORRUPT');
-    return {
-      size,
-      sha256: digest.toString('hex'),
-      ...(path === undefined ? { data: Buffer.concat(chunks) } : { path }),
-    };
+    const about = { size, sha256: digest.toString('hex') };
+    if (content.blob) return about;
+    return path === undefined ? { ...about, data: Buffer.concat(chunks) } : { ...about, path };
   } catch (error) {
-    file?.destroy();
     if (path !== undefined) await rm(path, { force: true });
-    throw refusal(error);
+    throw error;
   }
+}
+
+function toWorker(link: Link, act: number): Writable {
+  return new Writable({
+    highWaterMark: PART,
+    write(chunk: Buffer, _encoding, done) {
+      link.blobPut(act, chunk).then(() => done(), done);
+    },
+  });
+}
+
+function intoMemory(chunks: Buffer[]): Writable {
+  let size = 0;
+  return new Writable({
+    write(chunk: Buffer, _encoding, done) {
+      size += chunk.length;
+      chunks.push(chunk);
+      done(size > MAX_INLINE ? new ActionError('E_MEDIA_TOO_LARGE') : null);
+    },
+  });
+}
+
+/** Asks the phone that sent a file to upload it again, as WhatsApp Web does; where the file lies then. */
+async function uploadedAgain(source: MediaSource, retry: Content, socket: WASocket): Promise<MediaSource> {
+  const remoteJid = jidOf(retry.chat as Address);
+  if (!remoteJid) throw new ActionError('E_MEDIA_EXPIRED');
+  const participant = jidOf(retry.participant as Address | undefined);
+  const about = { mediaKey: source.key, directPath: source.path ?? null, url: source.url ?? null };
+  const message = {
+    key: {
+      id: String(retry.message_id),
+      remoteJid,
+      fromMe: retry.from_self === true,
+      ...(participant ? { participant } : {}),
+    },
+    message: { [`${source.type}Message`]: about } as proto.IMessage,
+  } as WAMessage;
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new ActionError('E_MEDIA_EXPIRED', 'the phone did not answer')), RETRY_MS);
+  });
+  try {
+    await Promise.race([socket.updateMediaMessage(message), late]);
+  } catch (error) {
+    if (error instanceof ActionError) throw error;
+    throw new ActionError('E_MEDIA_EXPIRED', errorText(error));
+  } finally {
+    clearTimeout(timer);
+  }
+  return { ...source, path: about.directPath ?? undefined, url: about.url ?? undefined };
 }
 
 function refusal(error: unknown): ActionError {

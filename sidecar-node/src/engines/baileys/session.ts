@@ -87,7 +87,7 @@ export class BaileysSession implements EngineSession {
       handle: (node, run) => this.#handle(node, run),
       stuck: (tag) => this.destroy({ reason: 'engine_error', detail: `handling of a ${tag} never ended` }),
     });
-    this.#actions = new Actions(this.#socket, sent, this.#acks, authors);
+    this.#actions = new Actions(this.#socket, sent, this.#acks, authors, link);
     this.#listen();
     link.state('connecting');
   }

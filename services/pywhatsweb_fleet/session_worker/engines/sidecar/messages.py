@@ -91,7 +91,17 @@ class Keys(_Sent, frozen=True, tag="keys", omit_defaults=True):
     code: str | None = None
 
 
-Sent = HelloWorker | Lease | Shutdown | Open | Close | Act | Committed | Keys
+class Blob(_Sent, frozen=True, tag="blob", omit_defaults=True):
+    """The answer to `BlobGet` (the part) and `BlobPut` (nothing: it is taken), or the ``code`` of what failed."""
+
+    session: str
+    incarnation: int
+    ref: int
+    data: bytes | None = None
+    code: str | None = None
+
+
+Sent = HelloWorker | Lease | Shutdown | Open | Close | Act | Committed | Keys | Blob
 
 
 class _Received(msgspec.Struct, frozen=True, tag_field="type", kw_only=True):
@@ -184,5 +194,26 @@ class KeysGet(_Received, frozen=True, tag="keys_get"):
     ids: list[str]
 
 
-SessionFrame = State | Result | Event | KeysSet | KeysGet
-Received = HelloSidecar | Fatal | Log | Stats | State | Result | Event | KeysSet | KeysGet
+class BlobGet(_Received, frozen=True, tag="blob_get"):
+    """Asks for a part of the file that goes with ``act``."""
+
+    session: str
+    incarnation: int
+    ref: int
+    act: int
+    offset: int
+    length: int
+
+
+class BlobPut(_Received, frozen=True, tag="blob_put"):
+    """The next part of the file that ``act`` asked for."""
+
+    session: str
+    incarnation: int
+    ref: int
+    act: int
+    data: bytes
+
+
+SessionFrame = State | Result | Event | KeysSet | KeysGet | BlobGet | BlobPut
+Received = HelloSidecar | Fatal | Log | Stats | SessionFrame

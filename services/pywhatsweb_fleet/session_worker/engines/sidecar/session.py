@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from pywhatsweb.errors import ErrorCode
 from pywhatsweb_fleet.session_worker.engines.port import (
@@ -23,6 +24,9 @@ from pywhatsweb_fleet.session_worker.engines.sidecar.channel import Channel
 from pywhatsweb_fleet.session_worker.engines.sidecar.frames import FrameTooLarge, Unsendable, check_sendable
 from pywhatsweb_fleet.session_worker.engines.sidecar.messages import (
     Act,
+    Blob,
+    BlobGet,
+    BlobPut,
     Close,
     Committed,
     Event,
@@ -41,6 +45,13 @@ if TYPE_CHECKING:
 _STATES = frozenset(("connecting", "qr", "pairing_code", "open", "closed"))
 
 
+def _with_file(action: Action) -> Mapping[str, Any]:
+    """The content, with what the sidecar is to know of a file that goes along: its size, or that one is wanted."""
+    if action.source is not None:
+        return {**action.content, "blob": {"size": action.source.size}}
+    return {**action.content, "blob": {}} if action.sink is not None else action.content
+
+
 class SidecarSession:
     """An `EngineSession`."""
 
@@ -50,6 +61,7 @@ class SidecarSession:
         "_closing",
         "_ended",
         "_engine",
+        "_files",
         "_host",
         "_uncommitted",
         "closed",
@@ -66,6 +78,8 @@ class SidecarSession:
         self._host = host
         self._closing = False
         self._acts: dict[int, asyncio.Future[Done]] = {}
+        self._files: dict[int, Action] = {}
+        """Acts with a file, while they last."""
         self._uncommitted: deque[tuple[int, int]] = deque()
         """Unit and bytes of each frame that the host has and did not commit."""
         self._ended: asyncio.Future[None] | None = None
@@ -90,7 +104,7 @@ class SidecarSession:
                     ref=ref,
                     action=action.action,
                     id=action.id,
-                    content=action.content,
+                    content=_with_file(action),
                     to=action.to,
                     context=action.context,
                     typing_ms=action.typing_ms,
@@ -101,10 +115,13 @@ class SidecarSession:
         except Unsendable as error:
             raise EngineError("E_INVALID_FIELD", str(error)) from error
         self._acts[ref] = future
+        if action.source is not None or action.sink is not None:
+            self._files[ref] = action
         try:
             return await future
         finally:
             self._acts.pop(ref, None)
+            self._files.pop(ref, None)
 
     def committed(self, unit: int) -> None:
         """As the port says."""
@@ -147,8 +164,10 @@ class SidecarSession:
             self._host.keys(KeysUnit(frame.unit, frame.creds, frame.rows))
         elif isinstance(frame, State):
             self._state(frame)
-        else:
+        elif isinstance(frame, KeysGet):
             self._engine.spawn(self._load_keys(frame))
+        else:
+            self._engine.spawn(self._hand_over(frame))
 
     def _burden(self, unit: int, size: int) -> None:
         if not self._closing:
@@ -170,7 +189,9 @@ class SidecarSession:
             return
         code, detail = frame.code or "E_ENGINE_ERROR", frame.detail or ""
         if code == "E_SESSION_NOT_READY":
-            code = "E_CONNECTION_LOST"  # the port knows one code for a link that is not there (yet, or any more)
+            code = (
+                "E_CONNECTION_LOST"  # the port knows one code for a link that is not there (yet, or any more)
+            )
         elif code not in ErrorCode.__members__:
             code, detail = "E_ENGINE_ERROR", f"{code} {detail}".strip()
         future.set_exception(EngineError(code, detail, uncertain=frame.uncertain))
@@ -219,6 +240,26 @@ class SidecarSession:
                 Keys(
                     session=self.session, incarnation=self.incarnation, ref=frame.ref, code="E_BODY_TOO_LARGE"
                 )
+            )
+
+    async def _hand_over(self, frame: BlobGet | BlobPut) -> None:
+        """A part of an act's file, one way or the other."""
+        action = self._files.get(frame.act)
+        data, code = None, None
+        try:
+            if isinstance(frame, BlobGet) and action is not None and action.source is not None:
+                data = await action.source.read(frame.offset, frame.length)
+            elif isinstance(frame, BlobPut) and action is not None and action.sink is not None:
+                await action.sink.write(frame.data)
+            else:
+                code = "E_MEDIA_NOT_FOUND"
+        except EngineError as error:
+            code = error.code
+        if self._channel.congested:
+            await self._channel.turn()
+        if not self.closed:
+            self._channel.put(
+                Blob(session=self.session, incarnation=self.incarnation, ref=frame.ref, data=data, code=code)
             )
 
     def abandon(self) -> None:

@@ -9,8 +9,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from pywhatsweb_fleet.session_worker.engines.port import Action, Done, EngineError
 from pywhatsweb_fleet.session_worker.engines.simulated.settings import SimulatedSettings
+
+_PART = 256 * 1024
 
 
 def answer_at_once(action: Action, settings: SimulatedSettings) -> Done | EngineError:
@@ -25,6 +29,19 @@ def answer_at_once(action: Action, settings: SimulatedSettings) -> Done | Engine
     except (TypeError, ValueError, OSError) as error:
         return EngineError("E_INVALID_FIELD", f"{action.action}: {type(error).__name__}")
     return Done(action.id, time.time_ns() // 1_000_000, data)
+
+
+async def carried(action: Action) -> Action:
+    """The action as WhatsApp gets it: the file that goes along read to its end, its size and hash in the content."""
+    source, digest, offset = action.source, hashlib.sha256(), 0
+    assert source is not None  # noqa: S101 - the caller looked
+    while offset < source.size:
+        part = await source.read(offset, min(_PART, source.size - offset))
+        digest.update(part)
+        offset += len(part)
+    name = str(action.content["type"])
+    file = {**action.content[name], "size": offset, "sha256": digest.hexdigest()}
+    return msgspec.structs.replace(action, content={**action.content, name: file}, source=None)
 
 
 def _file(action: Action) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from pywhatsweb_fleet.session_worker.engines.port import (
     StateChange,
 )
 from pywhatsweb_fleet.session_worker.engines.simulated.account import Account
-from pywhatsweb_fleet.session_worker.engines.simulated.answers import answer_at_once
+from pywhatsweb_fleet.session_worker.engines.simulated.answers import answer_at_once, carried
 from pywhatsweb_fleet.session_worker.engines.simulated.device import (
     Credentials,
     invented_code,
@@ -208,6 +208,10 @@ class SimulatedSession:
             raise EngineError("E_UNSUPPORTED_TYPE", f"no action {action.action!r}")
         if action.action == "send" and action.content.get("type") not in SEND_TYPES:
             raise EngineError("E_UNSUPPORTED_TYPE", f"no message type {action.content.get('type')!r}")
+        if action.source is not None:
+            action = await carried(action)
+        if action.sink is not None:
+            return await self._hand_over(action)
         future: asyncio.Future[Done] = asyncio.get_running_loop().create_future()
         if self._out is None and self._gate <= self._committed and not action.typing_ms:
             self._depart(action, future)
@@ -217,6 +221,16 @@ class SimulatedSession:
             self._out.append((self._gate, action, future))
             self._release()
         return await future
+
+    async def _hand_over(self, action: Action) -> Done:
+        """``media.get``: the file goes to the action's sink."""
+        answer = answer_at_once(action, self.settings)
+        if isinstance(answer, EngineError):
+            raise answer
+        assert action.sink is not None  # noqa: S101 - the caller looked
+        about = dict(answer.data)
+        await action.sink.write(about.pop("data"))
+        return Done(answer.message_id, answer.at, about)
 
     def _release(self, typed: bool = False) -> None:
         """Lets go, in order, what waits for no unit any more; stanzas that came later do not hold it."""
