@@ -4,8 +4,8 @@ import type { Engine, EngineSession, Link } from './engines/port.ts';
 import type { Frame } from './frames.ts';
 import { errorText } from './logs.ts';
 import {
-  ActionError,
   type ActFrame,
+  ActionError,
   type Closed,
   closedFields,
   type How,
