@@ -26,8 +26,9 @@ from pywhatsweb_runtime.bus import WRONG_LAST_SEQUENCE, ApiError, Bus
 from pywhatsweb_runtime.kv import Bucket
 
 KEYS_BUCKET = "WA_KEYS"
-Scope = Literal["send", "read", "manage", "admin"]
-ALL_SCOPES: tuple[Scope, ...] = ("send", "read", "manage", "admin")
+Scope = Literal["send", "read", "board", "manage", "admin"]
+"""``board``: moving chats on the Kanban board, which ``manage`` allows too."""
+ALL_SCOPES: tuple[Scope, ...] = ("send", "read", "board", "manage", "admin")
 PREFIX = "pww_"
 
 

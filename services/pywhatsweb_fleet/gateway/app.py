@@ -17,6 +17,7 @@ from pywhatsweb_fleet.gateway.limits import Buckets
 from pywhatsweb_fleet.gateway.outcomes import Outcomes
 from pywhatsweb_fleet.gateway.settings import GatewaySettings
 from pywhatsweb_fleet.gateway.streaming import Streams
+from pywhatsweb_fleet.gateway.users import Users
 from pywhatsweb_runtime import bus as broker
 from pywhatsweb_runtime import lifecycle
 from pywhatsweb_runtime.direct import reading
@@ -41,15 +42,17 @@ async def run(settings: GatewaySettings, stopping: asyncio.Event) -> None:
         publisher = await stack.enter_async_context(publishing(bus, in_flight=1024))
         reader = await stack.enter_async_context(reading(bus))
         known = await stack.enter_async_context(keys.following(bus, settings.replicas))
+        people = Users(bus)
         door = Door(
             known,
+            people,
             Buckets(settings.key_rate, settings.key_burst),
             Buckets(settings.address_rate, settings.address_burst),
         )
-        deps = Deps(settings, bus, publisher, known, door, Feeds(bus, reader), Outcomes(bus), health)
+        deps = Deps(settings, bus, publisher, known, people, door, Feeds(bus, reader), Outcomes(bus), health)
         app = web.application(deps, Streams(deps, stopping))
         await stack.enter_async_context(serving(health, host=settings.health_host, port=settings.health_port))
         port = await stack.enter_async_context(server.listening(app, settings))
         announce(settings.ready_file)
-        log.info("ready", http_port=port, loopback=settings.http_host in ("127.0.0.1", "::1", "localhost"))
+        log.info("ready", http_port=port, loopback=settings.loopback)
         await lifecycle.until(stopping, known.sweep_for_ever())

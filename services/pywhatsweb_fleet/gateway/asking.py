@@ -36,11 +36,18 @@ def scope_of(verb: str) -> Scope:
     noun, _, name = verb.partition(".")
     if noun in _ADMIN_NOUNS:
         return "admin"
+    if noun == "chat" and name not in _READ:
+        return "board"
     return "read" if name in _READ else "manage"
 
 
 def bind(who: Principal, verb: str, args: d.Args) -> d.Args:
-    """The arguments, kept to the sessions that the key is bound to. Raises GatewayError(E_FORBIDDEN)."""
+    """The arguments, kept to the sessions that the key is bound to, and in the name of who signed in.
+
+    Raises GatewayError(E_FORBIDDEN).
+    """
+    if who.user is not None and "by" in args.__struct_fields__:
+        args = msgspec.structs.replace(args, by=who.user)
     if who.sessions is None or verb in _ANY_SESSION:
         return args
     named = getattr(args, "session_id", None)

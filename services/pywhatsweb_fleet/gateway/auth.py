@@ -1,4 +1,5 @@
-"""Who asks, and what it may do: API keys in a header, or a short-lived ticket where a header cannot be set."""
+"""Who asks, and what it may do: API keys in a header, a short-lived ticket where a header cannot be set, or the cookie
+of somebody who signed in to the dashboard."""
 
 from __future__ import annotations
 
@@ -14,10 +15,11 @@ import msgspec
 from pywhatsweb.contracts.ids import TenantId
 from pywhatsweb.contracts.subjects import valid_name
 from pywhatsweb.errors import ErrorCode
-from pywhatsweb_fleet.broker.keys import PREFIX, Scope
+from pywhatsweb_fleet.broker.keys import PREFIX, Scope, now_ms
 from pywhatsweb_fleet.gateway.keys import Keys, Known
 from pywhatsweb_fleet.gateway.limits import Buckets
 from pywhatsweb_fleet.gateway.problems import GatewayError
+from pywhatsweb_fleet.gateway.users import SCOPES, User, Users
 
 TICKET_S: Final = 60
 MAX_TICKET_S: Final = 300
@@ -25,6 +27,8 @@ _MAX_CREDENTIAL: Final = 2048
 _JWT_HEAD: Final = base64.urlsafe_b64encode(b'{"alg":"HS256","typ":"JWT"}').rstrip(b"=").decode()
 SUBPROTOCOL: Final = "pww.v1"
 _KEY_PROTOCOL: Final = "pww.key."
+COOKIE: Final = "pww_dashboard"
+COOKIE_S: Final = 12 * 3600
 
 
 class Principal(msgspec.Struct, frozen=True):
@@ -35,9 +39,14 @@ class Principal(msgspec.Struct, frozen=True):
     scopes: frozenset[Scope]
     sessions: frozenset[str] | None
     """The only ones that it may touch; None: all."""
+    user: str | None = None
+    """Who signed in to the dashboard; None: a program with a key."""
+    since: int = 0
+    """When, in milliseconds since 1970."""
 
     def need(self, scope: Scope) -> None:
-        if scope not in self.scopes:
+        """``manage`` covers ``board``."""
+        if scope not in self.scopes and not (scope == "board" and "manage" in self.scopes):
             raise GatewayError(ErrorCode.E_FORBIDDEN, {"scope": scope})
 
     def session(self, name: str) -> str:
@@ -54,6 +63,9 @@ class _Claims(msgspec.Struct, frozen=True):
     kid: str
     exp: int
     use: str
+    usr: str = ""
+    iat: int = 0
+    """Milliseconds since 1970."""
 
 
 def principal(known: Known) -> Principal:
@@ -61,17 +73,33 @@ def principal(known: Known) -> Principal:
     return Principal(known.tenant, known.id, frozenset(known.record.scopes), sessions)
 
 
+def of_user(user: User, since: int) -> Principal:
+    return Principal(
+        user.tenant, f"user.{user.tenant}.{user.login}", SCOPES[user.record.role], None, user.login, since
+    )
+
+
 class Door:
     """Lets in or refuses; counts what it refuses, by address."""
 
-    def __init__(self, keys: Keys, by_key: Buckets, by_address: Buckets) -> None:
+    def __init__(self, keys: Keys, users: Users, by_key: Buckets, by_address: Buckets) -> None:
         self._keys = keys
+        self._users = users
         self._by_key = by_key
         self._by_address = by_address
 
-    async def enter(self, headers: Mapping[str, str], address: str) -> Principal:
-        """Raises GatewayError: E_AUTHENTICATION_FAILED or E_RATE_LIMITED."""
-        return await self._enter(bearer(headers), address)
+    async def enter(self, headers: Mapping[str, str], address: str, *, changes: bool = True) -> Principal:
+        """By a key, or by the dashboard's cookie; with the cookie, what ``changes`` something needs its token too.
+
+        Raises GatewayError: E_AUTHENTICATION_FAILED, E_FORBIDDEN or E_RATE_LIMITED.
+        """
+        key = bearer(headers)
+        cookie = cookie_in(headers) if key is None else None
+        if cookie is None:
+            return await self._enter(key, address)
+        if changes and not hmac.compare_digest(headers.get("x-csrf-token", ""), self.csrf(cookie)):
+            raise GatewayError(ErrorCode.E_FORBIDDEN, {"reason": "X-CSRF-Token is missing or wrong"})
+        return await self._signed_in(cookie, address)
 
     async def enter_stream(
         self,
@@ -86,6 +114,8 @@ class Door:
             self._bound(self._by_address.empty(address))
             return self._ticket(ticket, address)
         key = bearer(headers)
+        if key is None and (cookie := cookie_in(headers)) is not None:
+            return await self._signed_in(cookie, address)
         if key is None:
             key = next((p.removeprefix(_KEY_PROTOCOL) for p in offered if p.startswith(_KEY_PROTOCOL)), None)
         return await self._enter(key, address)
@@ -100,14 +130,64 @@ class Door:
         self._bound(self._by_key.take(known.id))
         return principal(known)
 
+    async def sign_in(self, user: str, password: str, tenant: str, address: str) -> Principal:
+        """By a login and its password. Raises as `enter`."""
+        self._bound(self._by_address.empty(address))
+        found = await self._users.sign_in(tenant, user, password)
+        if found is None:
+            raise self._refused(address)
+        return of_user(found, now_ms())
+
+    async def enter_by(self, credential: str, address: str) -> Principal:
+        """By a key, or by a ticket, which is short-lived and so may stand in a link. Raises as `enter`."""
+        if credential.startswith(PREFIX):
+            return await self._enter(credential, address)
+        self._bound(self._by_address.empty(address))
+        return self._ticket(credential, address)
+
     def issue(self, who: Principal, seconds: int) -> tuple[str, int]:
         """A ticket with the rights of the key at the time of its use, and when it ends (seconds since 1970)."""
+        return self._sign(who, seconds, "stream")
+
+    def cookie(self, who: Principal, seconds: int) -> tuple[str, int]:
+        """What a browser brings with each request, and when it ends (seconds since 1970)."""
+        return self._sign(who, seconds, "dashboard")
+
+    def csrf(self, cookie: str) -> str:
+        """What a page of ours knows beside the cookie, and another site's does not."""
+        return _b64(self._signature("csrf." + cookie))
+
+    async def _signed_in(self, cookie: str, address: str) -> Principal:
+        self._bound(self._by_address.empty(address))
+        claims = self._claims(cookie, "dashboard", address)
+        if not claims.usr:
+            return self._by_kid(claims, address)
+        user = await self._users.get(claims.sub, claims.usr)
+        if user is None or user.record.changed_at > claims.iat:
+            raise self._refused(address)
+        who = of_user(user, claims.iat)
+        self._bound(self._by_key.take(who.key_id))
+        return who
+
+    def _sign(self, who: Principal, seconds: int, use: str) -> tuple[str, int]:
         ends = int(time.time()) + seconds
-        claims = {"sub": who.tenant, "kid": who.key_id, "exp": ends, "use": "stream"}
+        claims = _Claims(
+            sub=who.tenant, kid=who.key_id, exp=ends, use=use, usr=who.user or "", iat=who.since or now_ms()
+        )
         signed = f"{_JWT_HEAD}.{_b64(msgspec.json.encode(claims))}"
         return f"{signed}.{_b64(self._signature(signed))}", ends
 
     def _ticket(self, ticket: str, address: str) -> Principal:
+        return self._by_kid(self._claims(ticket, "stream", address), address)
+
+    def _by_kid(self, claims: _Claims, address: str) -> Principal:
+        known = self._keys.get(claims.kid)
+        if known is None or known.tenant != claims.sub:
+            raise self._refused(address)
+        self._bound(self._by_key.take(known.id))
+        return principal(known)
+
+    def _claims(self, ticket: str, use: str, address: str) -> _Claims:
         head, _, rest = ticket.partition(".")
         body, _, signature = rest.partition(".")
         claims = None
@@ -115,17 +195,16 @@ class Door:
             given = _unb64(signature)
             if given is not None and hmac.compare_digest(given, self._signature(f"{head}.{body}")):
                 claims = msgspec.json.decode(_unb64(body) or b"", type=_Claims)
-        if claims is None or claims.use != "stream" or claims.exp <= time.time():
+        if claims is None or claims.use != use or claims.exp <= time.time():
             raise self._refused(address)
-        known = self._keys.get(claims.kid)
-        if known is None or known.tenant != claims.sub:
-            raise self._refused(address)
-        self._bound(self._by_key.take(known.id))
-        return principal(known)
+        return claims
 
-    def still(self, who: Principal) -> bool:
-        """Whether the key that opened a stream is still good."""
-        return self._keys.get(who.key_id) is not None
+    async def still(self, who: Principal) -> bool:
+        """Whether the key or the login that opened a stream is still good."""
+        if who.user is None:
+            return self._keys.get(who.key_id) is not None
+        user = await self._users.get(who.tenant, who.user)
+        return user is not None and user.record.changed_at <= who.since
 
     def _signature(self, signed: str) -> bytes:
         return hmac.digest(self._keys.signing, signed.encode(), "sha256")
@@ -146,6 +225,15 @@ def bearer(headers: Mapping[str, str]) -> str | None:
     if scheme.lower() == "bearer" and value.strip():
         return value.strip()
     return headers.get("x-api-key") or None
+
+
+def cookie_in(headers: Mapping[str, str]) -> str | None:
+    """The dashboard's."""
+    for part in headers.get("cookie", "").split(";"):
+        name, _, value = part.strip().partition("=")
+        if name == COOKIE:
+            return value
+    return None
 
 
 def _b64(raw: bytes) -> str:

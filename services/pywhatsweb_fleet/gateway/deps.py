@@ -9,6 +9,7 @@ from pywhatsweb_fleet.gateway.feed import Feeds
 from pywhatsweb_fleet.gateway.keys import Keys
 from pywhatsweb_fleet.gateway.outcomes import Outcomes
 from pywhatsweb_fleet.gateway.settings import GatewaySettings
+from pywhatsweb_fleet.gateway.users import Users
 from pywhatsweb_runtime.bus import Bus
 from pywhatsweb_runtime.health import Health
 from pywhatsweb_runtime.publisher import Publisher
@@ -19,6 +20,7 @@ class Deps(NamedTuple):
     bus: Bus
     publisher: Publisher
     keys: Keys
+    users: Users
     door: Door
     feeds: Feeds
     outcomes: Outcomes

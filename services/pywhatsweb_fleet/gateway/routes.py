@@ -28,6 +28,8 @@ class Call(msgspec.Struct, kw_only=True):
     headers: Mapping[str, str]
     """Names in lower case."""
     body: bytes
+    address: str
+    """The peer's."""
     request_id: str
     correlation_id: str | None
 

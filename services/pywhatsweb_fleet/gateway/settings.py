@@ -11,6 +11,8 @@ class GatewaySettings(BrokerSettings, frozen=True, kw_only=True):
     """Loopback unless told otherwise: TLS belongs to a proxy in front."""
     http_port: int = 8080
     """0: any free one."""
+    http_secure_cookies: bool | None = None
+    """Whether browsers are told to send the dashboard's cookie over TLS only: unless set, when not on loopback."""
     cors_origins: str = ""
     """Origins (comma-separated) whose pages may call from a browser; none by default."""
     max_body_bytes: int = 1_500_000
@@ -36,6 +38,14 @@ class GatewaySettings(BrokerSettings, frozen=True, kw_only=True):
     ready_file: str | None = None
     log_format: LogFormat = "console"
     log_level: LogLevel = "info"
+
+    @property
+    def loopback(self) -> bool:
+        return self.http_host in ("127.0.0.1", "::1", "localhost")
+
+    @property
+    def cookies_secure(self) -> bool:
+        return not self.loopback if self.http_secure_cookies is None else self.http_secure_cookies
 
     @property
     def allowed_origins(self) -> frozenset[str]:

@@ -81,7 +81,7 @@ class Streams:
             elif not found:
                 await feed.changed(min(1.0, heartbeat_s))
             if loop.time() - checked_at >= heartbeat_s:
-                if not self.deps.door.still(who):
+                if not await self.deps.door.still(who):
                     return
                 checked_at = loop.time()
             if loop.time() - quiet_since >= heartbeat_s:

@@ -15,7 +15,7 @@ from pywhatsweb.contracts import codec
 from pywhatsweb.contracts.codec import Form
 from pywhatsweb.contracts.ids import TenantId
 from pywhatsweb.errors import ErrorCode
-from pywhatsweb_fleet.gateway import problems, sse, websocket
+from pywhatsweb_fleet.gateway import dashboard, problems, sse, websocket
 from pywhatsweb_fleet.gateway.asgi import App, Receive, Scope, Send
 from pywhatsweb_fleet.gateway.auth import Principal
 from pywhatsweb_fleet.gateway.deps import Deps
@@ -44,6 +44,8 @@ def application(deps: Deps, streams: Streams) -> App:
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
             await websocket.serve(streams, scope, receive, send)
+        elif dashboard.serves(scope["path"]):
+            await dashboard.serve(scope, send)
         elif scope["path"] == "/v1/events" and scope["method"] == "GET":
             await sse.serve(streams, scope, receive, send)
         else:
@@ -66,7 +68,11 @@ async def _answer(request: Request[Any, Any, Any], route: Route, deps: Deps) -> 
     headers = headers_of(scope)
     told: dict[str, str] = {}
     try:
-        who = NOBODY if route.public else await deps.door.enter(headers, address_of(scope))
+        who = (
+            NOBODY
+            if route.public
+            else await deps.door.enter(headers, address_of(scope), changes=route.method != "GET")
+        )
         if not route.public:
             told["X-Tenant-Id"] = _same_tenant(headers, who)
         if route.scope is not None:
@@ -77,6 +83,7 @@ async def _answer(request: Request[Any, Any, Any], route: Route, deps: Deps) -> 
             path={name: str(value) for name, value in request.path_params.items()},
             query=dict(request.query_params),
             headers=headers,
+            address=address_of(scope),
             body=b"" if route.method == "GET" else await request.body(),
             request_id=ids.request,
             correlation_id=ids.correlation,

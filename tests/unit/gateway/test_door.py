@@ -16,6 +16,7 @@ from pywhatsweb_fleet.gateway.auth import Door, Principal, bearer
 from pywhatsweb_fleet.gateway.keys import Keys, Known
 from pywhatsweb_fleet.gateway.limits import Buckets
 from pywhatsweb_fleet.gateway.problems import GatewayError
+from pywhatsweb_fleet.gateway.users import Users
 
 
 class FakeBucket:
@@ -43,7 +44,7 @@ def made(tenant: str = "demo", **fields: Any) -> tuple[str, Known]:
 
 
 def door(keys: Keys, key_burst: int = 100, address_burst: int = 100) -> Door:
-    return Door(keys, Buckets(1, key_burst), Buckets(1, address_burst))
+    return Door(keys, Users.__new__(Users), Buckets(1, key_burst), Buckets(1, address_burst))
 
 
 async def refused(code: ErrorCode, work: Any) -> GatewayError:

@@ -29,9 +29,9 @@ def test_every_route_and_verb_is_in_the_document() -> None:
 
 
 def test_only_what_must_be_open_is_public() -> None:
-    """Without a key one gets the document, its page and the health, and nothing else."""
+    """Without a key one gets the document, its page, the health and the way in, and nothing else."""
     public = {route.path for route in tables.ROUTES if route.public}
-    assert public == {"/openapi.json", "/docs", "/health"}
+    assert public == {"/openapi.json", "/docs", "/health", "/v1/signin", "/v1/signout"}
     # The Cloud API's and WAHA's handlers look at the scope too, so every other route names one.
     assert not [route.path for route in tables.ROUTES if route.scope is None and not route.public]
 

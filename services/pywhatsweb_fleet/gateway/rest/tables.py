@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from pywhatsweb_fleet.gateway.rest import cloud, control, keys, legacy, messages, pages, sessions, waha
+from pywhatsweb_fleet.gateway.rest import (
+    cloud,
+    control,
+    keys,
+    legacy,
+    messages,
+    pages,
+    sessions,
+    signin,
+    waha,
+)
 from pywhatsweb_fleet.gateway.routes import Route
 
 ROUTES: tuple[Route, ...] = (
@@ -10,6 +20,7 @@ ROUTES: tuple[Route, ...] = (
     *messages.ROUTES,
     *control.ROUTES,
     *keys.ROUTES,
+    *signin.ROUTES,
     *pages.ROUTES,
     *legacy.ROUTES,
     *waha.ROUTES,
