@@ -10,8 +10,9 @@ import sys
 import structlog
 
 from pywhatsweb.contracts import subjects
-from pywhatsweb_fleet.persistence import housekeeping
+from pywhatsweb_fleet.persistence import filing, housekeeping
 from pywhatsweb_fleet.persistence.answering import answering
+from pywhatsweb_fleet.persistence.law import obeying
 from pywhatsweb_fleet.persistence.queries import Queries
 from pywhatsweb_fleet.persistence.settings import PersistenceSettings
 from pywhatsweb_fleet.persistence.tenants import ingesting
@@ -52,11 +53,20 @@ async def run(settings: PersistenceSettings, stopping: asyncio.Event) -> None:
         tenants = await stack.enter_async_context(ingesting(bus, store, publisher, settings))
         health.checks["ingest"] = tenants.problem
         await stack.enter_async_context(answering(bus, Queries(store), tenants))
+        shelf = await stack.enter_async_context(
+            filing.filing(bus, store, settings, tenants.find, health.metrics)
+        )
+        library = shelf.library if shelf is not None else None
+        duties = await stack.enter_async_context(obeying(bus, store, publisher, tenants, settings, library))
         port = await stack.enter_async_context(
             serving(health, host=settings.health_host, port=settings.health_port)
         )
         announce(settings.ready_file)
         log.info("ready", tenants=len(tenants.records), health_port=port, database=store.dialect)
         await lifecycle.until(
-            stopping, tenants.follow(), housekeeping.keep(store, settings.idempotency_every_s)
+            stopping,
+            tenants.follow(),
+            housekeeping.keep(store, settings.idempotency_every_s),
+            filing.sweep(shelf),
+            *duties,
         )

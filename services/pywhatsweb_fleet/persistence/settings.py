@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pywhatsweb_runtime.bus import BrokerSettings
+import msgspec
+
+from pywhatsweb_fleet.media.settings import MediaSettings
 from pywhatsweb_runtime.logs import LogFormat, LogLevel
 
 
-class PersistenceSettings(BrokerSettings, frozen=True, kw_only=True):
+class PersistenceSettings(MediaSettings, frozen=True, kw_only=True):
     data_dir: str = "data"
     database_url: str | None = None
     """SQLite in `data_dir` when absent."""
@@ -29,6 +31,12 @@ class PersistenceSettings(BrokerSettings, frozen=True, kw_only=True):
     """A transaction that takes longer is broken off and tried again later."""
     idempotency_every_s: float = 600.0
     """How often expired idempotency records are removed and months are made ahead."""
+    encryption_key: str | None = None
+    """Opens the tenants' stored files, among which exports are kept; without it `data.export` is not offered."""
+    retention_every_s: float = 3600.0
+    """How often what is past its period is removed."""
+    anchor_every_s: float = 60.0
+    """How often the head of each audit trail is written down at the broker."""
     ready_file: str | None = None
     health_host: str = "127.0.0.1"
     health_port: int | None = None
@@ -41,3 +49,10 @@ class PersistenceSettings(BrokerSettings, frozen=True, kw_only=True):
     @property
     def store_url(self) -> str:
         return self.database_url or f"sqlite:///{Path(self.data_dir).absolute() / 'pywhatsweb.db'}"
+
+    @property
+    def files(self) -> MediaSettings:
+        """Of files: in a folder of `data_dir` when no place is set."""
+        if self.media_url is not None:
+            return self
+        return msgspec.structs.replace(self, media_url=(Path(self.data_dir).absolute() / "media").as_uri())
