@@ -2,9 +2,10 @@
 
     PYTHONPATH=shared:services:. python tests/benchmarks/ingest.py --database sqlite --events 200000
 
-Two thirds messages, one third statuses, 2,000 chats, one tenant. "Bare" is executemany (SQLite) or COPY (PostgreSQL) of
-the message and status rows alone, already made, into the same tables with their indexes: once in one transaction, and
-once in transactions as large as the service's. Trust the ratio, not the rates.
+Two thirds messages, one third statuses, 2,000 chats, one tenant, texts of 8 words of which some are frequent and most
+rare, over 30 days. "Bare" is executemany (SQLite) or COPY (PostgreSQL) of the rows that all this leaves (messages,
+statuses, chats, contacts), already made, into the same tables with their indexes, search among them: once in one
+transaction, and once in transactions as large as the service's. Trust the ratio, not the rates.
 """
 
 from __future__ import annotations
@@ -18,20 +19,25 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import psutil
 from sqlalchemy import Connection, Table, func, select
 
 from pywhatsweb.contracts import control, subjects
 from pywhatsweb.contracts import control_data as d
+from pywhatsweb.contracts import record_data as r
 from pywhatsweb.contracts.codec import encode
+from pywhatsweb.contracts.events import timestamp
 from pywhatsweb.contracts.ids import TenantId
 from pywhatsweb.contracts.streams import TenantLimits
 from pywhatsweb_fleet.persistence.rows import Rows, Told, rows_of
-from pywhatsweb_fleet.storage import conversation
+from pywhatsweb_fleet.storage import boards, conversation
+from pywhatsweb_fleet.storage.boards import Activity
 from pywhatsweb_fleet.storage.conversation import MessageRow, StatusRow
 from pywhatsweb_fleet.storage.partitions import make_ahead
 from pywhatsweb_fleet.storage.store import Store, open_store
@@ -48,15 +54,25 @@ from tests.support import running_nats_server
 
 CHATS = 2000
 BATCH = 1000
+DAYS = 30
+WORDS = [f"palavra{n}" if n % 7 else f"açaí{n}" for n in range(20_000)]
+FREQUENCY = list(accumulate(1 / (n + 3) for n in range(len(WORDS))))
 
 
-def event(n: int) -> Any:
-    """Event n: message, answer, its status."""
+def text_of(n: int) -> str:
+    """Eight words; the most frequent one is in every third text."""
+    return " ".join(random.Random(n).choices(WORDS, cum_weights=FREQUENCY, k=8))
+
+
+def event(n: int, count: int) -> Any:
+    """Event n of so many: message, answer, its status."""
+    at = traffic.BASE_MS + n * DAYS * 86_400_000 // count
     if n % 3 == 2:
-        return traffic.status(n - 1, "sent")
-    return traffic.message(
-        n, who=n * 7919 % CHATS, outbound=n % 3 == 1, body=f"a text of usual length, number {n}"
-    )
+        told = traffic.status(n - 1, "sent")
+        return msgspec.structs.replace(told, timestamp=timestamp(at))
+    told = traffic.message(n, who=n * 7919 % CHATS, outbound=n % 3 == 1, body=text_of(n))
+    data = msgspec.structs.replace(told.data, sent_at=timestamp(at))
+    return msgspec.structs.replace(told, timestamp=timestamp(at), data=data)
 
 
 async def prepare(bus: Bus, count: int) -> None:
@@ -67,48 +83,89 @@ async def prepare(bus: Bus, count: int) -> None:
     await Bucket(bus, "WA_TENANTS").put("acme", encode_record(record))
     async with publishing(bus, in_flight=1024, deadline_s=60) as publisher:
         for first in range(0, count, 2000):
-            await traffic.publish(publisher, *(event(n) for n in range(first, min(first + 2000, count))))
+            await traffic.publish(
+                publisher, *(event(n, count) for n in range(first, min(first + 2000, count)))
+            )
 
 
-def rows_in_all(count: int) -> tuple[list[MessageRow], list[StatusRow]]:
-    """The rows that the service has to write, but for chats, contacts and the like."""
-    rows = Rows()
+def batches(count: int) -> Iterator[Rows]:
+    """What the service has to write, in its portions."""
     for first in range(0, count, BATCH):
-        part = rows_of(
-            Told(subjects.EventSubject("acme", "s1", "", ""), event(n))
+        yield rows_of(
+            Told(subjects.EventSubject("acme", "s1", "", ""), event(n, count))
             for n in range(first, min(first + BATCH, count))
         )
-        rows.messages |= part.messages
-        rows.statuses |= part.statuses
-    return list(rows.messages.values()), list(rows.statuses.values())
 
 
-def write_bare(conn: Connection, table: Table, rows: Sequence[Any]) -> None:
+def write_bare(conn: Connection, table: str, columns: Sequence[str], rows: Sequence[Any]) -> None:
     """executemany or COPY."""
-    names = ", ".join(type(rows[0])._fields)
+    names = ", ".join(columns)
     if conn.dialect.name == "sqlite":
-        marks = ", ".join("?" * len(rows[0]))
-        sql = f"INSERT INTO {table.name} ({names}) VALUES ({marks})"  # noqa: S608 - our own names
-        conn.exec_driver_sql(sql, [tuple(row) for row in rows])
+        marks = ", ".join("?" * len(columns))
+        conn.exec_driver_sql(f"INSERT INTO {table} ({names}) VALUES ({marks})", [tuple(row) for row in rows])  # noqa: S608
         return
     cursor = conn.connection.cursor()
-    with cursor.copy(f"COPY {table.name} ({names}) FROM STDIN") as copy:
+    with cursor.copy(f"COPY {table} ({names}) FROM STDIN") as copy:
         for row in rows:
             copy.write_row(row)
 
 
-async def bare(url: str, said: list[MessageRow], told: list[StatusRow], batch: int) -> float:
-    """Rows a second."""
-    store = open_store(url, deadline_s=600)
+class Bare:
+    """Writes, and keeps the time that only the writing took."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self.chats: dict[Any, Activity] = {}
+        self.people: dict[str, tuple[str, str]] = {}
+
+    def portion(self, conn: Connection, rows: Rows) -> None:
+        for key, activity in rows.activities.items():
+            old = self.chats.get(key)
+            self.chats[key] = activity if old is None else boards.later(old, activity)
+        self.people |= {f"pn:{one.pn}": (one.pn or "", one.name or "") for one in rows.sightings}
+        said = sorted(rows.messages.values(), key=lambda row: row.recorded_at)
+        told = sorted(rows.statuses.values(), key=lambda row: row.recorded_at)
+        began = time.perf_counter()
+        write_bare(conn, "messages", MessageRow._fields, said)
+        write_bare(conn, "statuses", StatusRow._fields, told)
+        self.seconds += time.perf_counter() - began
+
+    def rest(self, conn: Connection) -> None:
+        """Chats and contacts as they are at the end."""
+        began = time.perf_counter()
+        columns = ("tenant", "session", "chat", "pn", "last_at", "last_inbound_at", "last_outbound_at", "status_at",
+                   "assigned_at", "completed_at")  # fmt: skip
+        write_bare(conn, "chats", columns, [
+            (*one[:4], max(one[6:]), *one[6:], 0, 0, 0) for one in self.chats.values()
+        ])  # fmt: skip
+        write_bare(conn, "contacts", ("tenant", "address", "pn", "name", "named_at"), [
+            ("acme", address, *who, traffic.BASE_MS) for address, who in self.people.items()
+        ])  # fmt: skip
+        self.seconds += time.perf_counter() - began
+
+    def all(self, conn: Connection, count: int) -> None:
+        for rows in batches(count):
+            self.portion(conn, rows)
+        self.rest(conn)
+
+
+async def bare(url: str, count: int, *, whole: bool) -> float:
+    """Events a second, in one transaction or in portions; the time to make the rows is not in it."""
+    store = open_store(url, deadline_s=7200)
     await store.migrate()
     await store.transact(make_ahead, traffic.BASE_MS)
-    began = time.perf_counter()
-    for table, rows in ((messages, said), (statuses, told)):
-        for first in range(0, len(rows), batch):
-            await store.transact(write_bare, table, rows[first : first + batch])
-    rate = (len(said) + len(told)) / (time.perf_counter() - began)
+    writing = Bare()
+    commit = 0.0
+    if whole:
+        await store.transact(writing.all, count)
+    else:
+        for rows in batches(count):
+            before, began = writing.seconds, time.perf_counter()
+            await store.transact(writing.portion, rows)
+            commit += time.perf_counter() - began - (writing.seconds - before)
+        await store.transact(writing.rest)
     await store.close()
-    return rate
+    return count / (writing.seconds + commit)
 
 
 async def ingest(bus: Bus, nats_url: str, url: str, count: int, replicas: int) -> tuple[float, list[float]]:
@@ -170,11 +227,19 @@ async def questions(bus: Bus, store: Store, count: int) -> None:
     def some() -> tuple[Any, Any]:
         return traffic.contact(rng.randrange(CHATS))
 
+    async def search(words: str, **more: Any) -> None:
+        await ask("message.search", r.MessageSearch(query=words, limit=50, **more))
+
     asked = {
         "chat.messages": lambda: ask("chat.messages", d.ChatMessages(chat=some()[0].key, limit=50)),
         "chat.messages by number": lambda: ask("chat.messages", d.ChatMessages(to=some()[1].pn, limit=50)),
         "chat.list": lambda: ask("chat.list", d.ChatList(limit=50)),
         "contact.get": lambda: ask("contact.get", d.ContactRef(phone_number=some()[1].pn)),
+        "search, a frequent word": lambda: search(WORDS[rng.randrange(5)]),
+        "search, a rare word": lambda: search(WORDS[rng.randrange(1000, 20_000)]),
+        "search, two words": lambda: search(f"{WORDS[rng.randrange(20)]} {WORDS[rng.randrange(200)]}"),
+        "search, a beginning": lambda: search(WORDS[rng.randrange(100, 999)][:-1] + "*"),
+        "search, in a chat": lambda: search(WORDS[rng.randrange(50)], chat=some()[0].key),
         "by command id (storage)": lambda: store.read(
             conversation.command_history, "acme", f"cmd{rng.randrange(count // 3) * 3 + 1}"
         ),
@@ -197,13 +262,14 @@ async def measure(kind: str, count: int, replicas: int) -> None:
     ):
         async with connect(BrokerSettings(nats_url=server.url), name="bench") as bus:
             await prepare(bus, count)
-            said, told = rows_in_all(count)
-            whole = await bare(new(), said, told, len(said))
-            parts = await bare(new(), said, told, BATCH)
-            del said, told
+            whole = await bare(new(), count, whole=True)
+            parts = await bare(new(), count, whole=False)
             rate, memory = await ingest(bus, server.url, new(), count, replicas)
     print(
-        f"{kind}: bare in one transaction {whole:,.0f} rows/s, in transactions of {BATCH} {parts:,.0f} rows/s"
+        f"{kind}: load of the machine {os.getloadavg()[0]:.1f}, {os.cpu_count()} processors, {count:,} events"
+    )
+    print(
+        f"{kind}: bare in one transaction {whole:,.0f} events/s, in transactions of {BATCH} {parts:,.0f} events/s"
     )
     print(
         f"{kind}: ingest {rate:,.0f} events/s with {replicas} replica(s): {rate / whole:.2f} and {rate / parts:.2f}"

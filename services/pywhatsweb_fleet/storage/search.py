@@ -87,18 +87,19 @@ _ROW = ", ".join("m." + name for name in MessageRow._fields)
 
 
 def _conditions(tenant: str, wish: Wish) -> tuple[str, list[Any]]:
-    where, values = "m.tenant = ? AND m.kind IN ('message', 'edit') AND m.body IS NOT NULL", [tenant]
+    """What is checked of each entry. Both databases are kept from using other indexes for it than that of the words."""
+    where, values = "m.tenant || '' = ? AND m.kind IN ('message', 'edit') AND m.body IS NOT NULL", [tenant]
     for condition, value in (
-        ("m.session = ?", wish.session),
+        ("m.session || '' = ?", wish.session),
         ("m.origin = ?", wish.origin),
-        ("m.sent_at >= ?", wish.since),
-        ("m.sent_at < ?", wish.until),
+        ("m.sent_at + 0 >= ?", wish.since),
+        ("m.sent_at + 0 < ?", wish.until),
     ):
         if value is not None:
             where += " AND " + condition
             values.append(value)  # type: ignore[arg-type]
     if wish.chats:
-        where += f" AND m.chat IN ({', '.join('?' * len(wish.chats))})"
+        where += f" AND m.chat || '' IN ({', '.join('?' * len(wish.chats))})"
         values += wish.chats
     return where, values
 
