@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import nats
@@ -19,6 +19,7 @@ from nats.aio.msg import Msg
 from nats.errors import NoRespondersError
 
 from pywhatsweb_runtime.connection import Connection
+from pywhatsweb_runtime.headers import parse_block
 
 log = structlog.get_logger(__name__)
 
@@ -61,13 +62,22 @@ class BrokerUnavailable(Exception):
     """No answer within the time-out; what was asked may or may not have happened."""
 
 
-class Stored(NamedTuple):
-    """A message as it lies in a stream."""
+class Stored:
+    """A message as it lies in a stream. Headers that are given as they came are parsed when asked for."""
 
-    subject: str
-    sequence: int
-    data: bytes
-    headers: dict[str, str]
+    __slots__ = ("_headers", "data", "sequence", "subject")
+
+    def __init__(self, subject: str, sequence: int, data: bytes, headers: dict[str, str] | bytes) -> None:
+        self.subject = subject
+        self.sequence = sequence
+        self.data = data
+        self._headers = headers
+
+    @property
+    def headers(self) -> dict[str, str]:
+        if isinstance(self._headers, bytes):
+            self._headers = parse_block(self._headers)
+        return self._headers
 
 
 class Bus:

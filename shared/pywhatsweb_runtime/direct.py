@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import nats
-from nats.aio.msg import Msg
 
+from pywhatsweb_runtime import headers
 from pywhatsweb_runtime.bus import ApiError, BrokerUnavailable, Bus, Stored
+
+_NO_STATUS: Final = b"NATS/1.0\r\n"
 
 
 class _Answer:
@@ -65,35 +67,29 @@ class Reader:
         if answer is not None and not answer.future.done():
             answer.future.set_exception(BrokerUnavailable("no answer to a direct get in time"))
 
-    async def _on_message(self, message: Msg) -> None:
-        token = message.subject[self._skip :]
-        answer = self._answers.get(token)
+    def _on_message(self, subject: bytes, _reply: bytes, block: bytes, data: bytes) -> None:
+        answer = self._answers.get(subject[self._skip :].decode())
         if answer is None or answer.future.done():
             return
-        headers = message.headers or {}
-        status = headers.get("Status")
-        if status is None:
-            answer.found.append(
-                Stored(headers["Nats-Subject"], int(headers["Nats-Sequence"]), message.data, headers)
-            )
-        elif status in ("204", "404"):  # end of batch; nothing there
+        sequence = headers.last(block, b"Nats-Sequence")
+        if sequence and block.startswith(_NO_STATUS):
+            found = headers.last(block, b"Nats-Subject").decode()
+            answer.found.append(Stored(found, int(sequence), data, block))
+            return
+        told = headers.parse_block(block)
+        status = told.get("Status")
+        if status in ("204", "404"):  # end of batch; nothing there
             answer.future.set_result(answer.found)
         elif status == "503":
             answer.future.set_exception(BrokerUnavailable("no stream answers"))
         else:
-            answer.future.set_exception(ApiError(int(status), headers.get("Description", "")))
+            answer.future.set_exception(ApiError(int(status or 0), told.get("Description", "")))
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[Reader]:
         """Listens for answers while the block lasts."""
-        subscription = await self._bus.client.subscribe(
-            self._prefix + "*", cb=self._on_message, pending_msgs_limit=-1, pending_bytes_limit=-1
-        )
-        try:
+        async with self._bus.client.sinking(self._prefix + "*", self._on_message):
             yield self
-        finally:
-            with contextlib.suppress(nats.errors.Error):
-                await subscription.unsubscribe()
 
 
 @contextlib.asynccontextmanager

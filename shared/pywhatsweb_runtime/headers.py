@@ -35,6 +35,12 @@ def parse_block(raw: bytes) -> dict[str, str]:
     return found
 
 
+def last(raw: bytes, name: bytes) -> bytes:
+    """The last value of a header that the broker itself writes, from a block as it came; empty: there is none."""
+    at = raw.rfind(b"\r\n%b: " % name)
+    return b"" if at < 0 else raw[at + len(name) + 4 : raw.index(b"\r\n", at + 2)]
+
+
 @lru_cache(maxsize=1024)
 def _key(name: str) -> str | None:
     """The name without space around it; None when it is no token."""

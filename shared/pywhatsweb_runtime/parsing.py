@@ -13,7 +13,7 @@ from typing import Any
 from nats.protocol.parser import AWAITING_CONTROL_LINE, MAX_CONTROL_LINE_SIZE, Parser
 
 Sink = Callable[[bytes, bytes, bytes, bytes], None]
-"""Called with subject, reply subject, header block (empty: none) and data. Neither waits nor raises."""
+"""Called with subject, reply subject (empty: none), header block (empty: none) and data. Neither waits nor raises."""
 
 
 class SinkParser(Parser):
@@ -53,13 +53,14 @@ class SinkParser(Parser):
         line = buffer.find(b"\r\n", at)
         parts = buffer[at:line].split() if line >= 0 else []
         headers = parts[:1] == [b"HMSG"]
+        replies = len(parts) - 4 - headers
         try:
-            sink = self._sinks.get(int(parts[2])) if len(parts) == 5 + headers else None
+            sink = self._sinks.get(int(parts[2])) if replies in {0, 1} else None
             if sink is None:
                 return None
             body = line + 2
-            head = body + int(parts[4]) if headers else body
-            return sink, parts[1], parts[3], body, head, body + int(parts[-1])
+            head = body + int(parts[-2]) if headers else body
+            return sink, parts[1], parts[3] if replies else b"", body, head, body + int(parts[-1])
         except ValueError:
             return None  # nats-py says what it thinks of it
 

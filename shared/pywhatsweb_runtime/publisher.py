@@ -17,7 +17,6 @@ from typing import Final
 
 import nats
 import structlog
-from nats.aio.msg import Msg
 
 from pywhatsweb.contracts.streams import atomic_stream
 from pywhatsweb_runtime.batching import Line, Message, PubAck
@@ -155,11 +154,11 @@ class Publisher:
     def _new_batch(self) -> str:
         return f"{self._batch_name}.{next(self._count)}"
 
-    async def _on_answer(self, answer: Msg) -> None:
-        token = int(answer.subject[self._skip :])
+    def _on_answer(self, subject: bytes, _reply: bytes, _headers: bytes, data: bytes) -> None:
+        token = int(subject[self._skip :])
         line = self._tokens.get(token)
         if line is not None:
-            line.answered(token, answer.data)
+            line.answered(token, data)
 
     def _disconnected(self) -> None:
         self.open = False
@@ -200,21 +199,19 @@ class Publisher:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[Publisher]:
         """Listens for acknowledgements while the block lasts."""
-        subscription = await self._bus.client.subscribe(
-            self._prefix + "*", cb=self._on_answer, pending_msgs_limit=-1, pending_bytes_limit=-1
-        )
         self._bus.on_disconnect.append(self._disconnected)
         self._bus.on_reconnect.append(self._reconnected)
         watch = asyncio.create_task(self._watch())
         try:
-            yield self
+            async with self._bus.client.sinking(self._prefix + "*", self._on_answer):
+                try:
+                    yield self
+                finally:
+                    watch.cancel()
+                    self.open = False
         finally:
-            watch.cancel()
-            self.open = False
             self._bus.on_disconnect.remove(self._disconnected)
             self._bus.on_reconnect.remove(self._reconnected)
-            with contextlib.suppress(nats.errors.Error):
-                await subscription.unsubscribe()
             self._closed = True
             for message in list(self._pending):
                 self._give_up(message, "the publisher was closed")

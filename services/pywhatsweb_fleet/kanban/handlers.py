@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import msgspec
 from sqlalchemy import Connection
 
 from pywhatsweb.contracts import events, subjects
-from pywhatsweb.contracts.decoding import decode
+from pywhatsweb.contracts.decoding import decoder
 from pywhatsweb.contracts.ids import TenantId, TenantKey
 from pywhatsweb.contracts.statuses import MessageStatus, Origin
 from pywhatsweb_fleet.kanban.board import MessageIn, MessageOut
@@ -32,6 +33,24 @@ class Said(NamedTuple):
     stimulus: MessageIn | MessageOut
 
 
+class _Step(msgspec.Struct):
+    status: str = ""
+    metadata: dict[str, Any] = {}
+
+
+class _StepEvent(msgspec.Struct):
+    data: _Step
+
+
+_event = decoder(events.AnyEvent)
+_step = decoder(_StepEvent)
+
+
+def _concerns(step: _Step) -> bool:
+    """Most statuses do not, and need no more decoding."""
+    return ATTENDANT in step.metadata and step.status in _REPLIED
+
+
 def stimulus_of(subject: str, body: bytes) -> Said | None:
     """The stimulus in an event; None for one that does not concern the board. Raises ContractError or ValueError.
 
@@ -41,7 +60,9 @@ def stimulus_of(subject: str, body: bytes) -> Said | None:
     parsed = subjects.parse_event(subject)
     if parsed is None or parsed.kind not in KINDS or parsed.chat == subjects.NO_CHAT:
         return None
-    event = decode(body, events.AnyEvent)
+    if parsed.kind == "status" and not _concerns(_step(body).data):
+        return None
+    event = _event(body)
     at = min(_milliseconds(event.timestamp), time.time_ns() // 1_000_000)
     if isinstance(event, events.MessageEvent):
         message = event.data
@@ -68,17 +89,21 @@ class Advance(NamedTuple):
     after: Place
 
 
-def settle(conn: Connection, tenant: TenantId, key: TenantKey, told: Sequence[Said], move: Advance) -> bool:
-    """Puts a batch on the board and moves the tenant's place, in one transaction; False, and nothing is done, when
-    another replica was faster."""
+def settle(
+    conn: Connection, tenant: TenantId, key: TenantKey, told: Sequence[Said], move: Advance
+) -> int | None:
+    """Puts a batch on the board and moves the tenant's place, in one transaction; how many transitions that made.
+
+    None, and nothing is done, when another replica was faster.
+    """
     board = Board(conn, tenant, key, time.time_ns() // 1_000_000)
     present = kanban.place(conn, tenant)
     if (present and present[:2]) != (move.before and move.before[:2]):
-        return False
+        return None
     for said in told:
         board.advance(said.session, said.stimulus.chat.key, said.stimulus)
     kanban.save_place(conn, tenant, move.after)
-    return True
+    return board.transitions
 
 
 def _milliseconds(timestamp: str) -> int:

@@ -39,7 +39,7 @@ log = structlog.get_logger(__name__)
 
 _FIRST_PAUSE_S: Final = 0.25
 _LAST_PAUSE_S: Final = 5.0
-_GATHER_S: Final = 0.02
+_GATHER_S: Final = 0.05
 """After a sign that something has come, more of it may be on its way."""
 _SKIP_MOST: Final = 2000
 """Events that do not concern the board, after which the place is moved all the same."""
@@ -70,6 +70,8 @@ class Ingest:
         self._subject = subjects.event(tenant, SessionId("*"), "*", ChatKey("*"))
         self._stream_id: str | None = None
         self._skipped_to = 0
+        self._held: Place | None = None
+        """The place as this replica wrote it, which holds the tenant until then."""
         self._woken = asyncio.Event()
         self._stopping = False
         self._batch = settings.board_batch
@@ -81,7 +83,7 @@ class Ingest:
 
     def look_anew(self) -> None:
         """The broker was away: the stream may be another one now."""
-        self._stream_id = None
+        self._stream_id = self._held = None
         self.wake()
 
     def stop(self) -> None:
@@ -98,6 +100,7 @@ class Ingest:
                 if self.problem is None:
                     log.warning("the board waits", tenant=self._tenant, problem=type(error).__name__)
                 self.problem = type(error).__name__
+                self._held = None
                 await asyncio.sleep(pause * random.uniform(0.5, 1.0))
                 pause = min(pause * 2, _LAST_PAUSE_S)
                 continue
@@ -110,32 +113,40 @@ class Ingest:
                 self._woken.clear()
 
     async def _round(self) -> bool:
-        """One batch; whether to look again at once."""
+        """One batch; whether there may be more already."""
         if self._stream_id is None:
             self._stream_id = str((await self._deps.bus.api(f"STREAM.INFO.{self._stream}"))["created"])
             self._skipped_to = 0
-        before = await self._deps.store.read(kanban.place, self._tenant)
         now = time.time_ns() // 1_000_000
+        before = self._held
+        if before is None or before.held_until <= now:
+            before = await self._deps.store.read(kanban.place, self._tenant)
         if before is not None and before.holder != self._deps.holder and now < before.held_until:
             # Not for longer than it can mean: the other's clock may be wrong.
             await asyncio.sleep(min((before.held_until - now) / 1000, self._settings.board_hold_s))
             return not self._stopping
         done = before.sequence if before is not None and before.stream == self._stream_id else 0
         start = max(done, self._skipped_to) + 1
-        stored = await self._deps.reader.batch(self._stream, self._subject, start, limit=self._batch)
+        limit = self._batch
+        stored = await self._deps.reader.batch(self._stream, self._subject, start, limit=limit)
         if not stored:
             return False
         told = [said for one in stored if (said := await self._read(one)) is not None]
         last = stored[-1].sequence
         if not told and last - done < _SKIP_MOST:
             self._skipped_to = last
-        elif await self._settle(told, before, last, stored):
-            await self._deps.outbox.flush(self._tenant)
-        return True
+        else:
+            transitions = await self._settle(told, before, last, stored)
+            if transitions is None:
+                return True
+            if transitions:
+                await self._deps.outbox.flush(self._tenant)
+        return len(stored) == limit
 
     async def _settle(
         self, told: Sequence[Said], before: Place | None, last: int, stored: Sequence[Stored]
-    ) -> bool:
+    ) -> int | None:
+        """How many transitions the batch made; None: it is to be looked at again."""
         assert self._stream_id is not None  # noqa: S101 - known since the round's begin
         hold = time.time_ns() // 1_000_000 + round(self._settings.board_hold_s * 1000)
         move = Advance(before, Place(self._stream_id, last, self._deps.holder, hold))
@@ -145,10 +156,11 @@ class Ingest:
             # A value at fault: fewer and fewer, until it is alone.
             if len(stored) > 1:
                 self._batch = max(1, len(stored) // 2)
-                return False
+                return None
             await self._set_aside(stored[0], type(error).__name__)
             settled = await self._deps.store.transact(settle, self._tenant, self._key, [], move)
         self._batch = min(self._settings.board_batch, 2 * self._batch)
+        self._held = move.after if settled is not None else None
         return settled
 
     async def _read(self, stored: Stored) -> Said | None:

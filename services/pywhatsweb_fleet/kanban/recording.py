@@ -48,6 +48,8 @@ class Board:
         self.now = now
         """Milliseconds since 1970: timers that are not due yet are set from it."""
         self.policy = policy_of(conn, tenant)
+        self.transitions = 0
+        """How many were recorded."""
         self._team: Team | None = None
 
     @property
@@ -83,6 +85,7 @@ class Board:
             raise Moved
 
     def _record(self, where: Where, transition: Transition) -> None:
+        self.transitions += 1
         card = transition.card
         previous = transition.previous.value if transition.previous is not None else None
         detail = _json(dict(transition.details)).decode()

@@ -7,9 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator
 
 import msgspec
-import nats
 import structlog
-from nats.aio.msg import Msg
 
 from pywhatsweb.contracts import streams, subjects
 from pywhatsweb.contracts.ids import ChatKey, SessionId, TenantId
@@ -56,10 +54,10 @@ class Tenants:
         for ingest in self._ingests.values():
             ingest.look_anew()
 
-    async def on_event(self, message: Msg) -> None:
+    def on_event(self, subject: bytes, _reply: bytes, _headers: bytes, _data: bytes) -> None:
         """A hint that a tenant's stream has something for the board."""
-        parsed = subjects.parse_event(message.subject)
-        if parsed is not None and (ingest := self._ingests.get(TenantId(parsed.tenant))) is not None:
+        ingest = self._ingests.get(TenantId(subject.split(b".", 3)[2].decode()))
+        if ingest is not None:
             ingest.wake()
 
     async def sweep(self) -> None:
@@ -118,19 +116,14 @@ class Tenants:
 async def ingesting(bus: Bus, deps: Deps, settings: KanbanSettings) -> AsyncIterator[Tenants]:
     """The tenants, for as long as the block lasts; `Tenants.sweep` begins with those that there are."""
     tenants = Tenants(bus, deps, settings)
-    hints = [
-        await bus.client.subscribe(
-            subjects.event(TenantId("*"), SessionId("*"), kind, ChatKey("*")), cb=tenants.on_event
-        )
-        for kind in KINDS
-    ]
     bus.on_reconnect.append(tenants.on_reconnect)
-    async with Bucket(bus, streams.TENANTS_BUCKET).changes(tenants.on_change):
+    async with contextlib.AsyncExitStack() as stack:
+        for kind in KINDS:
+            hints = subjects.event(TenantId("*"), SessionId("*"), kind, ChatKey("*"))
+            await stack.enter_async_context(bus.client.sinking(hints, tenants.on_event))
+        await stack.enter_async_context(Bucket(bus, streams.TENANTS_BUCKET).changes(tenants.on_change))
         try:
             yield tenants
         finally:
             bus.on_reconnect.remove(tenants.on_reconnect)
             await tenants.stop()
-            for hint in hints:
-                with contextlib.suppress(nats.errors.Error):
-                    await hint.unsubscribe()

@@ -14,8 +14,6 @@ from collections.abc import Awaitable, Callable, Iterable
 
 import msgspec
 import structlog
-from nats.aio.msg import Msg
-from nats.aio.subscription import Subscription
 
 from pywhatsweb.contracts import streams, subjects
 from pywhatsweb.contracts.events import SessionStatus
@@ -27,7 +25,7 @@ from pywhatsweb_fleet.session_worker.liveness import Liveness
 from pywhatsweb_fleet.session_worker.placement import SessionKey
 from pywhatsweb_fleet.session_worker.session import OwnedSession
 from pywhatsweb_fleet.session_worker.views import Views
-from pywhatsweb_runtime import registry
+from pywhatsweb_runtime import headers, registry
 from pywhatsweb_runtime.bus import WRONG_LAST_SEQUENCE, ApiError, BrokerUnavailable, Stored
 
 log = structlog.get_logger(__name__)
@@ -49,7 +47,7 @@ class Keeper:
         self._engines = engines
         self._me = deps.settings.worker_id
         self._owned: dict[SessionKey, OwnedSession] = {}
-        self._wakes: dict[SessionKey, Subscription] = {}
+        self._wakes: dict[SessionKey, contextlib.AsyncExitStack] = {}
         self._moving: set[SessionKey] = set()
         self._free_since: dict[SessionKey, float] = {}
         self._nudge = asyncio.Event()
@@ -232,15 +230,18 @@ class Keeper:
         )
 
     async def _subscribe(self, key: SessionKey, session: OwnedSession) -> None:
-        async def woken(message: Msg) -> None:
-            headers = message.headers or {}
-            sequence = int(headers.get("Nats-Sequence", 0))
-            stored = Stored(headers.get("Nats-Subject", ""), sequence, message.data, headers)
-            session.lane.wake(stored, int(headers.get("Nats-Last-Sequence", 0)))
+        queue = subjects.out(TenantId(key[0]), SessionId(key[1]))
 
-        self._wakes[key] = await self._deps.bus.client.subscribe(
-            subjects.wake(TenantId(key[0]), SessionId(key[1])), cb=woken, pending_msgs_limit=2048
+        def woken(_subject: bytes, _reply: bytes, block: bytes, data: bytes) -> None:
+            sequence = int(headers.last(block, b"Nats-Sequence") or 0)
+            previous = int(headers.last(block, b"Nats-Last-Sequence") or 0)
+            session.lane.wake(Stored(queue, sequence, data, block), previous)
+
+        wakes = contextlib.AsyncExitStack()
+        await wakes.enter_async_context(
+            self._deps.bus.client.sinking(subjects.wake(TenantId(key[0]), SessionId(key[1])), woken)
         )
+        self._wakes[key] = wakes
 
     def _wake_all(self) -> None:
         for session in self._owned.values():
@@ -359,10 +360,10 @@ class Keeper:
 
     async def _drop(self, key: SessionKey) -> None:
         self._owned.pop(key, None)
-        subscription = self._wakes.pop(key, None)
-        if subscription is not None:
+        wakes = self._wakes.pop(key, None)
+        if wakes is not None:
             with contextlib.suppress(Exception):
-                await subscription.unsubscribe()
+                await wakes.aclose()
 
     async def _hand_over(self, session: OwnedSession) -> None:
         await session.close("stop", None)

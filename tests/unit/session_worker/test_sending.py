@@ -167,7 +167,7 @@ async def test_what_a_receipt_shows_is_told_until_its_command_leaves_the_queue()
     """Baileys seed 1: the stream refused `sent`, another command left the queue, and this one ended without it."""
     session = Session()
     queued, stored = command()
-    session.sending.remember_heads([stored._replace(headers=to_headers(queued))])
+    session.sending.remember_heads([Stored(stored.subject, 1, stored.data, to_headers(queued))])
     await session.sending.confirm("3EB0AA")
     session.sending.settled()  # a command before it
     session.link.answer.set_result(Done("3EB0AA", 1))
