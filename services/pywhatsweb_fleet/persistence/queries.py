@@ -159,6 +159,11 @@ def _audit_list(conn: Connection, who: Asker, args: d.AuditList) -> d.Audit:
             at=timestamp(row.entry.at),
             action=row.entry.action,
             actor=row.entry.actor,
+            target=row.entry.target,
+            reason=row.entry.reason,
+            address=row.entry.address,
+            correlation_id=row.entry.correlation_id,
+            hash=row.hash,
             details=msgspec.json.decode(row.entry.detail, type=dict[str, Any]),
         )
         for row in rows
