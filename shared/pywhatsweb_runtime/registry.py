@@ -35,6 +35,16 @@ class TenantRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     session_commands_per_second: float = 0
     sessions: int = 0
     """How many sessions the tenant may have; 0: as many as it likes."""
+    commands_per_day: int = 0
+    """Counted from midnight UTC; 0: none. Also a session's own, and people never written to or heard from, below."""
+    session_commands_per_day: int = 0
+    new_contacts_per_day: int = 0
+    media_bytes: int = 0
+    """Of stored files; 0: no limit."""
+    webhooks: int = 0
+    """Endpoints; 0: `webhook_data.MAX_WEBHOOKS`."""
+    created_at: int = 0
+    """Milliseconds since 1970; 0: before this was written down."""
 
 
 class PairingRecord(msgspec.Struct, frozen=True, omit_defaults=True):

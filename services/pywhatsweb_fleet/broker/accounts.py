@@ -21,7 +21,7 @@ from pywhatsweb_fleet.broker.config import BrokerConfig
 from pywhatsweb_fleet.broker.operator import Operator
 from pywhatsweb_fleet.broker.process import BrokerRefused
 from pywhatsweb_fleet.broker.secrets import Secrets
-from pywhatsweb_runtime.bus import Bus
+from pywhatsweb_runtime.bus import BrokerSettings, Bus
 
 Reload = Callable[[], Awaitable[None]]
 _LISTEN_S: Final = 0.5
@@ -36,16 +36,26 @@ class Accounts(Protocol):
         Raises BrokerRefused or BrokerUnavailable; the change may then have happened or not, and may be tried again.
         """
 
+    async def restore(self, secrets: Secrets) -> None:
+        """As `apply`, when it is not known what the broker has: whoever changed it may have been killed. Raises so."""
+
 
 class ConfigAccounts:
-    """Of a broker whose configuration lies in ``directory``; ``bus`` is the platform's."""
+    """Of a broker at ``where`` whose configuration lies in ``directory``; ``bus`` is the platform's."""
 
-    def __init__(self, directory: Path, config: BrokerConfig, bus: Bus, url: str, *, reload: Reload) -> None:
+    def __init__(
+        self, directory: Path, config: BrokerConfig, bus: Bus, where: BrokerSettings, *, reload: Reload
+    ) -> None:
         self._directory = directory
         self._config = config
         self._bus = bus
-        self._url = url
+        self._where = where
         self._reload = reload
+
+    async def restore(self, secrets: Secrets) -> None:
+        await broker.write_config(self._directory, self._config, secrets)
+        for _ in range(2):  # as `tenants.admit`: imports of services come with the second
+            await self._reload()
 
     async def apply(self, before: Secrets, after: Secrets) -> None:
         await broker.write_config(self._directory, self._config, after)
@@ -53,7 +63,7 @@ class ConfigAccounts:
         for name in sorted(after.tenants.keys() - before.tenants.keys()):
             tenant = after.tenants[name]
             if not tenant.suspended:
-                await tenants.admit(self._bus, self._url, tenant, self._reload)
+                await tenants.admit(self._bus, self._where, tenant, self._reload)
 
 
 class OperatorAccounts:
@@ -61,6 +71,12 @@ class OperatorAccounts:
 
     def __init__(self, system: Bus) -> None:
         self._system = system
+
+    async def restore(self, secrets: Secrets) -> None:
+        operator = Operator(secrets)
+        await operator.push(self._system, sorted(secrets.tenants), platform=True)
+        if unknown := await operator.unknown(self._system):
+            await operator.remove(self._system, unknown)
 
     async def apply(self, before: Secrets, after: Secrets) -> None:
         old, new = Operator(before), Operator(after)

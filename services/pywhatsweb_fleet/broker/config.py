@@ -17,7 +17,7 @@ import msgspec
 from pywhatsweb.contracts import streams
 from pywhatsweb.contracts.ids import TenantId
 from pywhatsweb.contracts.subjects import valid_name
-from pywhatsweb_fleet.broker.rights import SERVICES, own_inbox
+from pywhatsweb_fleet.broker.rights import SERVICES, answers, own_inbox
 from pywhatsweb_fleet.broker.secrets import Secrets, TenantSecrets, UserRights
 
 MAX_PAYLOAD = 8 * 2**20
@@ -141,7 +141,7 @@ def _platform(secrets: Secrets) -> list[str]:
         "    users: [",
         f"      {_user(secrets.platform.user, secrets.platform.password)}",
         *(
-            f"      {_user(user.user, user.password, _permissions(service_rights(name), answers=True))}"
+            f"      {_user(user.user, user.password, _permissions(service_rights(name)))}"
             for name, user in sorted(secrets.services.items())
         ),
         "    ]",
@@ -167,7 +167,7 @@ def service_rights(name: str) -> Permissions:
     if found is None:
         return Permissions(("-",), ("-",), (">",))
     own = own_inbox(name)
-    return Permissions((*found.publish, own), (*found.subscribe, own), found.denied)
+    return Permissions((*found.publish, own, *answers(name)), (*found.subscribe, own), found.denied)
 
 
 def _tenant(name: str, secrets: Secrets) -> list[str]:
@@ -238,13 +238,12 @@ def _reader(name: str, durable: str) -> tuple[str, str]:
     return f"$JS.API.CONSUMER.MSG.NEXT.{events}.{durable}", f"$JS.ACK.{events}.{durable}.>"
 
 
-def _permissions(found: Permissions, *, answers: bool = False) -> str:
+def _permissions(found: Permissions) -> str:
     def texts(subjects: tuple[str, ...]) -> str:
         return f"[ {', '.join(_text(subject) for subject in subjects)} ]"
 
     publish = f"{{ allow: {texts(found.publish)}, deny: {texts(found.denied)} }}"
-    responses = ", allow_responses: true" if answers else ""
-    return f"{{ publish: {publish}, subscribe: {{ allow: {texts(found.subscribe)} }}{responses} }}"
+    return f"{{ publish: {publish}, subscribe: {{ allow: {texts(found.subscribe)} }} }}"
 
 
 def _user(name: str, password: str, permissions: str | None = None) -> str:

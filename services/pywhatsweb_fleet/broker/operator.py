@@ -84,9 +84,9 @@ class Operator:
             | ({"response_type": response} if response else {})
             for kind, subject, response in _EXPORTS
         ]
-        signers = [_signer(secrets.platform.password, "platform", _EVERYTHING, answers=True)]
+        signers = [_signer(secrets.platform.password, "platform", _EVERYTHING)]
         signers += [
-            _signer(user.password, name, service_rights(name), answers=True)
+            _signer(user.password, name, service_rights(name))
             for name, user in sorted(secrets.services.items())
         ]
         storage = {
@@ -98,7 +98,7 @@ class Operator:
         return self._sign(self._platform, PLATFORM, limits=storage, exports=exports, signers=signers)
 
     def system(self) -> str:
-        signer = _signer(self._secrets.system.password, "system", _EVERYTHING, answers=True)
+        signer = _signer(self._secrets.system.password, "system", _EVERYTHING)
         return self._sign(self._system, SYSTEM, signers=[signer])
 
     def _sign(self, account: Key, name: str, *, limits: dict[str, int] | None = None, **lists: Any) -> str:
@@ -194,6 +194,12 @@ class Operator:
         for token in [*tokens, *(self.tenant(name) for name in names)]:
             await _ask(system, "$SYS.REQ.CLAIMS.UPDATE", token)
 
+    async def unknown(self, system: Bus) -> list[str]:
+        """The ids of accounts that the broker has and these secrets do not. Raises as `push`."""
+        ours = {self._platform.public, self._system.public, *map(self.account_id, self._secrets.tenants)}
+        found = await _ask(system, "$SYS.REQ.CLAIMS.LIST", "")
+        return sorted(set(found["data"]) - ours)
+
     async def remove(self, system: Bus, accounts: list[str]) -> None:
         """Makes the broker forget accounts, by their ids; their connections end. Raises as `push`."""
         token = self._key.sign(
@@ -206,10 +212,11 @@ class Operator:
         await _ask(system, "$SYS.REQ.CLAIMS.DELETE", token)
 
 
-async def _ask(system: Bus, subject: str, token: str) -> None:
-    found = msgspec.json.decode(await _patiently(system, subject, token.encode()))
+async def _ask(system: Bus, subject: str, token: str) -> dict[str, Any]:
+    found: dict[str, Any] = msgspec.json.decode(await _patiently(system, subject, token.encode()))
     if error := found.get("error"):
         raise BrokerRefused(f"the broker refuses an account's token: {error.get('description', '')}")
+    return found
 
 
 async def _patiently(system: Bus, subject: str, body: bytes) -> bytes:
@@ -234,15 +241,13 @@ def _users(name: str, tenant: TenantSecrets) -> list[tuple[str, str, Permissions
     ]
 
 
-def _signer(secret: str, role: str, rights: Permissions, *, answers: bool = False) -> dict[str, Any]:
+def _signer(secret: str, role: str, rights: Permissions) -> dict[str, Any]:
     publish = {"allow": list(rights.publish), "deny": list(rights.denied)}
     template: dict[str, Any] = {
         "pub": {name: subjects for name, subjects in publish.items() if subjects},
         "sub": {"allow": list(rights.subscribe)} if rights.subscribe else {},
         **_FREE,
     }
-    if answers:
-        template["resp"] = {"max": 1, "ttl": 120_000_000_000}
     return {
         "kind": "user_scope",
         "key": derived("account", secret, "signer").public,

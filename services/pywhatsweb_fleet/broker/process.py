@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+import shutil
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import structlog
 
 from pywhatsweb_fleet.broker.config import BrokerConfig, render
@@ -18,6 +21,7 @@ from pywhatsweb_runtime.parent import die_with_parent
 log = structlog.get_logger("nats-server")
 
 CONFIG_FILE = "nats.conf"
+CHOICES_FILE = "broker.json"
 START_BOUND_S = 60.0
 """A large store is read through before the first client may connect."""
 STOP_BOUND_S = 15.0
@@ -27,6 +31,9 @@ _LINE = re.compile(r"\[\d+\] [\d/]+ [\d:.]+ \[(?P<level>[A-Z]{3})\] ?(?P<text>.*
 _LEVELS = {"TRC": "debug", "DBG": "debug", "INF": "debug", "WRN": "warning", "ERR": "error", "FTL": "error"}
 _EXPECTED = "Plaintext passwords detected"
 """A warning that says nothing here: they are random, in a file that nobody else can read (`config.render`)."""
+_WRITE_ERROR = "critical write error"
+_ROOM = 32 * 2**20
+"""Bytes that a disk that was full must have again."""
 
 
 class BrokerRefused(Exception):
@@ -44,6 +51,20 @@ def server_binary() -> Path:
 async def write_config(directory: Path, config: BrokerConfig, secrets: Secrets) -> Path:
     """Writes ``nats.conf``, mode 0600, once nats-server itself has found it valid. Raises BrokerRefused."""
     return await write_text(directory, render(config, secrets))
+
+
+def save_choices(directory: Path, config: BrokerConfig) -> None:
+    """Writes ``broker.json`` beside the configuration: with it, another process can write the configuration anew."""
+    write_private(directory / CHOICES_FILE, msgspec.json.encode(config, enc_hook=str))
+
+
+def load_choices(directory: Path) -> BrokerConfig:
+    """What `save_choices` wrote. Raises BrokerRefused."""
+    try:
+        text = (directory / CHOICES_FILE).read_bytes()
+        return msgspec.json.decode(text, type=BrokerConfig, dec_hook=lambda kind, value: kind(value))
+    except (OSError, msgspec.DecodeError):
+        raise BrokerRefused(f"there is no {CHOICES_FILE} in {directory}, or it cannot be read") from None
 
 
 async def write_text(directory: Path, configuration: str) -> Path:
@@ -72,24 +93,46 @@ async def write_text(directory: Path, configuration: str) -> Path:
     return target
 
 
-async def spawn(config_file: Path) -> asyncio.subprocess.Process:
-    """Starts it; what it logs is relayed for as long as it lives. It dies with this process."""
+async def spawn(config_file: Path, *, store: Path | None = None) -> asyncio.subprocess.Process:
+    """Starts it; what it logs is relayed for as long as it lives. It dies with this process.
+
+    ``store``: where its streams lie. A stream that could not be written (the disk was full) takes nothing any more,
+    even when there is room: then nats-server is ended, for whoever keeps it alive to start it anew.
+    """
     process = await asyncio.create_subprocess_exec(
         server_binary(), "-c", config_file,
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
         start_new_session=True, preexec_fn=die_with_parent(),
     )  # fmt: skip
-    task = asyncio.create_task(_relay(process))
+    broken = asyncio.Event()
+    _keep(_relay(process, broken))
+    if store is not None:
+        _keep(_end_with_room(process, broken, store))
+    return process
+
+
+def _keep(work: Coroutine[Any, Any, None]) -> None:
+    task = asyncio.create_task(work)
     _relays.add(task)
     task.add_done_callback(_relays.discard)
-    return process
 
 
 # The loop holds tasks weakly.
 _relays: set[asyncio.Task[None]] = set()
 
 
-async def _relay(process: asyncio.subprocess.Process) -> None:
+async def _end_with_room(process: asyncio.subprocess.Process, broken: asyncio.Event, store: Path) -> None:
+    ended, told = asyncio.create_task(process.wait()), asyncio.create_task(broken.wait())
+    await asyncio.wait((ended, told), return_when=asyncio.FIRST_COMPLETED)
+    told.cancel()
+    while process.returncode is None and shutil.disk_usage(store).free < _ROOM:
+        await asyncio.wait((ended,), timeout=1.0)
+    if process.returncode is None:
+        log.warning("a stream could not be written; nats-server is started again, now that there is room")
+        await stop(process)
+
+
+async def _relay(process: asyncio.subprocess.Process, broken: asyncio.Event) -> None:
     assert process.stderr is not None  # noqa: S101 - asked for above
     while True:
         try:
@@ -102,6 +145,8 @@ async def _relay(process: asyncio.subprocess.Process) -> None:
         found = _LINE.match(text)
         said = found["text"] if found else text
         level = _LEVELS.get(found["level"], "info") if found else "info"
+        if _WRITE_ERROR in said.lower():
+            broken.set()
         if said:
             getattr(log, "debug" if said.startswith(_EXPECTED) else level)(said)
 

@@ -168,6 +168,7 @@ SERVICES: Final[dict[str, Rights]] = {
             _TENANTS,
             _SESSIONS,
             _bucket("WA_KEYS"),
+            _bucket("WA_ERASURES"),
         ),
         subscribe=(
             "$SRV.>",
@@ -181,6 +182,18 @@ SERVICES: Final[dict[str, Rights]] = {
         secrets=True,
     ),
 }
+
+
+def answers(service: str) -> tuple[str, ...]:
+    """Where a service that is asked may answer: inboxes, whose names are random and which only their owners hear.
+
+    nats-server's ``allow_responses`` would be narrower, but a reload of the configuration makes it forget which answers
+    are owed: each tenant that comes or goes would cost somebody an answer.
+    """
+    if "$SRV.>" not in SERVICES[service].subscribe:
+        return ()
+    # _R_: where an account's request that crossed the border wants its answer.
+    return ("_R_.>", "_INBOX.>", *(own_inbox(asker) for asker in SERVICES if asker != service))
 
 
 def own_inbox(service: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import Awaitable, Callable, Iterable
 
 import nats
@@ -16,7 +17,7 @@ from pywhatsweb.contracts.subjects import valid_name
 from pywhatsweb_fleet.broker.process import BrokerRefused
 from pywhatsweb_fleet.broker.secrets import TenantSecrets
 from pywhatsweb_runtime import provision, registry
-from pywhatsweb_runtime.bus import WRONG_LAST_SEQUENCE, ApiError, Bus
+from pywhatsweb_runtime.bus import WRONG_LAST_SEQUENCE, ApiError, BrokerSettings, Bus
 from pywhatsweb_runtime.kv import Bucket
 
 
@@ -55,7 +56,12 @@ async def _record(bus: Bus, tenant: str) -> registry.TenantRecord:
 
 
 async def admit(
-    bus: Bus, url: str, tenant: TenantSecrets, reload: Callable[[], Awaitable[None]], *, bound_s: float = 30.0
+    bus: Bus,
+    where: BrokerSettings,
+    tenant: TenantSecrets,
+    reload: Callable[[], Awaitable[None]],
+    *,
+    bound_s: float = 30.0,
 ) -> None:
     """Makes a running broker take a new tenant's account, which its configuration names; others stay connected.
 
@@ -68,7 +74,7 @@ async def admit(
         async with asyncio.timeout(bound_s):
             while True:
                 await reload()
-                if await _gets_across(url, tenant, subject):
+                if await _gets_across(where, tenant, subject):
                     return
     except TimeoutError:
         raise BrokerRefused(f"the broker did not take the tenant's account within {bound_s:g} s") from None
@@ -77,14 +83,15 @@ async def admit(
             await inbound.unsubscribe()
 
 
-async def _gets_across(url: str, tenant: TenantSecrets, subject: str) -> bool:
+async def _gets_across(where: BrokerSettings, tenant: TenantSecrets, subject: str) -> bool:
     """Whether the tenant's user comes in, and its request is answered by the platform, within half a second."""
     for _ in range(20):
         client = Client()
         try:
             await client.connect(
-                url, user=tenant.user, password=tenant.password, allow_reconnect=False, connect_timeout=1,
-                error_cb=_expected,
+                servers=where.nats_url.split(","), user=tenant.user, password=tenant.password,
+                allow_reconnect=False, connect_timeout=1, error_cb=_expected,
+                tls=ssl.create_default_context(cafile=where.nats_ca) if where.nats_ca else None,
             )  # fmt: skip
             await client.request(subject, timeout=0.5)
         except (nats.errors.NoRespondersError, nats.errors.TimeoutError):

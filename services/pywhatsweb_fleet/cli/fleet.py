@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from pywhatsweb_fleet.up.ready_file import Ready
 
 Engine = Literal["simulated", "baileys", "webjs"]
-ServiceName = Literal["dispatcher", "session-worker", "persistence", "kanban", "webhooks", "gateway"]
+ServiceName = Literal[
+    "dispatcher", "session-worker", "persistence", "kanban", "webhooks", "gateway", "tenancy"
+]
 
 
 def up(

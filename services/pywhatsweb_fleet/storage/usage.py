@@ -140,3 +140,8 @@ def forget_reached(conn: Connection, before: int, limit: int = 1000) -> int:
         f"ORDER BY at LIMIT {mark})"
     )
     return conn.exec_driver_sql(sql, (before, limit)).rowcount
+
+
+def media_bytes(conn: Connection, tenant: str) -> int:
+    """What the tenant's stored files weigh together."""
+    return int(query(conn, "SELECT coalesce(sum(size), 0) FROM media WHERE tenant = ?", tenant)[0][0])

@@ -9,7 +9,6 @@ from pathlib import Path
 from pywhatsweb.contracts.streams import TenantLimits
 from pywhatsweb_fleet.broker import keys, tenants
 from pywhatsweb_fleet.broker import process as broker
-from pywhatsweb_fleet.broker.accounts import by_signal
 from pywhatsweb_fleet.broker.config import BrokerConfig
 from pywhatsweb_fleet.broker.secrets import Secrets
 from pywhatsweb_fleet.up.datadir import LOOPBACK, Layout, StartError
@@ -27,13 +26,12 @@ class EmbeddedBroker:
         self._config = BrokerConfig(
             store_dir=layout.streams, port=port, max_file=_room(layout.streams, len(secrets.tenants))
         )
-        self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> asyncio.subprocess.Process:
         """Raises BrokerRefused when nats-server does not take its configuration."""
+        broker.save_choices(self._directory, self._config)
         path = await broker.write_config(self._directory, self._config, self.secrets)
-        self._process = await broker.spawn(path)
-        return self._process
+        return await broker.spawn(path, store=self._config.store_dir)
 
     async def until_up(self, process: asyncio.subprocess.Process) -> None:
         await broker.wait_until_up(LOOPBACK, self._config.port, process)
@@ -52,27 +50,6 @@ class EmbeddedBroker:
             raise StartError(f"the broker refuses the fleet's streams: {error}.") from None
         except BrokerUnavailable as error:
             raise StartError(f"the broker does not answer ({error}).") from None
-
-    async def take_in(self, secrets: Secrets) -> list[str]:
-        """Adds the tenants that are new in ``secrets``, while everybody stays connected; their names.
-
-        Raises StartError and BrokerRefused; then nobody was added.
-        """
-        new = sorted(secrets.tenants.keys() - self.secrets.tenants.keys())
-        process = self._process
-        if not new or process is None:
-            return []
-        before, self.secrets = self.secrets, secrets
-        try:
-            await broker.write_config(self._directory, self._config, secrets)
-            await self.provision()
-            async with connect(self._settings(), name="pww up") as bus:
-                for name in new:
-                    await tenants.admit(bus, self.url, secrets.tenants[name], by_signal(process))
-        except BaseException:
-            self.secrets = before
-            raise
-        return new
 
 
 def _room(directory: Path, tenant_count: int) -> int:

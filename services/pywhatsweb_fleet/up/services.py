@@ -27,6 +27,7 @@ SERVICES = (
     Service("persistence"),
     Service("kanban"),
     Service("webhooks"),
+    Service("tenancy"),
     Service("gateway"),
     # A little more than the bound after which a service gives up by itself (`lifecycle.STOP_BOUND_S`).
     Service("session_worker", needs_whatsapp=True, stop_bound_s=27.0),

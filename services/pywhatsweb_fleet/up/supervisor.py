@@ -21,7 +21,7 @@ import psutil
 import structlog
 
 from pywhatsweb_fleet.broker import secrets
-from pywhatsweb_fleet.broker.process import STOP_BOUND_S, BrokerRefused
+from pywhatsweb_fleet.broker.process import STOP_BOUND_S
 from pywhatsweb_fleet.up import datadir, ready_file, sandbox, services
 from pywhatsweb_fleet.up.child import Child
 from pywhatsweb_fleet.up.datadir import LOOPBACK, Layout, Ports, StartError
@@ -82,8 +82,6 @@ class Fleet:
         self._children: list[tuple[str, Child]] = []
         """In the order of starting, with what the ready file calls them."""
         self._whatsapp: sandbox.SandboxReady | None = None
-        self.look_for_tenants = asyncio.Event()
-        """Set when somebody has added some to the secrets (`pww tenant add`)."""
         self._is_up = False
         self._told: ready_file.Ready | None = None
 
@@ -230,22 +228,20 @@ class Fleet:
     # Running.
 
     async def watch(self) -> None:
-        """Keeps the ready file current and takes in new tenants, for ever."""
+        """Keeps the ready file current, for ever."""
         while True:
             await asyncio.sleep(SIDECARS_EVERY_S)
-            if self.look_for_tenants.is_set():
-                self.look_for_tenants.clear()
-                await self._take_in_tenants()
+            self._follow_secrets()
             self._changed()
 
-    async def _take_in_tenants(self) -> None:
+    def _follow_secrets(self) -> None:
+        """Takes note of what the tenancy service wrote: the ready file, and the broker's next start, follow it."""
         try:
             found = secrets.load(self._layout.root)
-            new = await self._broker.take_in(found) if found is not None else []
-        except (secrets.SecretsError, BrokerRefused, StartError) as error:
-            log.error("new tenants could not be added", reason=str(error))  # noqa: TRY400 - a sentence says it
+        except secrets.SecretsError as error:
+            log.error("the secrets cannot be read", reason=str(error))  # noqa: TRY400 - a sentence says it
         else:
-            log.info("tenants were added", tenants=new)
+            self._broker.secrets = found or self._broker.secrets
 
     def _changed(self) -> None:
         """Writes down what runs now; called at every change."""
@@ -265,11 +261,15 @@ class Fleet:
         )
         if told == self._told and self._is_up == self._published:
             return
+        try:
+            datadir.remember(self._layout, [(kind, pid) for kind, found in pids.items() for pid in found])
+            if self._is_up:
+                ready_file.write(self.ready_paths, told)
+        except OSError as error:  # the disk is full: `watch` tries again, and what runs goes on
+            log.warning("what runs could not be written down", reason=error.strerror)
+            return
         self._told = told
         self._published = self._is_up
-        datadir.remember(self._layout, [(kind, pid) for kind, found in pids.items() for pid in found])
-        if self._is_up:
-            ready_file.write(self.ready_paths, told)
 
     _published = False
 
@@ -303,8 +303,6 @@ def _children_of(pid: int) -> list[int]:
 
 async def run(options: Options, when_up: Callable[[ready_file.Ready, Path], None]) -> int:
     """The whole life; the process's exit code. Raises StartError and SecretsError when it cannot start."""
-    loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGUSR1, lambda: None)  # by default it would end us
     stopping, forced = asyncio.Event(), asyncio.Event()
     _on_signals(stopping, forced)
     layout = Layout(options.data_dir)
@@ -312,7 +310,6 @@ async def run(options: Options, when_up: Callable[[ready_file.Ready, Path], None
     with datadir.locked(layout):
         datadir.end_leftovers(layout)
         fleet = Fleet(options, layout)
-        loop.add_signal_handler(signal.SIGUSR1, fleet.look_for_tenants.set)
         for path in fleet.ready_paths:
             path.unlink(missing_ok=True)  # of a start that was killed: nobody may take it for this one's
         try:
@@ -325,7 +322,8 @@ async def run(options: Options, when_up: Callable[[ready_file.Ready, Path], None
         finally:
             await _unless(forced, fleet.stop())
             fleet.kill()
-            datadir.remember(layout, [])
+            with contextlib.suppress(OSError):  # then the next start finds out by itself that they are gone
+                datadir.remember(layout, [])
     return 0
 
 

@@ -15,6 +15,7 @@ from pywhatsweb.contracts import consumer_data as cd
 from pywhatsweb.contracts import control_data as d
 from pywhatsweb.contracts import deadletter_data as dl
 from pywhatsweb.contracts import kanban_data as k
+from pywhatsweb.contracts import usage_data as ud
 from pywhatsweb.contracts import media_data as m
 from pywhatsweb.contracts import record_data as r
 from pywhatsweb.contracts import webhook_data as w
@@ -114,6 +115,7 @@ VERBS: dict[str, Verb] = {
     "webhook.deliveries": Verb(w.WebhookLog, w.WebhookDeliveries, "The last tries, newest first"),
     "webhook.deadletters": Verb(w.WebhookDead, w.WebhookDeadLetters, "Events that were given up, newest first"),
     "webhook.redrive": Verb(w.WebhookRedrive, w.WebhookRedriven, "Try them again"),
+    "usage.get": Verb(ud.UsageGet, ud.Usage, "What the tenant used, day by day, and what it may use"),
     "health.get": Verb(d.Nothing, d.Health, "Whether the fleet works for this tenant"),
 }
 
@@ -153,6 +155,8 @@ def check(args: d.Args) -> None:
         raise ContractError(ErrorCode.E_INVALID_FIELD, {"path": "$.chat", "reason": "either to or chat"})
     if isinstance(args, k.PolicySet):
         k.check_policy(args.policy)
+    if isinstance(args, ud.UsageGet):
+        ud.check_usage(args)
     if isinstance(args, cd.ConsumerCreate):
         cd.check_create(args)
     if isinstance(args, w.WebhookCreate):

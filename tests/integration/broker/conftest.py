@@ -95,7 +95,7 @@ class Broker:
                 await accounts.OperatorAccounts(system).apply(before, after)
             return
         reloading = accounts.ConfigAccounts(
-            self.directory, self.config, bus, self.url, reload=accounts.by_signal(server)
+            self.directory, self.config, bus, self.platform_settings(), reload=accounts.by_signal(server)
         )
         await reloading.apply(before, after)
 

@@ -26,11 +26,13 @@ NOBODY = [
     "$JS.API.STREAM.SNAPSHOT.WA_EVT_acme",
     "$JS.API.STREAM.RESTORE.WA_EVT_acme",
     "wa.evt.acme.s1.message.-",
-    "_INBOX.somebody.else",
 ]
 """What no service may publish to."""
 
+ANSWERERS = set(SERVICES) - {"gateway"}
 PUBLISHERS = {
+    "_INBOX.somebody.else": ANSWERERS,
+    "_R_.somebody": ANSWERERS,
     "wa.cmd.acme.s1.send": {"gateway", "dispatcher"},
     "wa.out.acme.s1": {"dispatcher"},
     "wai.own.acme.s1": {"session_worker"},

@@ -1,0 +1,25 @@
+"""Starts the tenancy service: ``python -m pywhatsweb_fleet.tenancy``, or ``pww run tenancy``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from functools import partial
+
+from pywhatsweb_fleet.tenancy import app
+from pywhatsweb_fleet.tenancy.settings import TenancySettings
+from pywhatsweb_runtime import lifecycle, logs
+from pywhatsweb_runtime import settings as environment
+
+
+def main() -> int:
+    try:
+        settings = environment.load(TenancySettings, os.environ)
+    except environment.SettingsError as error:
+        return lifecycle.fail(str(error))
+    logs.set_up("tenancy", form=settings.log_format, level=settings.log_level)
+    return lifecycle.run(partial(app.run, settings))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

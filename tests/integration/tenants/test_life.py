@@ -1,0 +1,232 @@
+"""A tenant from its making to its receipt, over the platform's control plane, while another one goes on undisturbed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import nats
+import pytest
+from nats.aio.client import Client
+
+from tests.integration.tenants.conftest import Platform, platform
+from tests.support import wait_until
+from tests.support.running import Fleet, Plain, plain
+
+TO = "+5511999990001"
+
+
+async def enters(fleet: Fleet, login: dict[str, Any]) -> Client | None:
+    """A connection with a login, or None when the broker refuses it."""
+
+    async def ignore(error: Exception) -> None:
+        """A refusal is an answer here."""
+
+    with contextlib.suppress(nats.errors.Error, OSError):
+        client: Client = await nats.connect(
+            fleet.ready["nats_url"],
+            user=login["user"],
+            password=login["password"],
+            allow_reconnect=False,
+            connect_timeout=2,
+            error_cb=ignore,
+        )
+        return client
+    return None
+
+
+async def entered(fleet: Fleet, login: dict[str, Any]) -> Client:
+    client = await enters(fleet, login)
+    assert client is not None
+    return client
+
+
+async def use(fleet: Fleet, login: dict[str, Any], tenant: str, session: str = "s1") -> Plain:
+    """A session that sent something, so that the tenant has rows, events and credentials everywhere."""
+    program = Plain(await entered(fleet, login), tenant)
+    await program.follow()
+    await program.ok("session.start", session_id=session)
+    await program.reached(session, "WORKING")
+    await program.send(session, "c1", TO, "hello")
+    assert (await program.outcome("c1"))["status"] == "sent"
+    return program
+
+
+def rows(fleet: Fleet, tenant: str) -> dict[str, int]:
+    """What the database has of a tenant, by table, read without any code of ours."""
+    with contextlib.closing(sqlite3.connect(fleet.directory / "data" / "fleet.db")) as database:
+        tables = [
+            name
+            for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+            if any(column[1] == "tenant" for column in database.execute(f"PRAGMA table_info({name})"))
+        ]
+        assert len(tables) > 20
+        counts = {
+            table: database.execute(
+                f"SELECT count(*) FROM {table} WHERE tenant = ?",  # noqa: S608 - its own names
+                (tenant,),
+            ).fetchone()[0]
+            for table in tables
+        }
+    return {table: count for table, count in counts.items() if count}
+
+
+async def traces(fleet: Fleet, asked: Platform, tenant: str) -> list[str]:
+    """Everything of a tenant that is left anywhere."""
+    found = list(rows(fleet, tenant))
+    names = (await asked.bus.api("STREAM.NAMES"))["streams"]
+    found += [name for name in names if name.endswith(f"_{tenant}")]
+    for bucket in ("WA_TENANTS", "WA_SESSIONS", "WA_KEYS"):
+        state = (await asked.bus.api(f"STREAM.INFO.KV_{bucket}", {"subjects_filter": ">"}))["state"]
+        for subject in state.get("subjects") or {}:
+            if tenant in subject.split("."):
+                stored = await asked.bus.last(f"KV_{bucket}", subject)
+                if stored is not None and stored.data:
+                    found.append(subject)
+    secrets = (fleet.directory / "data" / "secrets.json").read_text()
+    config = (fleet.directory / "data" / "broker" / "nats.conf").read_text()
+    found += [name for name, text in (("secrets", secrets), ("config", config)) if f'"{tenant}"' in text]
+    media = fleet.directory / "data" / "media" / tenant
+    return found + [str(path) for path in media.rglob("*") if path.is_file()]
+
+
+async def erased(asked: Platform, receipt: dict[str, Any]) -> dict[str, Any]:
+    async def done() -> Any:
+        found = await asked.ok("tenant.receipt", id=receipt["id"])
+        return found if found["state"] == "done" else None
+
+    found: dict[str, Any] = await wait_until(done, 120, interval=0.2, message="the tenant is erased")
+    return found
+
+
+async def test_a_tenants_life(fleet: Fleet) -> None:
+    """Made, limited, suspended, resumed and erased; the other tenant keeps its connection and its events."""
+    async with platform(fleet) as asked, plain(fleet, "acme") as acme:
+        await acme.ok("session.start", session_id="s1")
+        await acme.reached("s1", "WORKING")
+        made = await asked.ok("tenant.create", tenant="newcomer", quota={"sessions": 1, "connections": 5})
+        assert made["quota"]["sessions"] == 1
+        assert (await asked.ask("tenant.create", tenant="newcomer"))["error"]["code"] == "E_CONFLICT"
+        program = await use(fleet, made["login"], "newcomer")
+        refused = await program.ask("session.start", session_id="s2")
+        assert refused["error"]["code"] == "E_SESSION_LIMIT"
+        names = [tenant["tenant"] for tenant in (await asked.ok("tenant.list"))["tenants"]]
+        assert names == ["acme", "newcomer", "rival"]
+        await wait_until(lambda: "newcomer" in fleet.reload()["tenants"], 20)
+
+        # Users and keys.
+        crm = await asked.ok("user.create", tenant="newcomer", user="crm", rights="publish")
+        second = await entered(fleet, crm)
+        rotated = await asked.ok("user.rotate", tenant="newcomer", user="crm")
+        await wait_until(lambda: not second.is_connected, 10)
+        assert await enters(fleet, crm) is None
+        third = await entered(fleet, rotated)
+        assert program.client.is_connected
+        await asked.ok("user.delete", tenant="newcomer", user="crm")
+        await wait_until(lambda: not third.is_connected, 10)
+        key = await asked.ok("key.create", tenant="newcomer", name="crm", scopes=["read"])
+        entries = await asked.ok("tenant.keys", tenant="newcomer")
+        assert key["id"] in [known["id"] for known in entries["keys"]]
+        assert key["key"] not in str(entries)
+        await asked.ok("key.delete", tenant="newcomer", id=key["id"])
+
+        # Suspended and resumed.
+        assert (await asked.ok("tenant.suspend", tenant="newcomer"))["state"] == "suspended"
+        await wait_until(lambda: not program.client.is_connected, 10)
+        assert await enters(fleet, made["login"]) is None
+        assert (await asked.ok("tenant.resume", tenant="newcomer"))["state"] == "active"
+        again = await entered(fleet, made["login"])
+
+        # Erased.
+        before = rows(fleet, "acme")
+        wrong = await asked.ask(
+            "tenant.delete", tenant="newcomer", confirm="acme", reason="a slip", actor="ops"
+        )
+        assert wrong["error"]["code"] == "E_INVALID_FIELD"
+        receipt = await asked.ok(
+            "tenant.delete", tenant="newcomer", confirm="newcomer", reason="contract ended", actor="ops"
+        )
+        done = await erased(asked, receipt)
+        await wait_until(lambda: not again.is_connected, 10)
+        assert done["linked"] == []
+        assert done["counts"]["WA_EVT"] > 0
+        assert done["counts"]["idempotency"] == 1
+        assert await traces(fleet, asked, "newcomer") == []
+        assert await enters(fleet, made["login"]) is None
+        assert rows(fleet, "acme").keys() >= before.keys()
+        await wait_until(lambda: "newcomer" not in fleet.reload()["tenants"], 20)
+
+        # The other one never noticed.
+        await acme.send("s1", "after", TO, "still here")
+        assert (await acme.outcome("after"))["status"] == "sent"
+        assert acme.client.stats["reconnects"] == 0
+
+
+async def test_an_erasure_outlives_a_kill(fleet: Fleet) -> None:
+    """The service is killed in the middle, the broker too: the erasure ends, under the same receipt."""
+    async with platform(fleet) as asked:
+        made = await asked.ok("tenant.create", tenant="leaver")
+        program = await use(fleet, made["login"], "leaver")
+        receipt = await asked.ok(
+            "tenant.delete", tenant="leaver", confirm="leaver", reason="contract ended", actor="ops"
+        )
+        [pid] = fleet.reload()["pids"]["tenancy"]
+        os.kill(pid, signal.SIGKILL)
+        await wait_until(lambda: fleet.reload()["pids"]["tenancy"] not in ([], [pid]), 30)
+
+        async def answers() -> bool:
+            with contextlib.suppress(Exception):
+                return bool((await asked.ok("tenant.receipt", id=receipt["id"]))["id"] == receipt["id"])
+            return False
+
+        await wait_until(answers, 60)
+        await erased(asked, receipt)
+        assert await traces(fleet, asked, "leaver") == []
+        await program.client.close()
+
+
+async def test_the_command_line_does_the_same(fleet: Fleet, tmp_path: Path) -> None:
+    """`pww tenant create, show, quota, suspend, resume, keys, delete`, as an operator types them."""
+
+    async def pww(*arguments: str) -> str:
+        from tests.support.running import PWW
+
+        process = await asyncio.create_subprocess_exec(
+            PWW,
+            *arguments,
+            "--data-dir",
+            fleet.directory / "data",
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        output, _ = await process.communicate()
+        assert process.returncode == 0, output.decode()
+        return output.decode()
+
+    assert "shop is there" in await pww("tenant", "create", "shop")
+    assert "shop" in (await pww("tenant", "list")).split()
+    assert "commands_per_day             1000" in await pww(
+        "tenant", "quota", "shop", "commands_per_day=1000"
+    )
+    assert "shop: active" in await pww("tenant", "show", "shop")
+    assert "suspended" in await pww("tenant", "suspend", "shop")
+    assert "active" in await pww("tenant", "resume", "shop")
+    assert "shop.crm" in await pww("tenant", "keys", "add-user", "shop", "crm", "--rights", "read")
+    assert "user shop.crm: read" in await pww("tenant", "keys", "list", "shop")
+    assert "pww_" in await pww("tenant", "keys", "add", "shop", "hooks", "--scope", "send")
+    told = await pww("tenant", "delete", "shop", "--confirm", "shop", "--reason", "closed")
+    assert "shop was erased" in told
+    assert "shop" not in (await pww("tenant", "list")).split()
+
+
+@pytest.mark.parametrize("verb", ["tenant.list", "tenant.delete", "user.create"])
+async def test_no_tenant_has_the_platforms_requests(fleet: Fleet, verb: str) -> None:
+    """Its account does not import the subjects: nobody is there."""
+    async with plain(fleet, "rival") as rival:
+        with pytest.raises(nats.errors.Error):
+            await rival.client.request(f"wa.ops.{verb}", b"{}", timeout=1)
