@@ -3,8 +3,11 @@ import '../src/node_crypto.ts';
 import { randomBytes } from 'node:crypto';
 import { renameSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { quickenKeys } from '../src/engines/baileys/quick/seams.ts';
 import { log, logError } from './log.ts';
 import { startServer } from './server.ts';
+
+quickenKeys();
 
 const { values } = parseArgs({
   options: {

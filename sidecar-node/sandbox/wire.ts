@@ -1,6 +1,7 @@
 import { inflateSync } from 'node:zlib';
 import * as tokens from 'baileys/lib/WABinary/constants.js';
-import { type BinaryNode, decodeDecompressedBinaryNode, encodeBinaryNode } from 'baileys/lib/WABinary/index.js';
+import { type BinaryNode, decodeDecompressedBinaryNode, jidDecode } from 'baileys/lib/WABinary/index.js';
+import { makeEncoder } from '../src/engines/baileys/quick/binary_node.ts';
 
 export type Node = BinaryNode;
 export const SERVER = 's.whatsapp.net';
@@ -15,7 +16,7 @@ export function node(tag: string, attrs: Record<string, string | undefined> = {}
   return content === undefined ? { tag, attrs: kept } : { tag, attrs: kept, content };
 }
 
-export const encodeNode = (value: Node): Buffer => encodeBinaryNode(value);
+export const encodeNode: (value: Node) => Buffer = makeEncoder(tokens, jidDecode);
 
 /** Decodes a decrypted frame: a flags byte (2 = deflated), then the node. */
 export function decodeNode(frame: Buffer): Node {

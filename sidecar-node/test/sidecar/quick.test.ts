@@ -151,6 +151,18 @@ test('a stanza is encoded to the bytes Baileys makes of it', async () => {
     assert.throws(() => encode(wrong as unknown as BinaryNode), /^Error: (Invalid node|invalid children)/);
 });
 
+test('a message with a false, short or missing MAC is refused', () => {
+  const found = patched(`
+    const { createRequire } = await import('node:module');
+    const { verifyMAC, calculateMAC } = createRequire(library + 'index.js')('libsignal/src/crypto.js');
+    const [key, data] = [Buffer.alloc(32, 1), Buffer.from('data')];
+    const mac = calculateMAC(key, data).subarray(0, 8), flipped = Buffer.from(mac);
+    flipped[7] ^= 1;
+    const tell = (given) => { try { verifyMAC(data, key, given, 8); return 'good'; } catch (error) { return error.message; } };
+    print([mac, flipped, mac.subarray(0, 7), Buffer.alloc(0)].map(tell));`);
+  assert.deepEqual(found, ['good', 'Bad MAC', 'Bad MAC length', 'Bad MAC length']);
+});
+
 test('jids are read, and hashes made, as Baileys does it', async () => {
   const jids = [...WORDS, 'user', '1:2:3@lid', '12:0@s.whatsapp.net', '1:x@lid', 'a@lid:4', 'a_2:9@s.whatsapp.net'];
   const found = patched(`

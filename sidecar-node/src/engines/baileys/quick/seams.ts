@@ -2,6 +2,7 @@
  * Parts of Baileys and libsignal that take most of a text's time, done with less work. What leaves for WhatsApp and
  * what is stored stay what they were: each is tested against the original. Imports neither library.
  */
+import { timingSafeEqual } from 'node:crypto';
 import { createRequire } from 'node:module';
 import { hkdfSha256, hmacSha256 } from './hmac.ts';
 import { quickenRecords } from './records.ts';
@@ -90,18 +91,30 @@ export const QUICK: readonly Seam[] = [
 ];
 
 interface SignalCrypto {
+  verifyMAC(data: Buffer, key: Buffer, mac: Buffer, length: number): void;
   calculateMAC(key: Buffer, data: Buffer): Buffer;
   deriveSecrets(input: Buffer, salt: Buffer, info: Buffer, chunks?: number): Buffer[];
 }
 
-/** Before Baileys is loaded: some of it takes libsignal's functions as they are then. */
-export function quickenSignal(): void {
-  const require = createRequire(import.meta.url);
-  const crypto = require('libsignal/src/crypto.js') as SignalCrypto;
+const signalCrypto = (): SignalCrypto => createRequire(import.meta.url)('libsignal/src/crypto.js') as SignalCrypto;
+
+/** libsignal's key derivation; what it checks a message by stays its own. */
+export function quickenKeys(): void {
+  const crypto = signalCrypto();
   crypto.calculateMAC = hmacSha256;
   crypto.deriveSecrets = (input, salt, info, chunks = 3) => {
     if (salt.length !== 32) throw new Error('Got salt of incorrect length');
     return hkdfSha256(input, salt, info, chunks);
   };
-  quickenRecords(require('libsignal/src/session_record.js'));
+}
+
+/** Before Baileys is loaded: some of it takes libsignal's functions as they are then. */
+export function quickenSignal(): void {
+  quickenKeys();
+  signalCrypto().verifyMAC = (data, key, mac, length) => {
+    const expected = hmacSha256(key, data).subarray(0, length);
+    if (mac.length !== length || expected.length !== length) throw new Error('Bad MAC length');
+    if (!timingSafeEqual(expected, mac)) throw new Error('Bad MAC');
+  };
+  quickenRecords(createRequire(import.meta.url)('libsignal/src/session_record.js'));
 }
