@@ -34,9 +34,6 @@ _EXPECTED = "Plaintext passwords detected"
 _WRITE_ERROR = "critical write error"
 _ROOM = 32 * 2**20
 """Bytes that a disk that was full must have again."""
-_WRITE_ERROR = "critical write error"
-_ROOM = 32 * 2**20
-"""Bytes that a disk that was full must have again."""
 
 
 class BrokerRefused(Exception):
@@ -148,8 +145,6 @@ async def _relay(process: asyncio.subprocess.Process, broken: asyncio.Event) -> 
         found = _LINE.match(text)
         said = found["text"] if found else text
         level = _LEVELS.get(found["level"], "info") if found else "info"
-        if _WRITE_ERROR in said.lower():
-            broken.set()
         if _WRITE_ERROR in said.lower():
             broken.set()
         if said:

@@ -323,7 +323,6 @@ async def run(options: Options, when_up: Callable[[ready_file.Ready, Path], None
             await _unless(forced, fleet.stop())
             fleet.kill()
             with contextlib.suppress(OSError):  # then the next start finds out by itself that they are gone
-                with contextlib.suppress(OSError):  # then the next start finds out by itself that they are gone
                 datadir.remember(layout, [])
     return 0
 
