@@ -332,7 +332,8 @@ class ExportRef(Args, frozen=True, kw_only=True):
 
 
 class Export(Result, frozen=True, kw_only=True):
-    """`media_id` is a ZIP of JSON and media for media.get."""
+    """`state`: waiting, running, done or failed. When done, `size` and `sha256` are those of a ZIP of JSON and media
+    until `expires_at`: by data.download, or media.get with `media_id`; `counts` are its rows by file."""
 
     media_id: str
     size: int
