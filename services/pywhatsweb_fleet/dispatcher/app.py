@@ -9,6 +9,7 @@ import socket
 import structlog
 
 from pywhatsweb.contracts import subjects
+from pywhatsweb_fleet.dispatcher.allowances import Allowances
 from pywhatsweb_fleet.dispatcher.claims import Claims
 from pywhatsweb_fleet.dispatcher.control import SERVICE, answering
 from pywhatsweb_fleet.dispatcher.directory import following
@@ -52,7 +53,7 @@ async def run(settings: DispatcherSettings, stopping: asyncio.Event) -> None:
         health.checks["store"] = lambda: claims.problem
         stalls = StallWatch()
         holds = await stack.enter_async_context(hearing_of_holds(bus))
-        deps = Deps(bus, publisher, directory, claims, metrics, holds)
+        deps = Deps(bus, publisher, directory, claims, metrics, holds, Allowances(store))
         service = await stack.enter_async_context(answering(deps, settings, health))
         replicas = Replicas(bus, SERVICE, service)
         await replicas.look()

@@ -21,7 +21,7 @@ from pywhatsweb.errors import ErrorCode
 from pywhatsweb_fleet.dispatcher import handlers, outcomes, reading, recovery
 from pywhatsweb_fleet.dispatcher.intake import Dispatch, Fresh, Settled, Stale
 from pywhatsweb_fleet.dispatcher.outcomes import Outcome
-from pywhatsweb_fleet.dispatcher.quotas import Quotas
+from pywhatsweb_fleet.dispatcher.quotas import Quotas, penalty_s
 from pywhatsweb_fleet.dispatcher.reading import Job, Raw, Tenant
 from pywhatsweb_fleet.dispatcher.rooms import Rooms
 from pywhatsweb_fleet.dispatcher.schedules import Schedules
@@ -46,9 +46,9 @@ class Dispatching:
         if tenant is None:
             raise Stale  # removed; its streams are about to go
         jobs = [self._read(tenant, raw) for raw in raws]
-        await self._admit(tenant, [job for job in jobs if job.refusal is None])
+        strangers = await self._admit(tenant, [job for job in jobs if job.refusal is None])
         readable = [job for job in jobs if job.readable]
-        verdicts = await self._deps.claims.claim(tenant, readable)
+        verdicts = await self._deps.claims.claim(tenant, readable, strangers)
         refused = {job.raw.sequence: job.refusal for job in readable if job.refusal is not None}
         said = {
             job.raw.sequence: handlers.conclude(verdict, job, refused)
@@ -75,7 +75,8 @@ class Dispatching:
             log.exception("a command cannot be read", sequence=raw.sequence)
             return reading.unreadable(tenant, raw)
 
-    async def _admit(self, tenant: Tenant, jobs: list[Job]) -> None:
+    async def _admit(self, tenant: Tenant, jobs: list[Job]) -> set[str]:
+        """Refuses what may not go on; the chats of the others that are written to for the first time."""
         directory = self._deps.directory
         await directory.refresh(tenant.id, {job.session for job in jobs})
         now_ms, clock = time.time_ns() // 1_000_000, time.monotonic()
@@ -83,6 +84,11 @@ class Dispatching:
             session = directory.session(tenant.id, job.session)
             handlers.admit(tenant, session, job, self._quotas, now_ms=now_ms, clock=clock)
         await self._deps.holds.refuse(tenant, jobs, now_ms)
+        strangers = await self._deps.allowances.refuse(tenant, jobs, now_ms)
+        # The rest of a flood stays in the tenant's own stream, which refuses its publisher when it is full.
+        flood = sum(job.refusal is ErrorCode.E_RATE_LIMITED for job in jobs)
+        await asyncio.sleep(penalty_s(tenant.record, flood))
+        return strangers
 
     async def _announce(self, tenant: Tenant, jobs: list[Job]) -> dict[int, asyncio.Future[PubAck]]:
         """`accepted` of those that go straight into a queue with room, by their sequences."""

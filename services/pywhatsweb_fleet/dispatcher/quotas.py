@@ -11,6 +11,18 @@ BURST_S = 2.0
 """A bucket holds the commands of so many seconds."""
 
 
+_REFUSALS = 4.0
+"""A tenant's refusals cost as much as commands do, so there are at most so many times its rate of them a second."""
+_LONGEST_S = 0.5
+
+
+def penalty_s(record: TenantRecord, refused: int) -> float:
+    """How long a tenant waits after so many of its commands came too fast: its flood takes its own time."""
+    rates = (record.commands_per_second, record.session_commands_per_second)
+    rate = max((rate for rate in rates if rate > 0), default=0.0)
+    return min(_LONGEST_S, refused / (rate * _REFUSALS)) if rate and refused else 0.0
+
+
 class TokenBucket:
     __slots__ = ("_at", "_left", "rate")
 

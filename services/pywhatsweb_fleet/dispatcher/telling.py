@@ -13,6 +13,7 @@ from pywhatsweb.contracts import subjects
 from pywhatsweb.contracts.statuses import MessageStatus
 from pywhatsweb.errors import ErrorCode
 from pywhatsweb_fleet.dispatcher import handlers, outcomes
+from pywhatsweb_fleet.dispatcher.allowances import Allowances
 from pywhatsweb_fleet.dispatcher.claims import Claims
 from pywhatsweb_fleet.dispatcher.directory import Directory
 from pywhatsweb_fleet.dispatcher.holds import ColdHolds
@@ -34,6 +35,7 @@ class Deps(NamedTuple):
     claims: Claims
     metrics: Metrics
     holds: ColdHolds
+    allowances: Allowances
 
 
 class Step(NamedTuple):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pywhatsweb_fleet.dispatcher.quotas import Quotas
+from pywhatsweb_fleet.dispatcher.quotas import Quotas, penalty_s
 from pywhatsweb_runtime.registry import TenantRecord
 
 
@@ -50,3 +50,12 @@ def test_a_changed_quota_counts_at_once() -> None:
         quotas.wait(record(tenant=1), "s", 0.0)
     assert quotas.wait(record(tenant=1), "s", 0.0) > 0
     assert quotas.wait(record(tenant=100), "s", 0.0) == 0
+
+
+def test_a_flood_takes_its_own_time() -> None:
+    """What is refused costs its tenant time: at most four times its rate is dealt with in a second."""
+    assert penalty_s(record(), 256) == 0
+    assert penalty_s(record(tenant=10), 0) == 0
+    assert penalty_s(record(tenant=10), 4) == pytest.approx(0.1)
+    assert penalty_s(record(session=10), 4) == pytest.approx(0.1)
+    assert penalty_s(record(tenant=1), 256) == 0.5
