@@ -25,9 +25,13 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 class Inspector:
     """Passes a file on and looks at it; ``facts`` when it has passed. Keeps 8 KiB of it."""
 
-    def __init__(self, declared: str | None, most: int) -> None:
-        """``most``: bytes after which it is refused."""
+    def __init__(
+        self, declared: str | None, most: int, *, hint: str | None = None, strict: bool = True
+    ) -> None:
+        """``most``: bytes after which it is refused. ``hint`` and ``strict`` as `library.Library.put` says."""
         self._declared = declared
+        self._hint = hint
+        self._strict = strict
         self._most = most
         self._hash = hashlib.sha256()
         self._size = 0
@@ -59,7 +63,13 @@ class Inspector:
         """The type is known, and agrees with the declaration, before the rest is taken."""
         self._begun = True
         found = kinds.sniff(bytes(self._head[: kinds.HEAD]))
-        self._declared = kinds.agreed(self._declared, found)
+        try:
+            self._declared = kinds.agreed(self._declared, found)
+        except MediaError:
+            if self._strict:
+                raise
+        if found is None and self._declared == kinds.UNKNOWN:
+            self._declared = kinds.bare(self._hint) or kinds.UNKNOWN
         if found in ("video/mp4", "audio/mp4", "video/3gpp"):
             self._walker = Mp4()
         elif found == "audio/ogg":
@@ -73,7 +83,7 @@ class Inspector:
             raise MediaError(ErrorCode.E_MEDIA_EMPTY)
         if not self._begun:
             self._begin()
-        if self._walker is not None and not self._walker.whole():
+        if self._strict and self._walker is not None and not self._walker.whole():
             raise MediaError(ErrorCode.E_MEDIA_CORRUPT)
 
     @property

@@ -61,14 +61,19 @@ class Library:
         reference: Reference,
         most: int | None = None,
         sha256: str | None = None,
+        hint: str | None = None,
+        strict: bool = True,
     ) -> tuple[Held, Facts]:
         """Stores a file that arrives in pieces, and holds it; what is known of it.
 
         ``reference`` names who holds it: its hash and type are filled in here (its ``mime_type`` is the declared one,
         empty for none). The same content is kept once a tenant. ``most``: bytes; the largest limit when absent.
-        ``sha256``: what the content has to be, else it is E_MEDIA_CORRUPT.
+        ``sha256``: what the content has to be, else it is E_MEDIA_CORRUPT. ``hint``: the type of what is neither
+        declared nor recognised. Not ``strict``: it is kept though its type or its end do not fit.
         """
-        inspector = Inspector(reference.mime_type or None, most or self.limits.most(None))
+        inspector = Inspector(
+            reference.mime_type or None, most or self.limits.most(None), hint=hint, strict=strict
+        )
         key = f"{tenant}/{secrets.token_hex(16)}"
         cipher = await self.cipher(tenant)
         now = _now()

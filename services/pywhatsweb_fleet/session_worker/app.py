@@ -12,17 +12,20 @@ import structlog
 from sqlalchemy import Connection
 
 from pywhatsweb.contracts import subjects
+from pywhatsweb_fleet.media.links import Links
+from pywhatsweb_fleet.media.opening import Shelf, open_shelf
 from pywhatsweb_fleet.session_worker.deps import Deps
 from pywhatsweb_fleet.session_worker.engines.port import Engine, EngineError
 from pywhatsweb_fleet.session_worker.engines.sidecar import Config, SidecarEngine, node_launch
 from pywhatsweb_fleet.session_worker.engines.simulated import SimulatedEngine
+from pywhatsweb_fleet.session_worker.fetching import Fetcher
 from pywhatsweb_fleet.session_worker.keeper import Keeper
 from pywhatsweb_fleet.session_worker.settings import Settings
 from pywhatsweb_fleet.storage import credentials
 from pywhatsweb_fleet.storage.faults import Fenced
-from pywhatsweb_fleet.storage.group_commit import group_commit
+from pywhatsweb_fleet.storage.group_commit import GroupCommit, group_commit
 from pywhatsweb_fleet.storage.sealing import Keyring
-from pywhatsweb_fleet.storage.store import open_store
+from pywhatsweb_fleet.storage.store import Store, open_store
 from pywhatsweb_runtime import lifecycle, provision
 from pywhatsweb_runtime.bus import connect
 from pywhatsweb_runtime.direct import reading
@@ -53,16 +56,21 @@ async def run(settings: Settings, stopping: asyncio.Event) -> None:
         stack.push_async_callback(store.close)
         await store.migrate()
         keyring = Keyring.parse(settings.encryption_key or "")
+        group = await stack.enter_async_context(group_commit(store))
+        shelf, links, fetcher = await _files(settings, store, group, keyring, metrics, stack)
         deps = Deps(
             settings=settings,
             bus=bus,
             publisher=await stack.enter_async_context(publishing(bus, in_flight=1024)),
             reader=await stack.enter_async_context(reading(bus)),
             store=store,
-            group=await stack.enter_async_context(group_commit(store)),
+            group=group,
             keyring=keyring,
             metrics=metrics,
             write_credentials=functools.partial(_write, keyring),
+            shelf=shelf,
+            links=links,
+            fetching=fetcher.ask if fetcher is not None else None,
         )
         engines = await _start_engines(settings, stack)
         keeper = Keeper(deps, engines)
@@ -76,7 +84,28 @@ async def run(settings: Settings, stopping: asyncio.Event) -> None:
         del health.checks["start"]
         announce(settings.ready_file)
         log.info("session worker ready", worker=settings.worker_id, engines=sorted(engines))
-        await lifecycle.until(stopping, keeper.run(), keeper.lease())
+        fetching = [fetcher.run(keeper.working)] if fetcher is not None else []
+        await lifecycle.until(stopping, keeper.run(), keeper.lease(), *fetching)
+
+
+async def _files(  # noqa: PLR0917 - wired in one place
+    settings: Settings,
+    store: Store,
+    group: GroupCommit,
+    keyring: Keyring,
+    metrics: Metrics,
+    stack: contextlib.AsyncExitStack,
+) -> tuple[Shelf | None, Links | None, Fetcher | None]:
+    """What handles files, when there is a place for them."""
+    shelf = open_shelf(settings, store, keyring)
+    if shelf is None:
+        log.warning(
+            "no PWW_MEDIA_URL: only files that a command carries itself are sent, and none is fetched"
+        )
+        return None, None, None
+    stack.push_async_callback(shelf.fitting.close)
+    links = await stack.enter_async_context(Links(settings))
+    return shelf, links, Fetcher(shelf.library, store, group, keyring, metrics)
 
 
 async def _start_engines(settings: Settings, stack: contextlib.AsyncExitStack) -> dict[str, Engine]:

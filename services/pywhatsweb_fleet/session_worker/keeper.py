@@ -65,6 +65,10 @@ class Keeper:
     def count(self) -> int:
         return len(self._owned)
 
+    def working(self) -> dict[SessionKey, OwnedSession]:
+        """Sessions that have a link to WhatsApp now."""
+        return {key: session for key, session in self._owned.items() if session.link is not None}
+
     def by_status(self) -> dict[str, int]:
         counts: dict[str, int] = {}
         for session in self._owned.values():

@@ -14,6 +14,7 @@ from pywhatsweb.contracts.events import MessageStatus, timestamp
 from pywhatsweb_fleet.session_worker.deps import Deps
 from pywhatsweb_fleet.session_worker.engines.port import EventUnit
 from pywhatsweb_fleet.session_worker.fenced import FencedEvents
+from pywhatsweb_fleet.session_worker.fetching import fetch_of, without_source
 from pywhatsweb_fleet.session_worker.inbound import tell
 from pywhatsweb_fleet.session_worker.outcomes import error_of
 from pywhatsweb_fleet.session_worker.repeats import Repeats
@@ -74,7 +75,13 @@ class Reports:
             self._deps.metrics.messages_in.labels(str(unit.data.get("type"))).inc()
             if chat is not None:
                 self._sending.cold.talked(chat)
-        return [await self._events.submit(told.kind, told.data, chat=chat, event_id=event_id)]
+        data = told.data
+        if isinstance(data, d.Message) and self._deps.fetching is not None:
+            fetch = fetch_of(self._events, unit.data, data)
+            if fetch is not None and data.media is not None:
+                await self._deps.fetching(fetch)
+                data = msgspec.structs.replace(data, media=without_source(data.media))
+        return [await self._events.submit(told.kind, data, chat=chat, event_id=event_id)]
 
     async def _misfit(self, unit: EventUnit, code: str = "E_INTERNAL") -> asyncio.Future[PubAck]:
         kind = unit.data.get("kind", "") if unit.kind == TOO_LARGE else unit.kind

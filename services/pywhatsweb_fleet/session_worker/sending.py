@@ -16,6 +16,8 @@ from pywhatsweb.contracts.codec import form_of
 from pywhatsweb.contracts.events import MessageStatus, Origin, may_follow, timestamp
 from pywhatsweb.contracts.queued import Queued, from_headers
 from pywhatsweb.errors import get_retryable_errors
+from pywhatsweb_fleet.session_worker.attaching import KINDS as FILE_KINDS
+from pywhatsweb_fleet.session_worker.attaching import OURS, SLOWEST, Attached, Attaching
 from pywhatsweb_fleet.session_worker.cold import ColdHold
 from pywhatsweb_fleet.session_worker.deps import Deps
 from pywhatsweb_fleet.session_worker.engines import port
@@ -49,10 +51,11 @@ _from_json = msgspec.json.Decoder().decode
 class _InFlight:
     """A send under way. ``told``: the futures of its outcome, when a receipt came before the acknowledgement."""
 
-    __slots__ = ("body", "queued", "stored", "told")
+    __slots__ = ("attached", "body", "queued", "stored", "told")
 
     def __init__(self, queued: Queued, stored: Stored) -> None:
         data = stored.data
+        self.attached: Attached | None = None
         self.queued = queued
         self.stored = stored
         self.body: Mapping[str, Any] = _from_json(data) if form_of(data) == "json" else _from_msgpack(data)
@@ -70,7 +73,9 @@ class Sending:
         pacer: Pacer,
         *,
         link: Callable[[], port.EngineSession | None],
+        attaching: Attaching | None = None,
     ) -> None:
+        self._attaching = attaching or Attaching(events, None, None)
         self.me: port.Person | None = None
         self.pacer = pacer
         self.cold = ColdHold(deps, events)
@@ -167,11 +172,18 @@ class Sending:
     async def _try(self, flight: _InFlight) -> Futures:
         queued = flight.queued
         for attempt in range(1, TRIES + 1):
+            try:
+                flight.attached = await self._attaching.prepare(queued, flight.body)
+            except port.EngineError as error:
+                self._deps.metrics.media_failures.labels("send", error.code).inc()
+                if (futures := await self._refused(flight, error, attempt)) is None:
+                    continue
+                return futures
             link = await self._paced()
             started = time.monotonic()
-            act = asyncio.ensure_future(link.act(_action(queued, flight.body, self.pacer)))
+            act = asyncio.ensure_future(link.act(_action(queued, flight.body, self.pacer, flight.attached)))
             try:
-                async with asyncio.timeout(self._deps.settings.ack_timeout_s):
+                async with asyncio.timeout(self._deps.settings.ack_timeout_s + _upload_s(flight.attached)):
                     done = await asyncio.shield(act)
             except TimeoutError:
                 act.add_done_callback(lambda late: self._settle_late(flight, late))
@@ -180,18 +192,26 @@ class Sending:
                 act.cancel()
                 raise
             except port.EngineError as error:
-                if error.code == "E_ACK_TIMEOUT":
-                    return await self._unknown(flight)
-                if error.uncertain or error.code in _LINK_LOST:
-                    return await self._interrupted(flight, error)
-                if error.code in _RETRYABLE and attempt < TRIES:
-                    await asyncio.sleep(self._deps.settings.retry_pause_s)
+                if (futures := await self._refused(flight, error, attempt)) is None:
                     continue
-                return await self._failed(flight, error, attempt)
+                return futures
             self.timeouts = 0
+            if isinstance(done.data, dict) and "upload_ms" in done.data:
+                self._deps.metrics.media_upload.labels("whatsapp").observe(done.data["upload_ms"] / 1000)
             self._deps.metrics.send_latency.observe(time.monotonic() - started)
             return flight.told or await self._sent(flight, done.at, done.message_id)
         raise AssertionError("unreachable: the last try returns")
+
+    async def _refused(self, flight: _InFlight, error: port.EngineError, attempt: int) -> Futures | None:
+        """What comes of an error; None: it is tried again. Raises Interrupted."""
+        if error.code == "E_ACK_TIMEOUT":
+            return await self._unknown(flight)
+        if error.uncertain or error.code in _LINK_LOST:
+            return await self._interrupted(flight, error)
+        if error.code in _RETRYABLE and attempt < TRIES:
+            await asyncio.sleep(self._deps.settings.retry_pause_s)
+            return None
+        return await self._failed(flight, error, attempt)
 
     async def _paced(self) -> port.EngineSession:
         wait = self.pacer.delay(time.monotonic())
@@ -236,9 +256,11 @@ class Sending:
         """The outbound `message` event: what the recipient sees, without the bytes of a file."""
         queued, body = flight.queued, flight.body
         kind = str(body["type"])
-        content = body.get(kind)
-        if isinstance(content, dict) and "data" in content:
-            content = {name: value for name, value in content.items() if name != "data"}
+        content, media = body.get(kind), None
+        if kind in FILE_KINDS and isinstance(content, dict):
+            attached = flight.attached
+            media = attached.media if attached is not None else await self._attaching.known(queued)
+            content = {name: value for name, value in content.items() if name not in OURS}
         me = self.me
         context = body.get("context")
         fields: dict[str, Any] = {kind: content}
@@ -252,6 +274,7 @@ class Sending:
             context=d.MessageContext(message_id=context.get("message_id"))
             if isinstance(context, dict)
             else None,
+            media=media,
             sent_at=when,
             command_id=queued.command_id,
             **fields,
@@ -351,12 +374,18 @@ class Sending:
         asyncio.ensure_future(self._sent(flight, done.at, done.message_id))  # noqa: RUF006 - told or not, it is known
 
 
-def _action(queued: Queued, body: Mapping[str, Any], pacer: Pacer) -> port.Action:
+def _upload_s(attached: Attached | None) -> float:
+    return attached.source.size / SLOWEST if attached is not None else 0.0
+
+
+def _action(
+    queued: Queued, body: Mapping[str, Any], pacer: Pacer, attached: Attached | None = None
+) -> port.Action:
     kind, _, value = queued.recipient.partition(":")
     to = port.Recipient(**{kind: value}) if value else None
     if queued.verb == "send":
         name = str(body["type"])
-        content: Mapping[str, Any] = {"type": name, name: body.get(name)}
+        content: Mapping[str, Any] = {"type": name, name: attached.fields if attached else body.get(name)}
         typing = int(body.get("typing") or 0)
         if not typing and name == "text":
             typing = pacer.typing_ms(len(str(body["text"].get("body", ""))))
@@ -371,4 +400,5 @@ def _action(queued: Queued, body: Mapping[str, Any], pacer: Pacer) -> port.Actio
         content=content,
         context=context if isinstance(context, dict) else None,
         typing_ms=typing,
+        source=attached.source if attached is not None else None,
     )

@@ -17,6 +17,7 @@ from sqlalchemy import Connection
 from pywhatsweb.contracts.events import SessionStatus
 from pywhatsweb_fleet.session_worker import heartbeat, reconnect
 from pywhatsweb_fleet.session_worker.announcing import Announcer
+from pywhatsweb_fleet.session_worker.attaching import Attaching
 from pywhatsweb_fleet.session_worker.deps import Deps
 from pywhatsweb_fleet.session_worker.engines import port
 from pywhatsweb_fleet.session_worker.fenced import FencedEvents
@@ -72,7 +73,8 @@ class OwnedSession:
         self.events = FencedEvents(deps.publisher, key, tenant, epoch=epoch, on_lost=self._on_lost)
         book = SentBook()
         pacer = Pacer(pacing_of(deps.settings, record), time.monotonic())
-        self._sending = Sending(deps, self.events, book, pacer, link=lambda: self._link)
+        attaching = Attaching(self.events, deps.shelf, deps.links)
+        self._sending = Sending(deps, self.events, book, pacer, link=lambda: self._link, attaching=attaching)
         self.lane = Lane(
             deps,
             self.events,
@@ -100,6 +102,11 @@ class OwnedSession:
     @property
     def status(self) -> SessionStatus:
         return self.told.status
+
+    @property
+    def link(self) -> port.EngineSession | None:
+        """While it is WORKING here."""
+        return self._link if self.status is SessionStatus.WORKING and not self._closing else None
 
     # Opening and closing, by the worker.
 

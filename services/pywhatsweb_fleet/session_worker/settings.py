@@ -7,11 +7,11 @@ from typing import Literal
 
 import msgspec
 
-from pywhatsweb_runtime.bus import BrokerSettings
+from pywhatsweb_fleet.media.settings import MediaSettings
 from pywhatsweb_runtime.logs import LogFormat, LogLevel
 
 
-class Settings(BrokerSettings, frozen=True, kw_only=True):
+class Settings(MediaSettings, frozen=True, kw_only=True):
     database_url: str
     encryption_key: str | None = None
     """32 bytes in hex or base64 that seal the credentials' own keys."""

@@ -67,8 +67,11 @@ class Media(Content, frozen=True, kw_only=True):
 
 
 class Image(Media, frozen=True, kw_only=True):
+    """JPEG, PNG or WebP. `compress`: it is made smaller first, and GIF, BMP and TIFF are converted."""
+
     caption: Caption | None = None
     view_once: bool = False
+    compress: bool = False
 
 
 class Video(Media, frozen=True, kw_only=True):
@@ -83,7 +86,7 @@ class Audio(Media, frozen=True, kw_only=True):
 
 
 class Voice(Media, frozen=True, kw_only=True):
-    """A voice message (Opus in Ogg)."""
+    """A voice message: Opus in Ogg; other sound is converted where the fleet has ffmpeg."""
 
     view_once: bool = False
 
