@@ -186,10 +186,19 @@ class Sandbox:
         assert answer.status_code == 200, (path, answer.status_code, answer.text)
         return answer.json()
 
+    async def delete(self, path: str) -> None:
+        answer = await self._client.delete(path)
+        assert answer.status_code == 200, (path, answer.status_code, answer.text)
+
     async def get(self, path: str, **parameters: Any) -> Any:
         answer = await self._client.get(path, params=parameters)
         assert answer.status_code == 200, (path, answer.status_code, answer.text)
         return answer.json()
+
+    async def clear(self, kind: str) -> None:
+        """Ends the faults of a kind."""
+        answer = await self._client.delete("/api/faults", params={"kind": kind})
+        assert answer.status_code == 200, (answer.status_code, answer.text)
 
     async def scan(self, number: str, code: str) -> None:
         await self.post(f"/api/phones/{number}/scan", qr=code)

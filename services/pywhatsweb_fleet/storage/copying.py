@@ -73,7 +73,7 @@ def _dump(conn: psycopg.Connection[Any], table: str, columns: list[str]) -> Iter
 
 
 def columns_of(table: str) -> list[str]:
-    return metadata.tables[table].c.keys()
+    return [str(name) for name in metadata.tables[table].c.keys()]  # noqa: SIM118 - not a dictionary
 
 
 class Load:
