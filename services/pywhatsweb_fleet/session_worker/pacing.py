@@ -40,6 +40,12 @@ def pacing_of(settings: Settings, record: registry.SessionRecord) -> Pacing:
     return HUMAN if settings.pacing == "human" else OFF
 
 
+def ack_timeout_of(settings: Settings, record: registry.SessionRecord) -> float:
+    """Seconds to wait for WhatsApp's acknowledgement: the session's own wish, else the worker's setting."""
+    wish = record.settings.get("ack_timeout_s")
+    return float(wish) if isinstance(wish, int | float) and wish > 0 else settings.ack_timeout_s
+
+
 _TYPING_MS_A_CHARACTER = 45
 _TYPING_MAX_MS = 6000
 

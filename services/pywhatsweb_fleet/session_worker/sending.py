@@ -78,6 +78,7 @@ class Sending:
         self._attaching = attaching or Attaching(events, None, None)
         self.me: port.Person | None = None
         self.pacer = pacer
+        self.ack_timeout_s = deps.settings.ack_timeout_s
         self.cold = ColdHold(deps, events)
         self._deps = deps
         self._events = events
@@ -183,7 +184,7 @@ class Sending:
             started = time.monotonic()
             act = asyncio.ensure_future(link.act(_action(queued, flight.body, self.pacer, flight.attached)))
             try:
-                async with asyncio.timeout(self._deps.settings.ack_timeout_s + _upload_s(flight.attached)):
+                async with asyncio.timeout(self.ack_timeout_s + _upload_s(flight.attached)):
                     done = await asyncio.shield(act)
             except TimeoutError:
                 act.add_done_callback(lambda late: self._settle_late(flight, late))
