@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from pywhatsweb.contracts import streams, subjects
 from pywhatsweb.contracts.ids import SessionId
+from pywhatsweb_fleet.session_worker.engines.port import CloseHow, OpenSpec, SessionHost
+from pywhatsweb_fleet.session_worker.engines.simulated import SimulatedEngine
 from pywhatsweb_fleet.session_worker.engines.simulated.whatsapp import SimulatedWhatsApp
+from pywhatsweb_fleet.session_worker.keeper import Keeper
+from pywhatsweb_fleet.session_worker.session import OwnedSession
 from pywhatsweb_runtime import registry
 from pywhatsweb_runtime.bus import BrokerUnavailable, Bus
 from pywhatsweb_runtime.kv import Bucket
@@ -49,6 +57,73 @@ async def test_two_workers_that_start_together_take_nothing_from_each_other(
         for name in names:
             epochs = {event["epoch"] for event in acme.of("session", name)}
             assert len(epochs) == 1, name
+
+
+async def test_a_lapse_while_a_session_is_taken_opens_no_link(
+    nats_server: NatsServer,
+    tmp_path: Path,
+    key: str,
+    whatsapp: SimulatedWhatsApp,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Baileys seed 1: a link that nobody knew stayed open, and replaced that of the next owner."""
+    taken: list[int] = []
+    opened: list[int] = []
+    subscribe, open_link = Keeper._subscribe, SimulatedEngine.open
+
+    async def lapse(keeper: Keeper, session_key: tuple[str, str], session: OwnedSession) -> None:
+        await subscribe(keeper, session_key, session)
+        taken.append(session.epoch)
+        if len(taken) == 1:
+            await keeper._on_fenced()
+
+    async def note(engine: SimulatedEngine, spec: OpenSpec, host: SessionHost) -> Any:
+        opened.append(spec.incarnation)
+        return await open_link(engine, spec, host)
+
+    monkeypatch.setattr(Keeper, "_subscribe", lapse)
+    monkeypatch.setattr(SimulatedEngine, "open", note)
+    settings = worker_settings(nats_server.url, tmp_path, key)
+    async with platform(nats_server.url, "acme") as (_, (acme,)), worker(settings):
+        await acme.wish("s1")
+        await acme.working("s1")
+    assert set(opened) == set(taken[1:])
+
+
+async def test_a_link_that_is_given_up_is_closed_whatever_comes(
+    nats_server: NatsServer,
+    tmp_path: Path,
+    key: str,
+    whatsapp: SimulatedWhatsApp,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Ownership lapsed right after a session gave its link up: the job that was to close it never began."""
+    sessions: list[OwnedSession] = []
+    closed = asyncio.Event()
+    subscribe = Keeper._subscribe
+
+    async def note(keeper: Keeper, session_key: tuple[str, str], session: OwnedSession) -> None:
+        sessions.append(session)
+        await subscribe(keeper, session_key, session)
+
+    monkeypatch.setattr(Keeper, "_subscribe", note)
+    settings = worker_settings(nats_server.url, tmp_path, key)
+    async with platform(nats_server.url, "acme") as (_, (acme,)), worker(settings):
+        await acme.wish("s1")
+        await acme.working("s1")
+        (session,) = sessions
+        link = session._link
+        assert link is not None
+        close = type(link).close
+
+        async def told(closing: Any, how: CloseHow) -> None:
+            await close(closing, how)
+            closed.set()
+
+        monkeypatch.setattr(type(link), "close", told)
+        session._on_units_failed(RuntimeError("a unit could not be made durable"))
+        session.cut()
+        await asyncio.wait_for(closed.wait(), 10)
 
 
 async def test_a_replaced_link_of_a_former_owner_does_not_stop_the_session(
