@@ -22,7 +22,7 @@ from pywhatsweb_fleet.session_worker.deps import Deps
 from pywhatsweb_fleet.session_worker.engines import port
 from pywhatsweb_fleet.session_worker.fenced import FencedEvents
 from pywhatsweb_fleet.session_worker.lane import Lane
-from pywhatsweb_fleet.session_worker.pacing import Pacer, pacing_of
+from pywhatsweb_fleet.session_worker.pacing import Pacer, ack_timeout_of, pacing_of
 from pywhatsweb_fleet.session_worker.reports import Reports
 from pywhatsweb_fleet.session_worker.sending import Sending
 from pywhatsweb_fleet.session_worker.sent import SentBook
@@ -75,6 +75,7 @@ class OwnedSession:
         pacer = Pacer(pacing_of(deps.settings, record), time.monotonic())
         attaching = Attaching(self.events, deps.shelf, deps.links)
         self._sending = Sending(deps, self.events, book, pacer, link=lambda: self._link, attaching=attaching)
+        self._sending.ack_timeout_s = ack_timeout_of(deps.settings, record)
         self.lane = Lane(
             deps,
             self.events,
@@ -158,6 +159,7 @@ class OwnedSession:
         """The record has a new generation: the link is closed and opened with its settings."""
         self.record = record
         self._sending.pacer = Pacer(pacing_of(self._deps.settings, record), time.monotonic())
+        self._sending.ack_timeout_s = ack_timeout_of(self._deps.settings, record)
         link, self._link = self._link, None
         self.lane.close()
         if link is not None:

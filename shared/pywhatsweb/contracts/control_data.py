@@ -58,11 +58,15 @@ class Pacing(Args, frozen=True, kw_only=True):
 
 
 class SessionSettings(Args, frozen=True, kw_only=True):
-    """What is null keeps the tenant's default. `history`: take the phone's history at pairing."""
+    """What is null keeps the tenant's default. `history`: take the phone's history at pairing.
+
+    `ack_timeout_s`: how long a send waits for WhatsApp's acknowledgement before its outcome is ``unknown``.
+    """
 
     pacing: Pacing | None = None
     mark_online: bool | None = None
     history: bool | None = None
+    ack_timeout_s: Annotated[float, Meta(ge=1, le=60)] | None = None
 
 
 class SessionStart(Args, frozen=True, kw_only=True):
