@@ -244,6 +244,11 @@ test('a session record is stored and read as by libsignal, and what is read can 
   const copy = quick.deserialize(row);
   assert.deepEqual(copy.sessions, first.sessions, 'from what the bytes remember');
   assert.deepEqual(JSON.parse(JSON.stringify(expected)), data);
+  for (const { currentRatchet, _chains } of Object.values(copy.sessions)) {
+    const kept = [currentRatchet, ...Object.values(_chains).flatMap((each) => [each.chainKey, each.messageKeys])];
+    for (const key of kept.flatMap((fields) => Object.values(fields)))
+      if (key instanceof Uint8Array) assert.equal(key.buffer.byteLength, 32, 'a key that is kept keeps no pool');
+  }
 
   const before = Buffer.from(rowOf(quick.deserialize(row)));
   for (const entry of Object.values(copy.sessions)) {

@@ -1,5 +1,6 @@
 /** Small bounded caches in the place of Baileys' NodeCaches: no timers, no statistics, oldest out first. */
 import { type BaileysEventMap, type GroupMetadata, proto } from 'baileys';
+import { unpooled } from '../../bytes.ts';
 import type { KeyStore } from './keys.ts';
 
 export class BoundedCache {
@@ -61,7 +62,7 @@ export class SentMessages {
 
   /** Remembers a message about to be sent; its row travels with the send's own key writes. */
   add(id: string, message: proto.IMessage): void {
-    const bytes = proto.Message.encode(message).finish();
+    const bytes = unpooled(proto.Message.encode(message).finish());
     this.#bytes += bytes.length - (this.#recent.get(id)?.length ?? 0);
     this.#recent.delete(id);
     this.#recent.set(id, bytes);

@@ -10,6 +10,7 @@ import {
   type SignalDataTypeMap,
   type SignalKeyStore,
 } from 'baileys';
+import { unpooled } from '../../bytes.ts';
 import type { Row } from '../../protocol.ts';
 import type { Link } from '../port.ts';
 import type { OutputGate } from './gate.ts';
@@ -144,7 +145,7 @@ export class KeyStore implements SignalKeyStore {
       let value = this.#known(key);
       if (value === undefined) {
         const bytes = fetched.get(id);
-        value = bytes ? Buffer.from(bytes) : null;
+        value = bytes ? unpooled(bytes) : null;
         if (!UNCACHED.has(kind)) this.#keep(key, value);
       }
       if (value !== null) found.push([id, value]);

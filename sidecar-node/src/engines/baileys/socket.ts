@@ -213,6 +213,14 @@ export function release(socket: WASocket): void {
   setTimeout(() => socket.signalRepository.close?.(), LINGER_MS).unref();
 }
 
+/**
+ * Baileys keeps each sent message for five minutes, with a timer that keeps the keys it was encrypted with too: 25 KB a
+ * text. `getMessage` answers the same retries from what is stored.
+ */
+function keepNoSent(socket: WASocket): void {
+  if (socket.messageRetryManager) socket.messageRetryManager.addRecentMessage = () => {};
+}
+
 export function makeSocket(parts: Parts): WASocket {
   const groups = new Groups((jid) => socket.groupMetadata(jid));
   const socket: WASocket = makeWASocket(socketConfig(parts, () => rawSocket(socket), groups));
@@ -222,5 +230,6 @@ export function makeSocket(parts: Parts): WASocket {
   });
   wrapHandlers(socket, parts);
   hastenClose(socket);
+  keepNoSent(socket);
   return socket;
 }

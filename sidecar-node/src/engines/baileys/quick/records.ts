@@ -4,6 +4,7 @@
  * written from, and reading them copies it. The stored form is what it always was.
  */
 import { Decoder, Encoder } from '@msgpack/msgpack';
+import { unpooled } from '../../../bytes.ts';
 
 interface Entry {
   registrationId: number;
@@ -12,6 +13,7 @@ interface Entry {
   _chains: Record<string, { chainKey: object; chainType: number; messageKeys: object }>;
   pendingPreKey?: object;
 }
+type Fields = Record<string, unknown>;
 
 export interface SessionRecord {
   sessions: Record<string, Entry>;
@@ -48,6 +50,29 @@ function copyEntry(entry: Entry): Entry {
   return copy;
 }
 
+/** Gives the keys among the fields memory of their own, for they are kept. */
+function settle(fields: object): void {
+  const record = fields as Fields;
+  for (const name in record) {
+    const value = record[name];
+    if (value instanceof Uint8Array && value.buffer.byteLength > value.length) record[name] = unpooled(value);
+  }
+}
+
+function remember(row: SessionRow, record: SessionRecord): void {
+  for (const entry of Object.values(record.sessions)) {
+    settle(entry.currentRatchet);
+    settle(entry.currentRatchet.ephemeralKeyPair);
+    settle(entry.indexInfo);
+    if (entry.pendingPreKey) settle(entry.pendingPreKey);
+    for (const { chainKey, messageKeys } of Object.values(entry._chains)) {
+      settle(chainKey);
+      settle(messageKeys);
+    }
+  }
+  row.record = record;
+}
+
 /** Makes `serialize` return a row and `deserialize` read one. */
 export function quickenRecords(SessionRecord: RecordClass): void {
   const { deserialize } = SessionRecord;
@@ -55,16 +80,17 @@ export function quickenRecords(SessionRecord: RecordClass): void {
 
   SessionRecord.prototype.serialize = function (this: SessionRecord): SessionRow {
     const row: SessionRow = encoder.encode(serialize.call(this));
-    row.record = this;
+    remember(row, this);
     return row;
   };
 
   SessionRecord.deserialize = (data: unknown): SessionRecord => {
     if (!(data instanceof Uint8Array)) return deserialize.call(SessionRecord, data);
     const row = data as SessionRow;
-    row.record ??= deserialize.call(SessionRecord, decoder.decode(row));
+    if (!row.record) remember(row, deserialize.call(SessionRecord, decoder.decode(row)));
+    const { sessions } = row.record as unknown as SessionRecord;
     const copy = new SessionRecord();
-    for (const id in row.record.sessions) copy.sessions[id] = copyEntry(row.record.sessions[id] as Entry);
+    for (const id in sessions) copy.sessions[id] = copyEntry(sessions[id] as Entry);
     return copy;
   };
 }

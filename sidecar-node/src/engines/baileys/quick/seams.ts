@@ -75,6 +75,13 @@ export const QUICK: readonly Seam[] = [
       "            if (known && typeof known === 'string') return known + '_1.' + device;\n" +
       '            const lidForPN = await lidMapping.getLIDForPN(pnJid);\n',
   },
+  // A timer of three days for every address, each keeping the transaction it was made in: a bound does instead, for
+  // what drops out is read from the store again.
+  ...['libsignal.js', 'lid-mapping.js'].map((name) => ({
+    file: `/baileys/lib/Signal/${name}`,
+    before: 'ttlAutopurge: true,\n',
+    after: 'max: 512,\n',
+  })),
   // The original makes an error, and three promises more, for each timeout that does not come: two a stanza.
   {
     file: '/baileys/lib/Utils/generics.js',
