@@ -76,7 +76,13 @@ if TYPE_CHECKING:
         create_ready_event,
     )
     from pywhatsweb.legacy.session import Session
-    from pywhatsweb.legacy.storage import BaseStore, DjangoORMStore, FileSystemStore
+    from pywhatsweb.legacy.stores import (
+        BaseStore,
+        DjangoORMStore,
+        FileSystemStore,
+        PostgreSQLStore,
+        RedisStore,
+    )
 
 __all__ = [
     "CONNECTION_TIMEOUT",
@@ -122,7 +128,9 @@ __all__ = [
     "MessageType",
     "NotSupportedError",
     "Outcome",
+    "PostgreSQLStore",
     "PyWhatsWebError",
+    "RedisStore",
     "RequestError",
     "Session",
     "SessionClient",
@@ -172,7 +180,7 @@ _HOMES: dict[str, str] = {
         "EventPayload create_error_event create_message_event create_qr_event create_ready_event"
     ),
     "pywhatsweb.legacy.session": ("Session"),
-    "pywhatsweb.legacy.storage": ("BaseStore DjangoORMStore FileSystemStore"),
+    "pywhatsweb.legacy.stores": ("BaseStore DjangoORMStore FileSystemStore PostgreSQLStore RedisStore"),
 }
 _NAMES = {name: module for module, names in _HOMES.items() for name in names.split()}
 

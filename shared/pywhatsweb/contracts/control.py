@@ -15,9 +15,9 @@ from pywhatsweb.contracts import consumer_data as cd
 from pywhatsweb.contracts import control_data as d
 from pywhatsweb.contracts import deadletter_data as dl
 from pywhatsweb.contracts import kanban_data as k
-from pywhatsweb.contracts import usage_data as ud
 from pywhatsweb.contracts import media_data as m
 from pywhatsweb.contracts import record_data as r
+from pywhatsweb.contracts import usage_data as ud
 from pywhatsweb.contracts import webhook_data as w
 from pywhatsweb.contracts.codec import Form
 from pywhatsweb.errors import (
@@ -50,7 +50,9 @@ VERBS: dict[str, Verb] = {
     "session.qr": Verb(d.SessionRef, d.SessionQr, "The present QR code"),
     "message.status": Verb(d.MessageStatusArgs, d.MessageStatusInfo, "How far a command has come"),
     "message.search": Verb(r.MessageSearch, d.Messages, "Messages with these words, the newest first"),
-    "analytics.counts": Verb(r.AnalyticsCounts, r.Counts, "How many messages came and went, by day and session"),
+    "analytics.counts": Verb(
+        r.AnalyticsCounts, r.Counts, "How many messages came and went, by day and session"
+    ),
     "analytics.responses": Verb(r.AnalyticsResponses, r.Responses, "How soon contacts were answered"),
     "chat.list": Verb(d.ChatList, d.Chats, "Chats, the latest first"),
     "chat.messages": Verb(d.ChatMessages, d.Messages, "Messages of a chat, newest first"),
@@ -108,12 +110,16 @@ VERBS: dict[str, Verb] = {
     "webhook.get": Verb(w.WebhookRef, w.WebhookInfo, "One webhook and how it does"),
     "webhook.list": Verb(d.Nothing, w.Webhooks, "The tenant's webhooks"),
     "webhook.delete": Verb(w.WebhookRef, w.WebhookInfo, "Forget a webhook and what waits for it"),
-    "webhook.enable": Verb(w.WebhookEnable, w.WebhookInfo, "Post again, from now on or from where it stopped"),
+    "webhook.enable": Verb(
+        w.WebhookEnable, w.WebhookInfo, "Post again, from now on or from where it stopped"
+    ),
     "webhook.disable": Verb(w.WebhookRef, w.WebhookInfo, "Post nothing until it is enabled"),
     "webhook.rotate": Verb(w.WebhookRotate, w.WebhookInfo, "Change the secret; for a while both sign"),
     "webhook.test": Verb(w.WebhookRef, w.WebhookDelivery, "Post a test event now"),
     "webhook.deliveries": Verb(w.WebhookLog, w.WebhookDeliveries, "The last tries, newest first"),
-    "webhook.deadletters": Verb(w.WebhookDead, w.WebhookDeadLetters, "Events that were given up, newest first"),
+    "webhook.deadletters": Verb(
+        w.WebhookDead, w.WebhookDeadLetters, "Events that were given up, newest first"
+    ),
     "webhook.redrive": Verb(w.WebhookRedrive, w.WebhookRedriven, "Try them again"),
     "usage.get": Verb(ud.UsageGet, ud.Usage, "What the tenant used, day by day, and what it may use"),
     "health.get": Verb(d.Nothing, d.Health, "Whether the fleet works for this tenant"),
@@ -141,32 +147,42 @@ def parse(verb: str, raw: bytes) -> Any:
     return args
 
 
+def _missing(field: str) -> ContractError:
+    return ContractError(ErrorCode.E_MISSING_FIELD, {"path": "$", "field": field})
+
+
 def check(args: d.Args) -> None:
     """What the types cannot say. Raises ContractError."""
     if isinstance(args, d.ChatRef) and (args.to is None) == (args.chat is None):
-        raise ContractError(ErrorCode.E_MISSING_FIELD, {"path": "$", "field": "to"})
+        raise _missing("to")
     if isinstance(args, d.ContactRef) and [args.to, args.phone_number, args.chat].count(None) != 2:
-        raise ContractError(ErrorCode.E_MISSING_FIELD, {"path": "$", "field": "to"})
+        raise _missing("to")
     if isinstance(args, d.SessionStart) and args.pairing == "code" and args.phone_number is None:
-        raise ContractError(ErrorCode.E_MISSING_FIELD, {"path": "$", "field": "phone_number"})
+        raise _missing("phone_number")
     if isinstance(args, d.MediaGet | m.MediaRef) and (args.id is None) == (args.message_id is None):
-        raise ContractError(ErrorCode.E_MISSING_FIELD, {"path": "$", "field": "id"})
-    if isinstance(args, r.MessageSearch) and args.to is not None and args.chat is not None:
-        raise ContractError(ErrorCode.E_INVALID_FIELD, {"path": "$.chat", "reason": "either to or chat"})
-    if isinstance(args, k.PolicySet):
-        k.check_policy(args.policy)
-    if isinstance(args, ud.UsageGet):
-        ud.check_usage(args)
-    if isinstance(args, cd.ConsumerCreate):
-        cd.check_create(args)
-    if isinstance(args, w.WebhookCreate):
-        w.check_create(args)
-    if isinstance(args, w.WebhookRotate):
-        w.check_secret(args.secret)
-    if isinstance(args, w.WebhookRedrive):
-        w.check_redrive(args)
+        raise _missing("id")
     if isinstance(args, dl.DeadLetterChoice) and args.all == (args.id is not None):
-        raise ContractError(ErrorCode.E_MISSING_FIELD, {"path": "$", "field": "id"})
+        raise _missing("id")
+    _check_own(args)
+
+
+def _check_own(args: d.Args) -> None:
+    """What stands beside the Structs themselves."""
+    match args:
+        case r.MessageSearch():
+            r.check_search(args)
+        case k.PolicySet():
+            k.check_policy(args.policy)
+        case ud.UsageGet():
+            ud.check_usage(args)
+        case cd.ConsumerCreate():
+            cd.check_create(args)
+        case w.WebhookCreate():
+            w.check_create(args)
+        case w.WebhookRotate():
+            w.check_secret(args.secret)
+        case w.WebhookRedrive():
+            w.check_redrive(args)
 
 
 def success(data: Any, form: Form = "msgpack") -> bytes:

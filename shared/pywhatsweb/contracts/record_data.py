@@ -10,6 +10,7 @@ from pywhatsweb.contracts.control_data import Args, Key, Name, Page, Result, Who
 from pywhatsweb.contracts.event_data import Timestamp
 from pywhatsweb.contracts.kanban_data import Zone
 from pywhatsweb.contracts.statuses import Origin
+from pywhatsweb.errors import ContractError, ErrorCode
 
 MAX_SPAN_DAYS = 366
 
@@ -30,6 +31,12 @@ class MessageSearch(Page, frozen=True, kw_only=True):
     origin: Origin | None = None
     since: Timestamp | None = None
     until: Timestamp | None = None
+
+
+def check_search(args: MessageSearch) -> None:
+    """Raises ContractError(E_INVALID_FIELD)."""
+    if args.to is not None and args.chat is not None:
+        raise ContractError(ErrorCode.E_INVALID_FIELD, {"path": "$.chat", "reason": "either to or chat"})
 
 
 class SpanArgs(Args, frozen=True, kw_only=True):

@@ -20,7 +20,7 @@ from pywhatsweb.legacy.alerts import Alerts
 from pywhatsweb.legacy.constants import HEARTBEAT_INTERVAL
 from pywhatsweb.legacy.handlers import QUEUE_SIZE, Handler, Handlers
 from pywhatsweb.legacy.session import Session
-from pywhatsweb.legacy.storage import BaseStore
+from pywhatsweb.legacy.stores.base import BaseStore
 from pywhatsweb.legacy.tenants import Connections, Place
 
 log = logging.getLogger("pywhatsweb")
