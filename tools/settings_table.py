@@ -17,7 +17,6 @@ from typing import Any
 
 import msgspec
 
-from pywhatsweb_runtime.bus import BrokerSettings
 from pywhatsweb_runtime.settings import PREFIX
 
 TARGET = Path(__file__).resolve().parent.parent / "docs" / "OPERATIONS.md"
@@ -110,7 +109,7 @@ def _choices(kind: Any) -> tuple[str, ...]:
 def _docstrings(kind: type[msgspec.Struct]) -> dict[str, str]:
     """The string under each field, as the class's source has it; of its bases, too."""
     found: dict[str, str] = {}
-    for part in (BrokerSettings, kind):
+    for part in reversed(kind.__mro__[: kind.__mro__.index(msgspec.Struct)]):
         (body,) = ast.parse(textwrap.dedent(inspect.getsource(part))).body
         lines = body.body if isinstance(body, ast.ClassDef) else []
         for field, text in itertools.pairwise(lines):
