@@ -211,7 +211,10 @@ class Keeper:
             )
             self._owned[key] = session
             await self._subscribe(key, session)
-            self._open_as_wanted(session)
+            if self._owned.get(key) is session:
+                self._open_as_wanted(session)
+            else:
+                await self._drop(key)  # ownership lapsed meanwhile: a link opened now would be nobody's
         except ApiError as error:
             if error.code != WRONG_LAST_SEQUENCE:
                 raise

@@ -108,9 +108,18 @@ class Lane:
         self._scanned.set()
 
     async def looked(self) -> None:
-        """Waits until the head of the queue was looked at, while there is a link."""
+        """Sees to it that the head of the queue was looked at: a link tells receipts even before it is open.
+
+        Raises BrokerUnavailable or ApiError.
+        """
         if self._open:
             await self._scanned.wait()
+        elif not self._scanned.is_set():
+            try:
+                await self._look()
+            except BaseException:
+                self._scanned.clear()
+                raise
 
     async def stop(self, grace_s: float = 0.0) -> None:
         """Takes nothing more; what is being done gets so long to end by itself."""

@@ -47,6 +47,10 @@ class Repeats:
         since = sent_at_ms / 1000
         if not since or time.time() - since < _FRESH_S:
             return False
+        return await self.holds(kind, chat, event_id, since)
+
+    async def holds(self, kind: str, chat: str | None, event_id: str, since: float) -> bool:
+        """The same, however young it is. ``since``: it was not stored before, in seconds since 1970."""
         subject = subjects.event(
             self._events.tenant, self._events.session, kind, ChatKey(chat) if chat else subjects.NO_CHAT
         )

@@ -30,6 +30,7 @@ from pywhatsweb_fleet.session_worker.outcomes import (
     submit_status,
 )
 from pywhatsweb_fleet.session_worker.pacing import Pacer
+from pywhatsweb_fleet.session_worker.repeats import Repeats
 from pywhatsweb_fleet.session_worker.sent import Sent, SentBook
 from pywhatsweb_runtime.bus import Stored
 
@@ -49,9 +50,12 @@ _from_json = msgspec.json.Decoder().decode
 
 
 class _InFlight:
-    """A send under way. ``told``: the futures of its outcome, when a receipt came before the acknowledgement."""
+    """A send under way. ``told``: the futures of its outcome, when a receipt came before the acknowledgement.
 
-    __slots__ = ("attached", "body", "queued", "stored", "told")
+    ``waited``: it was queued before the link opened.
+    """
+
+    __slots__ = ("attached", "body", "queued", "stored", "told", "waited")
 
     def __init__(self, queued: Queued, stored: Stored) -> None:
         data = stored.data
@@ -60,6 +64,7 @@ class _InFlight:
         self.stored = stored
         self.body: Mapping[str, Any] = _from_json(data) if form_of(data) == "json" else _from_msgpack(data)
         self.told: Futures = []
+        self.waited = False
 
 
 class Sending:
@@ -80,6 +85,7 @@ class Sending:
         self.pacer = pacer
         self.ack_timeout_s = deps.settings.ack_timeout_s
         self.cold = ColdHold(deps, events)
+        self._repeats = Repeats(deps, events)
         self._deps = deps
         self._events = events
         self._book = book
@@ -133,7 +139,7 @@ class Sending:
         return futures
 
     async def _perform(self, queued: Queued, stored: Stored) -> Futures:
-        self._heads.pop(queued.message_id, None)
+        waited = self._heads.pop(queued.message_id, None) is not None
         again = self._outcomes.get(queued.digest)
         known = self._book.get(queued.message_id)
         last = known.last if known is not None else None
@@ -142,6 +148,7 @@ class Sending:
         if again is None and last is not None and last.rank == MessageStatus.FAILED.rank:
             return []  # an earlier owner's: the durable record has its end, so the stream has it too
         flight = _InFlight(queued, stored)
+        flight.waited = waited
         # One that the record knows as sent is sent again all the same: whether its keys were kept, no record says.
         if known is None:
             self._book.put(queued.message_id, Sent(queued.command_id, queued.correlation_id or None))
@@ -248,6 +255,11 @@ class Sending:
         self._outcomes[queued.digest] = tell
         return await tell()
 
+    async def _told_by_another(self, queued: Queued) -> bool:
+        """Whether an earlier owner told that it was sent; the durable record may lag behind the stream."""
+        sent = self._events.stable_id("status", queued.command_id, "sent")
+        return await self._repeats.holds("status", queued.chat, sent, queued.accepted_at / 1000)
+
     async def _as_told(self, queued: Queued) -> Futures:
         """Told before: by this owner, who may have to repeat it, or by an earlier one."""
         again = self._outcomes.get(queued.digest)
@@ -327,6 +339,8 @@ class Sending:
         entry = self._book.get(queued.message_id)
         if entry is not None and not entry.advance(MessageStatus.UNKNOWN) and entry.last in _TAKEN:
             return await self._as_told(queued)  # a repeat under its id: WhatsApp had it before
+        if flight.waited and await self._told_by_another(queued):
+            return []
         self._deps.metrics.messages_out.labels("unknown").inc()
         self._deps.metrics.errors.labels(code).inc()
         alert = d.Alert(

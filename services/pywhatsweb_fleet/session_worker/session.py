@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any
 
 import structlog
 from sqlalchemy import Connection
@@ -38,6 +39,7 @@ log = structlog.get_logger(__name__)
 _GRACE_S = 1.0
 """For what is being sent while a session is handed over."""
 _SETTLE_S = 2.0
+_CLOSE_S = 5.0
 _PAIRING = (SessionStatus.SCAN_QR_CODE, SessionStatus.PAIRING_CODE)
 
 Finished = Callable[["OwnedSession", registry.Wanted | None], Awaitable[None]]
@@ -127,8 +129,8 @@ class OwnedSession:
             await self.lane.stop(_GRACE_S)
         link, self._link = self._link, None
         if link is not None:
-            with contextlib.suppress(Exception):
-                await asyncio.wait_for(link.close(how), 5.0)
+            # Not cancelled when it takes longer: the engine ends one that does not close.
+            await asyncio.wait((asyncio.ensure_future(link.close(how)),), timeout=_CLOSE_S)
         await self.lane.stop()
         if how != "handover" and self._units is not None:
             with contextlib.suppress(Exception):
@@ -370,9 +372,15 @@ class OwnedSession:
         if link is not None:
             self._do(self._close_and_retry(link))
 
-    async def _close_and_retry(self, link: port.EngineSession) -> None:
-        await self._put_down(link, "handover")
-        self._on_closed(port.StateChange(state="closed", reason="engine_error", retry=True))
+    def _close_and_retry(self, link: port.EngineSession) -> Coroutine[Any, Any, None]:
+        # Begun at once: this job may be cancelled before its first step, and nobody else knows the link any more.
+        closing = asyncio.ensure_future(self._put_down(link, "handover"))
+
+        async def retry() -> None:
+            await asyncio.shield(closing)
+            self._on_closed(port.StateChange(state="closed", reason="engine_error", retry=True))
+
+        return retry()
 
     async def _put_down(self, link: port.EngineSession, how: port.CloseHow) -> None:
         """Closes a link of our own accord: its farewell is no reason to open it again."""

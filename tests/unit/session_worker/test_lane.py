@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -197,3 +198,24 @@ async def test_nothing_leaves_the_queue_before_its_keys_are_stored() -> None:
     stored.set()
     await wait_until(lambda: not broker.queue)
     await lane.stop()
+
+
+async def test_the_head_is_looked_at_for_a_receipt_that_comes_before_the_link_is_open() -> None:
+    """Baileys seed 7: to a new owner `delivered` came so early that it was told before `sent`."""
+    broker = Broker()
+    broker.put("a", "b")
+    seen: list[str] = []
+
+    async def head(stored: Sequence[Stored]) -> None:
+        seen.extend(one.headers["Pww-Command-Id"] for one in stored)
+
+    async def perform(_queued: Queued, _stored: Stored) -> list[asyncio.Future[PubAck]]:
+        return [done()]
+
+    lane = Lane(broker.deps, broker.events, perform, head=head)
+    await lane.looked()
+    assert seen == ["a", "b"]
+    await lane.looked()
+    assert seen == ["a", "b"]
+    lane.open()
+    await wait_until(lambda: not broker.queue, message="the queue is done")

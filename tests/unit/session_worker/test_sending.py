@@ -45,7 +45,10 @@ class Session:
         self.link: Any = Link()
         self.book = SentBook()
         settings = SimpleNamespace(ack_timeout_s=ack_timeout_s, retry_pause_s=0.0, cold_hold_s=0.0)
-        deps: Any = SimpleNamespace(settings=settings, metrics=Metrics(), publisher=None, bus=None)
+        self.stream: list[Stored] = []
+        deps: Any = SimpleNamespace(
+            settings=settings, metrics=Metrics(), publisher=None, bus=None, reader=self
+        )
         events: Any = SimpleNamespace(
             tenant=TenantId("acme"),
             session=SessionId("s1"),
@@ -64,6 +67,9 @@ class Session:
             return
 
         return Reports(*self._parts, self.book, self.sending, looked)
+
+    async def ask(self, _stream: str, _body: dict[str, object]) -> list[Stored]:
+        return self.stream
 
     async def _submit(self, kind: str, data: Any, **_: Any) -> Any:
         self.told.append(str(data.status) if kind == "status" else kind)
@@ -161,6 +167,18 @@ async def test_a_repeat_without_its_acknowledgement_is_not_unknown() -> None:
     session.book.put("3EB0AA", Sent("c1", None, MessageStatus.READ))
     assert await session.sending.perform(*command()) == []
     assert (session.link.acts, session.told) == (1, [])
+
+
+@pytest.mark.parametrize("stored_before", [True, False])
+async def test_what_another_told_as_sent_is_not_unknown(stored_before: bool) -> None:
+    """Baileys seed 7: the durable record did not have it yet, the stream did."""
+    session = Session(0.01)
+    queued, stored = command()
+    session.sending.remember_heads([Stored(stored.subject, 1, BODY, to_headers(queued))])
+    if stored_before:
+        session.stream.append(Stored("", 1, b"", {"Nats-Msg-Id": "status-c1-sent"}))
+    await session.sending.perform(queued, stored)
+    assert session.told == ([] if stored_before else ["unknown", "alert"])
 
 
 async def test_what_a_receipt_shows_is_told_until_its_command_leaves_the_queue() -> None:
