@@ -1,0 +1,184 @@
+// One chat: what was said, how far it came, the card beside it, and the answer.
+import { ask, post } from "../api.js";
+import { t } from "../i18n.js";
+import {
+  attempt, Badge, called, html, Loading, notice, numberOf, Page, Time, useEffect, useEvents, useLoad, useRef, useSettled, useState,
+} from "../ui.js";
+
+const TICKS = { accepted: "…", queued: "…", sent: "✓", delivered: "✓✓", read: "✓✓", played: "✓✓", failed: "!", rejected: "!", expired: "!", unknown: "?" };
+const MOST_BYTES = 512 * 1024;
+
+export function Conversation({ who, can, rest }) {
+  const [session, key] = rest;
+  const place = { session_id: session, chat: key };
+  const [older, setOlder] = useState([]);
+  const [cursor, setCursor] = useState(undefined);
+  const state = useLoad(async () => {
+    const [card, page, history] = await Promise.all([
+      ask("chat.card", place), ask("chat.messages", { ...place, limit: 50 }), ask("chat.history", { ...place, limit: 30 }),
+    ]);
+    return { card, page, history };
+  }, [session, key]);
+  const settle = useSettled(state.again, 150);
+  const [pending, setPending] = useState([]);
+  const accepted = (one) => { setPending((old) => [...old, one]); settle(); };
+  useEvents(["status"], (event) => {
+    const { command_id: id, status, error } = event.data;
+    setPending((old) => old.map((one) => (one.command_id === id ? { ...one, status, problem: error?.message } : one)));
+  });
+  useEvents(["message", "status", "chat", "reaction", "edit", "delete", "media"], (event) => {
+    if (event.session_id === session && (event.data.chat?.key === key || event.event === "status" || event.event === "media")) settle();
+  }, [session, key]);
+  const list = useRef(null);
+  const messages = [...(state.data?.page.messages || []), ...older];
+  const stored = new Set(messages.map((one) => one.command_id));
+  const underway = pending.filter((one) => !stored.has(one.command_id));
+  const newest = `${messages[0]?.id} ${underway.length}`;
+  useEffect(() => { if (list.current) list.current.scrollTop = list.current.scrollHeight; }, [newest]);
+  const next = cursor === undefined ? state.data?.page.cursor : cursor;
+  const more = () => attempt(async () => {
+    const page = await ask("chat.messages", { ...place, limit: 50, cursor: next });
+    setOlder((old) => [...old, ...page.messages]);
+    setCursor(page.cursor);
+  });
+  const card = state.data?.card;
+  const title = card ? called(card.chat, card.name) : t("Conversation");
+  return html`<${Page} title=${title} actions=${card && html`<${Badge} word=${card.status} />`}>
+    <${Loading} state=${state}>
+      <div class="conversation">
+        <div class="talk">
+          <ol class="messages" ref=${list} tabindex="0" aria-label=${t("Messages")} aria-live="polite">
+            ${next && html`<li class="more"><button onClick=${more}>${t("Older messages")}</button></li>`}
+            ${[...messages].reverse().concat(underway).map((one) => html`<${Message} key=${one.id} one=${one} group=${card?.chat.group} />`)}
+          </ol>
+          ${can("send") && card && html`<${Answer} card=${card} session=${session} me=${who.user} onSent=${accepted} />`}
+        </div>
+        ${card && html`<${Aside} card=${card} history=${state.data.history.changes} place=${place} moves=${can("board")} me=${who.user || "dashboard"} onMoved=${settle} />`}
+      </div>
+    <//>
+  <//>`;
+}
+
+function Message({ one, group }) {
+  const own = one.origin === "outbound";
+  return html`<li class="message ${own ? "own" : ""}">
+    ${group && !own && html`<strong class="from">${one.from.name || one.from.pn || one.from.lid}</strong>`}
+    ${one.context?.message_id && html`<p class="quote dim">${t("In answer to a message")}</p>`}
+    <${Content} one=${one} />
+    <p class="meta dim">${one.edited_at && html`<span>${t("edited")} </span>`}<${Time} at=${one.sent_at} only="clock" />
+      ${own && one.status && html` <span class="tick ${one.status}" title=${t(one.status)} aria-label=${t(one.status)}>${TICKS[one.status] || ""}</span>`}</p>
+    ${one.problem && html`<p class="bad-text">${one.problem}</p>`}
+  </li>`;
+}
+
+function Content({ one }) {
+  const body = one[one.type] || {};
+  if (one.deleted_at) return html`<p class="dim"><em>${t("Deleted for all")}</em></p>`;
+  if (one.type === "text") return html`<p class="text">${body.body}</p>`;
+  if (one.type === "location" || one.type === "live_location") {
+    return html`<p>📍 ${body.name || ""} ${body.latitude?.toFixed(5)}, ${body.longitude?.toFixed(5)}</p>`;
+  }
+  if (one.type === "contacts") return html`<p>👤 ${body.map?.((card) => card.name.formatted_name).join(", ")}</p>`;
+  if (one.type === "poll") return html`<p>📊 <strong>${body.name}</strong></p><ul>${(body.options || []).map((text) => html`<li>${text}</li>`)}</ul>`;
+  if (one.media || ["image", "video", "audio", "voice", "document", "sticker"].includes(one.type)) return html`<${Media} one=${one} body=${body} />`;
+  return html`<p class="dim">${t("A message of type {type}", { type: t(one.type) })}</p>`;
+}
+
+function Media({ one, body }) {
+  const file = one.media || {};
+  const address = file.id && `/v1/media/${encodeURIComponent(file.id)}`;
+  const caption = body.caption && html`<p class="text">${body.caption}</p>`;
+  if (!address) return html`<p>${t(one.type)} <span class="dim">${file.filename || file.mime_type || ""}</span></p>${caption}`;
+  if (one.type === "image" || one.type === "sticker") return html`<img class="media" src=${address} alt=${body.caption || t(one.type)} loading="lazy" />${caption}`;
+  if (one.type === "video") return html`<video class="media" src=${address} controls preload="none"></video>${caption}`;
+  if (one.type === "audio" || one.type === "voice") return html`<audio src=${address} controls preload="none"></audio>`;
+  return html`<p><a href=${address} download=${file.filename || ""}>${file.filename || t(one.type)}</a></p>${caption}`;
+}
+
+const kindOf = (mime) => (/^image\/(jpeg|png|webp)$/.test(mime) ? "image" : /^video\//.test(mime) ? "video" : /^audio\//.test(mime) ? "audio" : "document");
+
+function base64(file) {
+  return new Promise((resolve, reject) => {
+    const reader = new FileReader();
+    reader.onload = () => resolve(String(reader.result).split(",")[1] || "");
+    reader.onerror = () => reject(reader.error);
+    reader.readAsDataURL(file);
+  });
+}
+
+function Answer({ card, session, me, onSent }) {
+  const [text, setText] = useState("");
+  const [file, setFile] = useState(null);
+  const [busy, setBusy] = useState(false);
+  const picker = useRef(null);
+  const send = async () => {
+    if (busy || (!text.trim() && !file)) return;
+    setBusy(true);
+    const well = await attempt(async () => {
+      const command = { to: numberOf(card.chat), metadata: me ? { attendant_id: me } : {} };
+      if (file) {
+        command.type = kindOf(file.type);
+        const content = { data: await base64(file), mime_type: file.type || "application/octet-stream" };
+        if (text.trim() && command.type !== "audio") content.caption = text.trim();
+        if (command.type === "document") content.filename = file.name;
+        command[command.type] = content;
+      } else {
+        Object.assign(command, { type: "text", text: { body: text } });
+      }
+      const done = await post(`/v1/sessions/${encodeURIComponent(session)}/messages`, command);
+      const { data, ...content } = command[command.type];
+      const media = file && { filename: file.name, mime_type: file.type };
+      onSent({ id: done.id, command_id: done.id, origin: "outbound", status: "accepted", sent_at: new Date().toISOString(), type: command.type, [command.type]: content, media });
+    });
+    setBusy(false);
+    if (well) { setText(""); setFile(null); }
+  };
+  const pick = (event) => {
+    const found = event.target.files[0];
+    if (found && found.size > MOST_BYTES) notice(t("At most {size} KB from here.", { size: MOST_BYTES / 1024 }), "bad");
+    else setFile(found || null);
+    event.target.value = "";
+  };
+  const key = (event) => {
+    if (event.key === "Enter" && !event.shiftKey && !event.isComposing) { event.preventDefault(); send(); }
+  };
+  return html`<form class="answer" onSubmit=${(event) => { event.preventDefault(); send(); }}>
+    ${file && html`<p class="attached">${file.name} <button type="button" class="plain" aria-label=${t("Take away")} onClick=${() => setFile(null)}>×</button></p>`}
+    <input ref=${picker} type="file" hidden onChange=${pick} />
+    <button type="button" aria-label=${t("Attach a file")} onClick=${() => picker.current.click()}><svg viewBox="0 0 16 16" width="18" height="18" aria-hidden="true"><path d="M13 7.5 7.8 12.7a3 3 0 0 1-4.3-4.3l5.7-5.6a2 2 0 0 1 2.8 2.8l-5.4 5.4a.9.9 0 0 1-1.3-1.3L10 5" fill="none" stroke="currentColor" stroke-width="1.4" stroke-linecap="round"/></svg></button>
+    <textarea rows="2" aria-label=${t("Message")} placeholder=${t("Write a message. Enter sends, Shift+Enter breaks the line.")} value=${text} onInput=${(event) => setText(event.target.value)} onKeyDown=${key}></textarea>
+    <button class="primary" disabled=${busy}>${t("Send")}</button>
+  </form>`;
+}
+
+function Aside({ card, history, place, moves, me, onMoved }) {
+  const act = (verb, args = {}) => async () => { if (await attempt(() => ask(`chat.${verb}`, { ...place, ...args }))) onMoved(); };
+  const note = async (event) => {
+    event.preventDefault();
+    const text = new FormData(event.target).get("text").trim();
+    const form = event.target;
+    if (text && (await attempt(() => ask("chat.note", { ...place, text })))) { form.reset(); onMoved(); }
+  };
+  const due = Object.entries(card.due || {});
+  return html`<aside class="panel" aria-label=${t("Card")}>
+    <dl>
+      <dt>${t("Number")}</dt><dd>${card.chat.pn || card.chat.lid || card.chat.group}</dd>
+      <dt>${t("Session")}</dt><dd>${card.session_id}</dd>
+      <dt>${t("Owner")}</dt><dd>${card.owner_id || "–"}</dd>
+      <dt>${t("Priority")}</dt><dd>${moves
+        ? html`<select aria-label=${t("Priority")} onChange=${(event) => act("tag", { priority: event.target.value })()}>${["low", "normal", "high", "urgent"].map((name) => html`<option value=${name} selected=${card.priority === name}>${t(name)}</option>`)}</select>`
+        : t(card.priority)}</dd>
+      ${card.tags.length > 0 && html`<dt>${t("Tags")}</dt><dd>${card.tags.map((tag) => html`<span class="badge quiet">${tag}</span> `)}</dd>`}
+      ${due.map(([name, at]) => html`<dt>${t(name)}</dt><dd class=${card.is_taking_too_long ? "bad-text" : ""}><${Time} at=${at} /></dd>`)}
+    </dl>
+    ${moves && html`<div class="actions">
+      ${card.status !== "done" && card.owner_id !== me && html`<button onClick=${act("assign", { owner_id: me })}>${t("Take")}</button>`}
+      ${card.status === "active" && html`<button onClick=${act("release")}>${t("Give back")}</button>`}
+      ${card.status === "done" ? html`<button onClick=${act("reopen")}>${t("Reopen")}</button>` : html`<button class="primary" onClick=${act("done")}>${t("Done")}</button>`}
+    </div>`}
+    <h2>${t("Notes")}</h2>
+    <ul class="notes">${card.notes.map((one) => html`<li><p class="text">${one.text}</p><p class="dim">${one.by || ""} <${Time} at=${one.at} /></p></li>`)}</ul>
+    ${moves && html`<form class="note" onSubmit=${note}><input name="text" maxlength="1000" aria-label=${t("Note")} placeholder=${t("A note for the team")} /><button>${t("Add")}</button></form>`}
+    <details><summary>${t("History")}</summary><ul class="notes">${history.map((one) => html`<li key=${one.version}>${t(one.change)} <span class="dim">${one.by || ""} <${Time} at=${one.at} /></span></li>`)}</ul></details>
+  </aside>`;
+}

@@ -1,0 +1,159 @@
+"""The dashboard in a real browser, on real Baileys: an attendant's day, and a second browser that follows it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from playwright.async_api import Browser, Page, async_playwright
+
+from tests.support import wait_until
+from tests.support.running import Fleet, new_number, sandbox
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+
+CUSTOMER = "+5511988887777"
+PNG = bytes.fromhex(
+    "89504e470d0a1a0a0000000d49484452000000080000000808020000004b6d29dc0000001149444154789c633851a1811531"
+    "0c2d090052d55a015f16e1040000000049454e44ae426082"
+)
+SLOW_MS = 60_000
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    async with async_playwright() as driver:
+        chromium = await driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield chromium
+        await chromium.close()
+
+
+async def page_of(browser: Browser, faults: list[str], **options: Any) -> Page:
+    context = await browser.new_context(locale="en-US", **options)
+    page = await context.new_page()
+    page.set_default_timeout(SLOW_MS)
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on(
+        "request",
+        lambda request: (
+            None
+            if request.url.startswith(("http://127.0.0.1:", "data:", "blob:"))
+            else faults.append(request.url)
+        ),
+    )
+    return page
+
+
+async def sign_in(page: Page, url: str, user: str) -> None:
+    await page.goto(url)
+    await page.get_by_label("Organisation").fill("demo")
+    await page.get_by_label("User").fill(user)
+    await page.get_by_label("Password").fill("correct horse")
+    await page.get_by_role("button", name="Sign in", exact=True).click()
+    await page.get_by_role("heading", name="Board").wait_for()
+
+
+async def test_from_a_code_to_done(fleet: Fleet, browser: Browser, tmp_path: Path) -> None:
+    """Link a session, see a customer's word come, drag it, answer with a picture, see the ticks, and end it."""
+    url = fleet.ready["http_url"]
+    key = fleet.ready["tenants"]["demo"]["api_key"]
+    faults: list[str] = []
+    async with httpx.AsyncClient(
+        base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=30
+    ) as admin:
+        for user, role in (("bia", "supervisor"), ("leo", "attendant")):
+            made = {"user": user, "password": "correct horse", "role": role}
+            assert (await admin.post("/v1/users", json=made)).status_code == 201
+    page = await page_of(browser, faults)
+    other = await page_of(browser, faults, viewport={"width": 390, "height": 800}, color_scheme="dark")
+    await sign_in(page, url, "bia")
+    await sign_in(other, url, "leo")
+    assert await other.get_by_role("link", name="Audit").count() == 0
+    number = new_number()
+    async with sandbox(fleet) as whatsapp:
+        await page.get_by_role("link", name="Sessions").click()
+        await page.get_by_role("button", name="New session").click()
+        await page.get_by_label("Name").fill("counter")
+        await page.get_by_role("button", name="Create").click()
+        await page.get_by_alt_text("QR code").wait_for()
+        async with httpx.AsyncClient(base_url=url, headers={"Authorization": f"Bearer {key}"}) as admin:
+            code = (await admin.get("/v1/sessions/counter/qr")).json()["code"]
+        await whatsapp.scan(number, code)
+        await page.get_by_text("Linked.").wait_for()
+        await page.keyboard.press("Escape")
+        await page.get_by_role("link", name="Board").click()
+        await whatsapp.post("/api/contacts", number=CUSTOMER, name="Clara")
+        await whatsapp.post(
+            f"/api/contacts/{CUSTOMER}/send", to=number, type="text", text="Is the lamp still there?"
+        )
+        for one in (page, other):
+            await one.get_by_role("region", name="Waiting").get_by_text("Clara").wait_for()
+        await look(page, "board")
+        await (
+            page.get_by_role("listitem")
+            .filter(has_text="Clara")
+            .drag_to(page.get_by_role("region", name="In progress"))
+        )
+        for one in (page, other):
+            await one.get_by_role("region", name="In progress").get_by_text("Clara").wait_for()
+        await page.get_by_role("link", name="Clara").click()
+        await page.get_by_text("Is the lamp still there?").wait_for()
+        picture = tmp_path / "lamp.png"
+        picture.write_bytes(PNG)
+        await page.locator("input[type=file]").set_input_files(picture)
+        await page.get_by_label("Message", exact=True).fill("This one?")
+        await page.get_by_role("button", name="Send").click()
+        await page.locator(".message.own").get_by_text("This one?").wait_for()
+        await page.locator(".message.own .tick.read").wait_for()
+        await page.get_by_label("Message", exact=True).fill("<b>Yes</b>")
+        await page.keyboard.press("Enter")
+        await page.get_by_text("<b>Yes</b>").wait_for()
+        await look(page, "conversation")
+
+        async def decrypted() -> bool:
+            found = await whatsapp.decrypted(number)
+            return [entry.get("text") for entry in found] == ["This one?", "<b>Yes</b>"]
+
+        await wait_until(decrypted, 30)
+        await page.get_by_role("button", name="Done").click()
+        await other.get_by_role("region", name="Done").get_by_text("Clara").wait_for()
+        await look(other, "board-phone")
+    assert faults == []
+
+
+async def test_every_page_opens(fleet: Fleet, browser: Browser) -> None:
+    """In each language, without an error and with nothing from another address; a foreign key shows nothing."""
+    url = fleet.ready["http_url"]
+    faults: list[str] = []
+    page = await page_of(browser, faults)
+    async with httpx.AsyncClient(
+        base_url=url, headers={"Authorization": f"Bearer {fleet.ready['tenants']['acme']['api_key']}"}
+    ) as admin:
+        ticket = (await admin.post("/v1/tickets")).json()["ticket"]
+    await page.goto(f"{url}/dashboard/#ticket={ticket}")
+    await page.get_by_role("heading", name="Board").wait_for()
+    assert "ticket" not in page.url
+    for language in ("pt", "es", "en"):
+        await page.get_by_role("combobox").first.select_option(language)
+        for name in ("sessions", "fleet", "contacts", "team", "webhooks", "deadletters", "audit", "access"):
+            await page.locator(f"nav a[href$='/{name}']").click()
+            await page.locator("main h1").wait_for()
+            await page.wait_for_function("!document.querySelector('main [aria-busy]')")
+            assert await page.locator("main [role=alert]").count() == 0, name
+            if language == "en":
+                await look(page, name)
+    await page.get_by_role("button", name="Sign out").click()
+    await page.get_by_role("button", name="Sign in", exact=True).wait_for()
+    assert faults == []
+
+
+async def look(page: Page, name: str) -> None:
+    """A picture for people, where one is asked for."""
+    if folder := os.environ.get("PWW_TEST_SCREENSHOTS"):
+        await page.screenshot(path=Path(folder) / f"{name}.png")
