@@ -47,6 +47,11 @@ WORDS = {
     "health_host": "Address that health and metrics are served on.",
     "health_port": "Port of `/livez`, `/readyz`, `/health` and `/metrics`; none: not served; 0: any free one.",
     "ready_file": "A file that is written, with the process id, when the service is ready.",
+    "media_image_bytes": "The largest image.",
+    "media_video_bytes": "The largest video.",
+    "media_audio_bytes": "The largest sound or voice note.",
+    "media_sticker_bytes": "The largest sticker.",
+    "media_document_bytes": "The largest document.",
     "log_format": "`json` for machines, `console` for people.",
     "log_level": "`debug`, `info`, `warning` or `error`.",
 }
