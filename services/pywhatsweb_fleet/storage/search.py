@@ -77,12 +77,6 @@ def find(conn: Connection, tenant: str, wish: Wish, after: Place | None, limit: 
     return _find_sqlite(conn, tenant, wish, after, limit)
 
 
-def scrub(conn: Connection) -> None:
-    """Takes the words of deleted messages out of SQLite's index for good, where they stay until it is merged."""
-    if not is_postgres(conn):
-        conn.exec_driver_sql("INSERT INTO message_search (message_search) VALUES ('optimize')")
-
-
 _ROW = ", ".join("m." + name for name in MessageRow._fields)
 
 

@@ -81,6 +81,20 @@ async def test_refusals_by_value_need_no_second_try(store: Store) -> None:
     assert [type(r) for r in results] == [str, LookupError, str]
 
 
+async def test_a_commit_is_bounded_by_the_weight_of_its_items(store: Store) -> None:
+    """Items that count for several writes: as many as fit, and one at least."""
+    calls: list[list[str]] = []
+
+    def bulk(conn: Connection, tenants: Sequence[str]) -> Sequence[str | Exception]:
+        calls.append(list(tenants))
+        return add_many(conn, tenants)
+
+    async with group_commit(store, most=10) as group:
+        weights = (4, 4, 4, 99, 1, 1)
+        await asyncio.gather(*(group.submit_to(bulk, f"t{n}", weight=w) for n, w in enumerate(weights)))
+    assert calls == [["t0", "t1", "t2"], ["t3"], ["t4", "t5"]]
+
+
 async def test_what_waits_is_bounded_and_a_cancelled_caller_leaves_its_place(store: Store) -> None:
     """Room for four: the fifth waits outside; cancelled writes that had not begun are not done."""
     async with group_commit(store, waiting=4) as group:
