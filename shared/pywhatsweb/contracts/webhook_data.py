@@ -167,17 +167,21 @@ class WebhookRedriven(Result, frozen=True, kw_only=True):
 
 def check_create(args: WebhookCreate) -> None:
     """What the types cannot say. Raises ContractError."""
-    try:
-        parts = urlsplit(args.url)
-        host = bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        host = False
-    if not host or parts.username is not None or parts.password is not None:
+    if not _is_address(args.url):
         raise ContractError(ErrorCode.E_INVALID_FIELD, {"path": "$.url"})
     for name in args.headers:
         if not name or name.lower() in _RESERVED or not _TOKEN.issuperset(name.lower()) or len(name) > 64:
             raise ContractError(ErrorCode.E_INVALID_FIELD, {"path": "$.headers", "field": name[:64]})
     check_secret(args.secret)
+
+
+def _is_address(url: str) -> bool:
+    """Whether it has a host, and no name or password in it."""
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and parts.port != 0 and parts.username is None and parts.password is None
+    except ValueError:
+        return False
 
 
 def check_redrive(args: WebhookRedrive) -> None:
