@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pywhatsweb import NotSupportedError, connect_local
+from pywhatsweb import connect_local
 from pywhatsweb.contracts.events import MessageEvent
 from pywhatsweb.contracts.statuses import MessageStatus
 from tests.support.running import Fleet
@@ -44,5 +44,4 @@ async def test_send_await_and_read_durably(simulated: Fleet) -> None:
         assert seen == [f"n {n}" for n in range(20)]
         assert [each.name for each in await fleet.consumers.list()] == ["crm"]
         assert (await fleet.health()).ok
-        with pytest.raises(NotSupportedError):
-            await fleet.media.put(b"x")
+        assert (await fleet.media.put(b"x", filename="x.txt")).size == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import json
 import os
 import shutil
 import subprocess
@@ -14,13 +15,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from PIL import Image
 
 from pywhatsweb.client import FleetClient, connect
 from pywhatsweb.errors import MessageError
 from tests.support import wait_until
-from tests.support.running import Fleet, Plain, Sandbox, new_number, pair, plain, sandbox
+from tests.support.running import PWW, Fleet, Plain, Sandbox, new_number, pair, plain, sandbox
 
 CONTACT = "+5511988880071"
 MIB = 1024 * 1024
@@ -187,3 +189,65 @@ def _mp4(size: int) -> bytes:
     data = os.urandom(size)
     mdat = (size + 8).to_bytes(4, "big") + b"mdat" + data
     return b"\0\0\0\x18ftypisom\0\0\x02\0isommp42" + moov + mdat
+
+
+async def test_files_over_http_and_at_the_command_line(fleet: Fleet, tmp_path: Path) -> None:
+    """Up through the gateway, down whole, by range and by `pww media`; refusals are problems of the catalogue."""
+    key = fleet.ready["tenants"]["demo"]["api_key"]
+    data = os.urandom(3 * MIB + 17)
+    async with httpx.AsyncClient(
+        base_url=fleet.ready["http_url"], headers={"Authorization": f"Bearer {key}"}, timeout=60
+    ) as http:
+        answer = await http.post(
+            "/v1/media",
+            content=data,
+            params={"filename": "relatório.bin", "kind": "document", "sha256": sha256(data)},
+        )
+        assert answer.status_code == 201, answer.text
+        media_id = answer.json()["id"]
+        whole = await http.get(f"/v1/media/{media_id}")
+        assert (whole.status_code, sha256(whole.content)) == (200, sha256(data))
+        assert "relat%C3%B3rio.bin" in whole.headers["content-disposition"]
+        for asked, start, end in (
+            ("0-0", 0, 1),
+            (f"{MIB}-", MIB, len(data)),
+            ("-100", len(data) - 100, len(data)),
+        ):
+            part = await http.get(f"/v1/media/{media_id}", headers={"Range": f"bytes={asked}"})
+            assert (part.status_code, part.content) == (206, data[start:end])
+        beyond = await http.get(f"/v1/media/{media_id}", headers={"Range": f"bytes={len(data)}-"})
+        assert beyond.status_code == 416
+        same = await http.get(f"/v1/media/{media_id}", headers={"If-None-Match": whole.headers["etag"]})
+        assert same.status_code == 304
+        for body, params, code in (
+            (b"", {}, "MEDIA_EMPTY"),
+            (data, {"kind": "image"}, "MEDIA_TYPE_UNSUPPORTED"),
+            (data, {"sha256": "0" * 64}, "MEDIA_CORRUPT"),
+            (data, {"kind": "sticker"}, "MEDIA_TOO_LARGE"),
+        ):
+            refused = await http.post("/v1/media", content=body, params=params)
+            assert refused.json()["code"] == f"E_{code}", refused.text
+        assert (await http.get("/v1/media/med_nothing")).status_code == 404
+    out = tmp_path / "out.bin"
+    shown = pww(fleet, "media", "show", media_id)
+    assert shown["sha256"] == sha256(data)
+    pww(fleet, "media", "get", media_id, "--out", str(out))
+    assert out.read_bytes() == data
+    assert pww(fleet, "media", "put", str(out))["size"] == len(data)
+    pww(fleet, "media", "delete", media_id)
+    assert media_id not in pww_text(fleet, "media", "list")
+
+
+def _command(fleet: Fleet, *arguments: str) -> list[str]:
+    return [str(PWW), *arguments, "--format", "json", "--data-dir", str(fleet.directory / "data")]
+
+
+def pww_text(fleet: Fleet, *arguments: str) -> str:
+    """What the command prints."""
+    return subprocess.run(_command(fleet, *arguments), capture_output=True, text=True, check=True).stdout
+
+
+def pww(fleet: Fleet, *arguments: str) -> dict[str, Any]:
+    """What the command answers."""
+    answer: dict[str, Any] = json.loads(pww_text(fleet, *arguments))
+    return answer

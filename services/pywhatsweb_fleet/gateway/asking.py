@@ -19,19 +19,35 @@ R = TypeVar("R")
 
 ASK_S: Final = 15.0
 LONG_ASK_S: Final = 60.0
-_LONG: Final = frozenset(("media.put", "media.get", "data.export", "data.erase", "contact.check"))
+_LONG: Final = frozenset(
+    ("media.put", "media.get", "media.part", "media.finish", "data.export", "data.erase", "data.download", "audit.verify", "contact.check")
+)
 _READ: Final = frozenset(
-    ("status", "list", "qr", "messages", "check", "get", "card", "history", "search", "counts", "responses")
+    (
+        "status",
+        "list",
+        "qr",
+        "messages",
+        "check",
+        "get",
+        "show",
+        "card",
+        "history",
+        "search",
+        "counts",
+        "responses",
+    )
 )
 """The second part of verbs that change nothing."""
-_ADMIN_NOUNS: Final = frozenset(("data", "audit", "deadletter", "consumer", "webhook"))
-_ANY_SESSION: Final = frozenset(("media.put", "health.get", "session.list"))
+_ADMIN_NOUNS: Final = frozenset(("data", "audit", "deadletter", "consumer", "webhook", "retention"))
+_UPLOADS: Final = frozenset(("media.put", "media.begin", "media.part", "media.finish", "media.abort"))
+_ANY_SESSION: Final = _UPLOADS | {"health.get", "session.list"}
 """What a key that is bound to sessions may ask without naming one."""
 
 
 def scope_of(verb: str) -> Scope:
     """What a key must allow for ``noun.verb``."""
-    if verb == "media.put":
+    if verb in _UPLOADS:
         return "send"
     noun, _, name = verb.partition(".")
     if noun in _ADMIN_NOUNS:

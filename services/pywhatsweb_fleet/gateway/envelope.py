@@ -7,7 +7,7 @@ import re
 import secrets
 import time
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import structlog
@@ -25,9 +25,12 @@ _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}").fullmatch
 _MAX_CORRELATION: Final = 128
 STREAMS: Final = frozenset(("/v1/events", "/v1/ws"))
 """Paths whose answers have no end, and so no time-out."""
+FILES: Final = "/v1/media"
+"""Bodies of files are larger, and take longer: `GatewaySettings.max_file_bytes` and `file_timeout_s`."""
 _METHODS: Final = "GET, POST, DELETE, OPTIONS"
 _ALLOWED_HEADERS: Final = (
-    "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, X-Api-Key, X-Correlation-Id"
+    "Authorization, Content-Disposition, Content-Type, Idempotency-Key, Last-Event-ID, Range, X-Api-Key, "
+    "X-Correlation-Id"
 )
 _EXPOSED_HEADERS: Final = "X-Request-Id, X-Correlation-Id, X-Tenant-Id, X-Session-Id, Retry-After"
 _SECURITY: Final = (
@@ -61,6 +64,12 @@ def headers_of(scope: Scope) -> dict[str, str]:
 def address_of(scope: Scope) -> str:
     client = scope.get("client")
     return client[0] if client else "-"
+
+
+def carries_file(scope: Scope) -> bool:
+    """An upload's request, or a download's answer."""
+    path, method = str(scope["path"]), str(scope["method"])
+    return (method == "POST" and path == FILES) or (method == "GET" and path.startswith(FILES + "/"))
 
 
 async def send_problem(send: Send, error: Exception, request_id: str) -> None:
@@ -113,13 +122,12 @@ class Envelope:
             if scope["method"] == "OPTIONS":
                 await self._preflight(out)
                 return
+            bounds = self._bounds(scope)
             length = headers.get("content-length", "0")
-            if length.isdigit() and int(length) > self._settings.max_body_bytes:
-                raise GatewayError(ErrorCode.E_BODY_TOO_LARGE, {"limit": self._settings.max_body_bytes})
-            bounded = _In(receive, self._settings)
-            async with asyncio.timeout(
-                None if scope["path"] in STREAMS else self._settings.request_timeout_s
-            ):
+            if length.isdigit() and int(length) > bounds.body_bytes:
+                raise GatewayError(ErrorCode.E_BODY_TOO_LARGE, {"limit": bounds.body_bytes})
+            bounded = _In(receive, bounds)
+            async with asyncio.timeout(bounds.request_s):
                 await self._inner(scope, bounded, out)
         except Exception as error:
             if problems.of(error).code == ErrorCode.E_INTERNAL.wire:
@@ -130,6 +138,13 @@ class Envelope:
             self._metrics.http_requests.labels(scope["method"], str(out.status or 499)).inc()
             if scope["path"] not in STREAMS:
                 self._metrics.http_latency.observe(time.perf_counter() - began)
+
+    def _bounds(self, scope: Scope) -> _Bounds:
+        settings = self._settings
+        if carries_file(scope):
+            return _Bounds(settings.max_file_bytes, settings.file_timeout_s, settings.file_timeout_s)
+        request_s = None if scope["path"] in STREAMS else settings.request_timeout_s
+        return _Bounds(settings.max_body_bytes, settings.body_timeout_s, request_s)
 
     def _ids(self, headers: Mapping[str, str]) -> tuple[Ids, Exception | None]:
         request = headers.get("x-request-id", "")
@@ -167,6 +182,12 @@ class Envelope:
         await out({"type": "http.response.body", "body": b"", "more_body": False})
 
 
+class _Bounds(NamedTuple):
+    body_bytes: int
+    body_s: float
+    request_s: float | None
+
+
 class _Out:
     """`send` with our headers added; knows the status."""
 
@@ -192,10 +213,10 @@ class _Out:
 class _In:
     """`receive`, bounded in bytes and in time."""
 
-    def __init__(self, receive: Receive, settings: GatewaySettings) -> None:
+    def __init__(self, receive: Receive, bounds: _Bounds) -> None:
         self._receive = receive
-        self._limit = settings.max_body_bytes
-        self._until = asyncio.get_running_loop().time() + settings.body_timeout_s
+        self._limit = bounds.body_bytes
+        self._until = asyncio.get_running_loop().time() + bounds.body_s
         self._size = 0
         self._whole = False
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from pywhatsweb import __version__
+from pywhatsweb.contracts import control_data as d
 from pywhatsweb.contracts import events
 from pywhatsweb.contracts.codec import CONTENT_TYPES
 from pywhatsweb_fleet.gateway import problems
@@ -41,6 +42,9 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, known)
     paths["/v1/events"] = {"get": _stream("Events as server-sent events; resumable by Last-Event-ID", "200")}
     paths["/v1/ws"] = {"get": _stream("Events over a WebSocket; resumable by ?after", "101")}
+    info = known.get(repr(d.MediaInfo), {})
+    paths["/v1/media"] = {"post": _upload(info)}
+    paths["/v1/media/{media_id}"] = {"get": _download()}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -120,6 +124,52 @@ def _parameter(name: str, where: str, text: str = "") -> dict[str, Any]:
     schema = _NAME if name in ("session_id", "phone_number_id") else {"type": "string"}
     found = {"name": name, "in": where, "required": where == "path", "schema": schema}
     return {**found, "description": text} if text else found
+
+
+def _upload(info: dict[str, Any]) -> dict[str, Any]:
+    anything = {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
+    return {
+        "operationId": "post_v1_media",
+        "summary": "Store a file of any size: the body is the file",
+        "tags": ["media"],
+        "description": "The key's scopes must hold `send`. Content-Type is the file's; Content-Length is needed.",
+        "parameters": [
+            _parameter("filename", "query", "Instead of Content-Disposition's"),
+            _parameter(
+                "kind", "query", "image, video, audio, voice, document or sticker: its limits and types hold"
+            ),
+            _parameter("sha256", "query", "Hex; a file that arrives otherwise is refused"),
+        ],
+        "requestBody": {"required": True, **anything},
+        "responses": {
+            "201": {"description": "Stored", "content": {JSON: {"schema": info}}},
+            "default": _failure(),
+        },
+        "security": [{"bearer": []}, {"key": []}],
+    }
+
+
+def _download() -> dict[str, Any]:
+    anything = {"content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}}
+    return {
+        "operationId": "get_v1_media_media_id",
+        "summary": "A stored file, or a range of it",
+        "tags": ["media"],
+        "description": "The key's scopes must hold `read`.",
+        "parameters": [
+            _parameter("media_id", "path"),
+            _parameter("Range", "header", "bytes=first-last, bytes=first- or bytes=-last"),
+            _parameter("If-None-Match", "header", "The ETag, which is the file's SHA-256"),
+        ],
+        "responses": {
+            "200": {"description": "The file", **anything},
+            "206": {"description": "The range", **anything},
+            "304": {"description": "It is as it was"},
+            "416": {"description": "The file has no such range"},
+            "default": _failure(),
+        },
+        "security": [{"bearer": []}, {"key": []}],
+    }
 
 
 def _stream(summary: str, status: str) -> dict[str, Any]:

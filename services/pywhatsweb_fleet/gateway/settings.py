@@ -17,6 +17,10 @@ class GatewaySettings(BrokerSettings, frozen=True, kw_only=True):
     """Origins (comma-separated) whose pages may call from a browser; none by default."""
     max_body_bytes: int = 1_500_000
     """Above the largest command in JSON (512 KiB of media in base64)."""
+    max_file_bytes: int = 100 * 1024 * 1024
+    """The largest upload; at least the largest of the fleet's own limits (`PWW_MEDIA_DOCUMENT_BYTES`)."""
+    file_timeout_s: float = 900.0
+    """For an upload, or a download, altogether."""
     request_timeout_s: float = 75.0
     """For a whole request but event streams; above the longest ``?wait``."""
     body_timeout_s: float = 15.0

@@ -15,11 +15,18 @@ from pywhatsweb.contracts import codec
 from pywhatsweb.contracts.codec import Form
 from pywhatsweb.contracts.ids import TenantId
 from pywhatsweb.errors import ErrorCode
-from pywhatsweb_fleet.gateway import dashboard, problems, sse, websocket
+from pywhatsweb_fleet.gateway import dashboard, files, problems, sse, websocket
 from pywhatsweb_fleet.gateway.asgi import App, Receive, Scope, Send
 from pywhatsweb_fleet.gateway.auth import Principal
 from pywhatsweb_fleet.gateway.deps import Deps
-from pywhatsweb_fleet.gateway.envelope import Envelope, address_of, headers_of, ids_of, problem_headers
+from pywhatsweb_fleet.gateway.envelope import (
+    Envelope,
+    address_of,
+    carries_file,
+    headers_of,
+    ids_of,
+    problem_headers,
+)
 from pywhatsweb_fleet.gateway.problems import GatewayError
 from pywhatsweb_fleet.gateway.rest import tables
 from pywhatsweb_fleet.gateway.routes import Answer, Call, Route
@@ -46,6 +53,8 @@ def application(deps: Deps, streams: Streams) -> App:
             await websocket.serve(streams, scope, receive, send)
         elif dashboard.serves(scope["path"]):
             await dashboard.serve(scope, send)
+        elif carries_file(scope):
+            await files.serve(deps, scope, receive, send)
         elif scope["path"] == "/v1/events" and scope["method"] == "GET":
             await sse.serve(streams, scope, receive, send)
         else:
