@@ -14,8 +14,8 @@ from pywhatsweb_fleet.storage.faults import StorageUnavailable
 from pywhatsweb_fleet.storage.store import Store
 from pywhatsweb_runtime.registry import TenantRecord
 
-HELD_S: Final = 30.0
-_RENEW_S: Final = 8.0
+HELD_S: Final = 12.0
+_RENEW_S: Final = 3.0
 
 
 class Known(Protocol):

@@ -139,11 +139,15 @@ class Erasures:
         """Carries on what is under way, one erasure at a time in the whole fleet; runs beside the service."""
         while True:
             try:
-                if await duty.hold():
-                    for job in await self._store.read(law.erasure_jobs):
+                jobs = await self._store.read(law.erasure_jobs)
+                if jobs and await duty.hold():
+                    for job in jobs:
                         await duty.while_held(self._carry_on(job))
             except (StorageUnavailable, BrokerUnavailable, ApiError, SQLAlchemyError) as error:
                 log.warning("an erasure waits", problem=type(error).__name__)
+            except Exception as error:  # noqa: BLE001 - the record goes on, and the erasure is tried again
+                # No traceback: its values are people's.
+                log.error("an erasure failed; it is tried again", error=type(error).__name__)  # noqa: TRY400
             self._asked.clear()
             try:
                 await asyncio.wait_for(self._asked.wait(), _LOOK_EVERY_S)

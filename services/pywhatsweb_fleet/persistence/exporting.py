@@ -111,12 +111,17 @@ class Exports:
         """Makes what waits, one at a time in the whole fleet, and removes what is past its time."""
         while True:
             try:
-                if await duty.hold():
-                    await self._forget_past()
-                    for row in await self._store.read(law.exports_waiting):
+                past = await self._store.read(law.exports_past, _now())
+                waiting = await self._store.read(law.exports_waiting)
+                if (past or waiting) and await duty.hold():
+                    for row in past:
+                        await self._forget(row)
+                    for row in waiting:
                         await duty.while_held(self._make(row))
             except (StorageUnavailable, ObjectsUnavailable, SQLAlchemyError) as error:
                 log.warning("exports wait", problem=type(error).__name__)
+            except Exception as error:  # noqa: BLE001 - the record goes on, and the export is tried again
+                log.error("an export failed; it is tried again", error=type(error).__name__)  # noqa: TRY400
             self._asked.clear()
             try:
                 await asyncio.wait_for(self._asked.wait(), _LOOK_EVERY_S)
@@ -129,10 +134,6 @@ class Exports:
         for row in rows:
             await self._forget(row)
         return len(rows)
-
-    async def _forget_past(self) -> None:
-        for row in await self._store.read(law.exports_past, _now()):
-            await self._forget(row)
 
     async def _forget(self, row: ExportRow) -> None:
         media_id = _work(row.work).media_id
