@@ -133,5 +133,6 @@ class _Telling:
             self._deps.metrics.commands.labels(label, code).inc(number)
 
     async def all_stored(self) -> None:
-        for told in self._submitted:
-            await told
+        await asyncio.gather(
+            *self._submitted
+        )  # in a loop, all that fail after the first would be complained about

@@ -196,7 +196,7 @@ async def full_stream(scene: Scene, which: str) -> None:
         scene.note(f"{name} is full")
         await scene.rest(2, 6)
     finally:
-        while await _ask(scene, f"STREAM.UPDATE.{name}", config) is None:
+        while await _ask(scene, f"STREAM.UPDATE.{name}", config) is None:  # noqa: ASYNC110 - the broker's own time
             await asyncio.sleep(0.2)
 
 

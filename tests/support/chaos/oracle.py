@@ -83,6 +83,7 @@ class Told:
         self.alerts: Counter[str] = Counter()
         ids: Counter[str] = Counter()
         epochs: dict[Account, int] = defaultdict(int)
+        counted: set[tuple[Account, int, int]] = set()
         for one in stored:
             event = decode(one)
             at = (event["tenant_id"], event["session_id"])
@@ -91,6 +92,9 @@ class Told:
             if epoch and epoch < epochs[at]:
                 findings.fault("zombie", f"{at}: an event of epoch {epoch} after {epochs[at]}")
             epochs[at] = max(epochs[at], epoch)
+            if epoch and (at, epoch, event["sequence"]) in counted:
+                findings.fault("two_owners", f"{at}: epoch {epoch} counted {event['sequence']} twice")
+            counted.add((at, epoch, event["sequence"]))
             data = event["data"]
             if event["event"] == "status" and data.get("command_id") and not data.get("duplicate"):
                 self.steps[at][data["command_id"]].append(data["status"])
