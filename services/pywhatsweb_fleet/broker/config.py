@@ -33,7 +33,10 @@ CONNECTIONS = 100
 """Of one tenant at once, unless its quota says otherwise."""
 SUBSCRIPTIONS = 2000
 """Of one connection of a tenant's."""
-CHANGES_NOTHING = ("*.status", "*.list", "*.get", "*.qr", "*.messages", "*.card", "*.history", "*.show")
+CHANGES_NOTHING = (
+    "*.status", "*.list", "*.get", "*.qr", "*.messages", "*.card", "*.history", "*.show", "message.search",
+    "analytics.*",
+)  # fmt: skip
 """Control requests, ``<noun>.<verb>``, that a reader may make."""
 
 
