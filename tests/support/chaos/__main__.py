@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import shutil
 import sys
 import tempfile
 import traceback
 from pathlib import Path
 from typing import Any
+
+import structlog
 
 from tests.support.chaos.plan import Plan, thirty_on_baileys, thousand_simulated
 from tests.support.chaos.run import Report, prepare, run
@@ -52,6 +55,8 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, help="where the data of runs that failed stays")
     parser.add_argument("--results", type=Path, help="a file to which each run adds a line of JSON")
     options = parser.parse_args()
+    # Our own connection to the broker is lost as often as everybody's.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     plan = plan_of(options)
     bad = 0
     with tempfile.TemporaryDirectory(prefix="chaos-") as temporary:
