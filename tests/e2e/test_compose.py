@@ -180,7 +180,7 @@ async def test_every_panel_has_data(stack: Compose) -> None:
 
         async def scraped() -> bool:
             up = {series["metric"]["job"] for series in await ask("up == 1")}
-            return up == {"dispatcher", "persistence", "session-worker"}
+            return up == {"dispatcher", "persistence", "kanban", "webhooks", "gateway", "session-worker"}
 
         await wait_until(scraped, 60, interval=1, message="every service is scraped")
         rules = (await client.get("/api/v1/rules")).json()["data"]["groups"]
@@ -195,7 +195,8 @@ async def test_every_panel_has_data(stack: Compose) -> None:
 
 
 @pytest.mark.parametrize(
-    "service", ["session-worker", "dispatcher", "persistence", "postgres", "nats", "sandbox"]
+    "service",
+    ["session-worker", "dispatcher", "persistence", "kanban", "webhooks", "gateway", "postgres", "nats", "sandbox"],
 )
 async def test_a_killed_container_recovers(stack: Compose, service: str) -> None:
     """A crash: the engine starts it again, everything becomes healthy, and a session sends, once."""
