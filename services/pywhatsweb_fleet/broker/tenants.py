@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import Awaitable, Callable, Iterable
+from typing import Final
 
 import nats
 from nats.aio.client import Client
@@ -20,11 +21,20 @@ from pywhatsweb_runtime import provision, registry
 from pywhatsweb_runtime.bus import WRONG_LAST_SEQUENCE, ApiError, BrokerSettings, Bus
 from pywhatsweb_runtime.kv import Bucket
 
+_AT_ONCE: Final = 16
+"""Tenants whose streams are made at the same time: a thousand at once would wait for the broker beyond any deadline."""
+
 
 async def ensure_all(bus: Bus, tenants: Iterable[str], replicas: int = 1) -> None:
     """The platform's buckets, and the records and streams of every tenant; idempotent."""
     await provision.ensure_platform(bus, replicas)
-    await asyncio.gather(*(ensure(bus, tenant, replicas) for tenant in tenants))
+    room = asyncio.Semaphore(_AT_ONCE)
+
+    async def one(tenant: str) -> None:
+        async with room:
+            await ensure(bus, tenant, replicas)
+
+    await asyncio.gather(*(one(tenant) for tenant in tenants))
 
 
 async def ensure(bus: Bus, tenant: str, replicas: int = 1) -> registry.TenantRecord:

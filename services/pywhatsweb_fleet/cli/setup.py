@@ -33,6 +33,8 @@ def setup(
     store_dir: Path = Path("/data"),
     max_file_gib: int = 64,
     cluster: Names = None,
+    tls_cert: Path | None = None,
+    tls_key: Path | None = None,
 ) -> int:
     """Make the secrets of a fleet, and write the files that its containers read.
 
@@ -57,11 +59,17 @@ def setup(
         GiB that all streams together may reserve, on each node.
     cluster
         Host names of a cluster's nodes. Each needs its own name in the environment variable SERVER_NAME.
+    tls_cert
+        The broker's certificate (PEM), as the broker sees its own file system: clients must then speak TLS.
+    tls_key
+        Its key.
     """
     from pywhatsweb.contracts.subjects import valid_name
     from pywhatsweb_fleet.broker import secrets
-    from pywhatsweb_fleet.broker.config import BrokerConfig, render
+    from pywhatsweb_fleet.broker.config import BrokerConfig, Tls, render
 
+    if (tls_cert is None) != (tls_key is None):
+        raise exits.CommandError("--tls-cert and --tls-key go together.", exit_code=exits.USAGE)
     for name in tenant or []:
         if not valid_name(name):
             raise exits.CommandError(f"{name} cannot be a tenant's name.", exit_code=exits.USAGE)
@@ -76,6 +84,7 @@ def setup(
             host="0.0.0.0",  # noqa: S104 - all of its container, whose ports are not published
             max_file=max_file_gib * 2**30,
             monitor_port=8222,
+            tls=Tls(tls_cert, tls_key) if tls_cert is not None and tls_key is not None else None,
         )
         files = {
             "fleet/nats_password": found.platform.password,

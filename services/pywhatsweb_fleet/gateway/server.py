@@ -84,6 +84,8 @@ async def listening(app: App, settings: GatewaySettings) -> AsyncIterator[int]:
         backlog=_BACKLOG,
         timeout_keep_alive=30,
         timeout_graceful_shutdown=_STOP_S,
+        ssl_certfile=settings.http_tls_cert,
+        ssl_keyfile=settings.http_tls_key,
     )
     logging.getLogger("uvicorn").setLevel(logging.WARNING)  # its start and stop are ours to tell
     server = _Server(config)

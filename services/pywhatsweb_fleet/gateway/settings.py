@@ -8,11 +8,15 @@ from pywhatsweb_runtime.logs import LogFormat, LogLevel
 
 class GatewaySettings(BrokerSettings, frozen=True, kw_only=True):
     http_host: str = "127.0.0.1"
-    """Loopback unless told otherwise: TLS belongs to a proxy in front."""
+    """Loopback unless told otherwise: beyond it, TLS belongs to a proxy in front, or to `http_tls_cert`."""
     http_port: int = 8080
     """0: any free one."""
     http_secure_cookies: bool | None = None
     """Whether browsers are told to send the dashboard's cookie over TLS only: unless set, when not on loopback."""
+    http_tls_cert: str | None = None
+    """A PEM file with the certificate, and what leads up to its authority: the gateway then speaks HTTPS alone."""
+    http_tls_key: str | None = None
+    """Its key, a PEM file."""
     cors_origins: str = ""
     """Origins (comma-separated) whose pages may call from a browser; none by default."""
     max_body_bytes: int = 1_500_000
