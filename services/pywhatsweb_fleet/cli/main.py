@@ -31,6 +31,7 @@ _COMMANDS = {
     "media": ("media:app", "Store files, fetch, show, list and delete them."),
     "chat": ("chat:app", "See the Kanban board and move its chats."),
     "deadletter": ("deadletter:app", "See what was set aside, put it back or drop it."),
+    "dashboard": ("dashboard:dashboard", "Print a link that opens the dashboard, signed in."),
     "webhook": ("webhook:app", "Have events posted to HTTP servers, and see how that goes."),
     "erase": ("law:erase", "Erase a person everywhere, and print the receipt."),
     "export": ("law:export", "Fetch everything about a person, or of the tenant, as a ZIP."),
