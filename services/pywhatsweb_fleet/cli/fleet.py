@@ -109,7 +109,11 @@ def _welcome(ready: Ready, data_dir: Path) -> None:
         "  PyWhatsWeb fleet is up. Ctrl-C stops it; the next start resumes.",
         "",
         f"  broker    {ready.nats_url}   (users and passwords: {data_dir / 'ready.json'})",
-        *([f"  gateway   {ready.http_url}   (dashboard: `pww dashboard{at}` prints a way in)"] if ready.http_url else []),
+        *(
+            [f"  gateway   {ready.http_url}   (dashboard: `pww dashboard{at}` prints a way in)"]
+            if ready.http_url
+            else []
+        ),
         *(
             [f"  WhatsApp  {ready.sandbox_url}   a local one: scan, chat and break things here"]
             if ready.sandbox_url
