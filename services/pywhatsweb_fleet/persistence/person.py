@@ -50,7 +50,8 @@ class Person(msgspec.Struct, frozen=True, dict=True):
         return re.compile(f"(?<![0-9])(?:{words})(?P<more>[0-9])?|(?:{'|'.join(self.keys)})".encode())
 
     def named_in(self, text: str) -> bool:
-        return self._digits.search(text) is not None
+        # Plain searches first: they are some twenty times as fast, and nearly all texts name nobody.
+        return any(word in text for word in self._words) and self._digits.search(text) is not None
 
     def held_by(self, raw: bytes) -> bool:
         """Whether a body, a header or a subject names the person or a chat with the person."""
