@@ -17,9 +17,8 @@ from pywhatsweb_fleet.storage.statements import is_postgres, query, rows_paramet
 
 _TERM: Final = re.compile(r'"([^"]*)"?|(\S+)')
 _MOST_TERMS: Final = 16
-_CANDIDATES: Final = 1000
-"""SQLite's entries looked at in one step, and steps a call: only times and directions are not in the index."""
-_STEPS: Final = 5
+_MOST_CANDIDATES: Final = 5000
+"""SQLite's entries looked at in one call. Only times and directions are not in the index: mostly the first few do."""
 _HOUR_MS: Final = 3_600_000
 _WINDOWS_H: Final = (2, 72)
 """PostgreSQL sorts all that it finds, so a frequent word is first looked for in the last hours of the messages."""
@@ -117,11 +116,12 @@ def _find_sqlite(conn: Connection, tenant: str, wish: Wish, after: Place | None,
     where, values = _conditions(tenant, wish)
     below = after.number if after is not None else 2**63 - 1
     found: list[MessageRow] = []
-    for _ in range(_STEPS):
+    step, left = 2 * limit, _MOST_CANDIDATES
+    while left > 0:
         numbers = query(
             conn,
             "SELECT rowid FROM message_search WHERE message_search MATCH ? AND rowid < ? ORDER BY rowid DESC LIMIT ?",
-            match, below, _CANDIDATES,
+            match, below, step,
         )  # fmt: skip
         rows = query(
             conn,
@@ -132,9 +132,11 @@ def _find_sqlite(conn: Connection, tenant: str, wish: Wish, after: Place | None,
         found += [MessageRow(*row[:-1]) for row in rows]
         if len(found) == limit:
             return Found(found, Place(found[-1].recorded_at, found[-1].event_id, rows[-1][-1]))
-        if len(numbers) < _CANDIDATES:
+        if len(numbers) < step:
             return Found(found, None)
         below = numbers[-1][0]
+        left -= step
+        step = min(4 * step, left)
     return Found(found, Place(0, "", below))
 
 
