@@ -22,7 +22,7 @@ from pywhatsweb.errors import ErrorCode, MediaError
 from pywhatsweb_fleet.media import kinds, sealed
 from pywhatsweb_fleet.media.inspecting import Facts, Inspector
 from pywhatsweb_fleet.media.kinds import Limits
-from pywhatsweb_fleet.media.objects import NoSuchObject, Objects
+from pywhatsweb_fleet.media.objects import NoSuchObject, Objects, ObjectsUnavailable
 from pywhatsweb_fleet.media.settings import MediaSettings
 from pywhatsweb_fleet.storage import data_keys
 from pywhatsweb_fleet.storage import media as table
@@ -100,6 +100,8 @@ class Library:
             raise
         if kept.object_key != key:
             await self._store.transact(table.intend_now, tenant, key, now)
+            with contextlib.suppress(ObjectsUnavailable):  # then a sweep does it
+                await self._remove([(tenant, key)])
         return Held(filled, kept), facts
 
     def expiry(self, now_ms: int) -> int | None:

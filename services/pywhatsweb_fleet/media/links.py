@@ -98,6 +98,7 @@ class Links:
             (b"User-Agent", f"PyWhatsWeb/{__version__}".encode()),
             (b"Accept", b"*/*"),
             (b"Accept-Encoding", b"identity"),
+            (b"Connection", b"close"),
         ]
         with _told():
             streaming = self._pool.stream("GET", url, headers=headers, extensions={"timeout": bounds})
