@@ -9,6 +9,7 @@ import pytest
 
 from pywhatsweb.contracts import streams, subjects
 from pywhatsweb.contracts.ids import SessionId
+from pywhatsweb_fleet.dispatcher.allowances import Allowances
 from pywhatsweb_fleet.dispatcher.claims import Claims
 from pywhatsweb_fleet.dispatcher.directory import following
 from pywhatsweb_fleet.dispatcher.dispatching import Dispatching
@@ -54,7 +55,8 @@ async def redelivery(nats_server: NatsServer, tmp_path: Path) -> AsyncIterator[R
         config = (await bus.api(f"STREAM.INFO.{name}"))["config"]
         await bus.api(f"STREAM.UPDATE.{name}", {**config, "duplicate_window": 100_000_000})
         async with following(bus) as directory:
-            deps = Deps(bus, publisher, directory, Claims(store, 86_400_000), Metrics(), ColdHolds(bus))
+            claims, holds = Claims(store, 86_400_000), ColdHolds(bus)
+            deps = Deps(bus, publisher, directory, claims, Metrics(), holds, Allowances(store))
             yield Redelivery(User(tenant), Dispatching(tenant.name, deps))
     await store.close()
 
