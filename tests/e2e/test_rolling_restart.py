@@ -15,7 +15,7 @@ import pytest
 from tests.support import wait_until
 from tests.support.running import Fleet, Plain, Sandbox, gather_all, new_number, pair, plain, sandbox
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 SESSIONS = ("s1", "s2")
 CONTACT = "+5511988880005"
@@ -43,7 +43,7 @@ async def flow(program: Plain, session: str, sent: list[str], stop: asyncio.Even
 async def progress(sent: dict[str, list[str]], program: Plain) -> None:
     """Commands published from now on reach WhatsApp, in every session."""
     marks = {session: len(names) for session, names in sent.items()}
-    await wait_until(lambda: all(len(names) > marks[s] for s, names in sent.items()), 60)
+    await wait_until(lambda: all(len(names) > marks[s] for s, names in sent.items()), 120)
     await gather_all(*(taken(program, names[marks[session]]) for session, names in sent.items()))
 
 
@@ -54,7 +54,7 @@ async def taken(program: Plain, name: str) -> None:
             return bool(answer["ok"] and answer["data"]["status"]["status"] in TAKEN)
         return False
 
-    await wait_until(is_taken, 60, message=f"{name} is sent")
+    await wait_until(is_taken, 120, message=f"{name} is sent")
 
 
 async def restart(fleet: Fleet, pid: int, name: str) -> None:
@@ -66,7 +66,7 @@ async def restart(fleet: Fleet, pid: int, name: str) -> None:
         pids = fleet.reload()["pids"].get(name, [])
         return pid not in pids and len(pids) == before
 
-    await wait_until(replaced, 60, message=f"another {name} runs")
+    await wait_until(replaced, 120, message=f"another {name} runs")
 
 
 async def test_a_rolling_restart_under_load_fails_no_command(tmp_path: Path) -> None:
