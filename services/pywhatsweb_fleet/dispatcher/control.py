@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
 import nats.micro
@@ -16,6 +17,7 @@ from pywhatsweb.contracts import codec, control, subjects
 from pywhatsweb.contracts import control_data as d
 from pywhatsweb.contracts.codec import Form
 from pywhatsweb.contracts.event_data import Status
+from pywhatsweb.contracts.events import timestamp
 from pywhatsweb.contracts.ids import TenantId
 from pywhatsweb.contracts.statuses import MessageStatus
 from pywhatsweb.errors import ErrorCode, PyWhatsWebError, SessionError, error_struct
@@ -25,7 +27,10 @@ from pywhatsweb_fleet.dispatcher.reading import Tenant
 from pywhatsweb_fleet.dispatcher.sessions import Sessions
 from pywhatsweb_fleet.dispatcher.settings import DispatcherSettings
 from pywhatsweb_fleet.dispatcher.telling import Deps
+from pywhatsweb_fleet.storage import audit
+from pywhatsweb_fleet.storage.conversation import StatusRow
 from pywhatsweb_fleet.storage.faults import StorageUnavailable
+from pywhatsweb_fleet.storage.idempotency import Record
 from pywhatsweb_runtime.bus import ApiError, BrokerUnavailable
 from pywhatsweb_runtime.health import Health
 
@@ -35,6 +40,9 @@ SERVICE = "pww-dispatcher"
 MAX_REQUEST_BYTES = 64 * 1024
 _AT_ONCE = 64
 _STOP_BOUND_S = 5.0
+
+_AUDITED = frozenset(f"session.{does}" for does in ("start", "stop", "restart", "logout", "delete"))
+"""Verbs whose asker and address (headers ``Pww-Actor``, ``Pww-Address``, ``X-Correlation-Id``) go on record."""
 
 Answer = Callable[[Tenant, Any], Awaitable[Any]]
 
@@ -110,7 +118,22 @@ class Control:
         tenant = await self._tenant(request.subject)
         if len(request.data) > MAX_REQUEST_BYTES:
             raise SessionError(ErrorCode.E_BODY_TOO_LARGE, {"limit": MAX_REQUEST_BYTES})
-        return await answer(tenant, control.parse(verb, request.data))
+        args = control.parse(verb, request.data)
+        result = await answer(tenant, args)
+        if verb in _AUDITED:
+            await self._note(verb, tenant, args, request.headers or {})
+        return result
+
+    async def _note(self, verb: str, tenant: Tenant, args: d.SessionRef, headers: Mapping[str, str]) -> None:
+        """On record: who did what to a session. What was done stays done when the record cannot be written."""
+        entry = audit.Entry(
+            tenant.id, time.time_ns() // 1_000_000, headers.get("Pww-Actor", "tenant"), verb, args.session_id,
+            address=headers.get("Pww-Address"), correlation_id=headers.get("X-Correlation-Id"),
+        )  # fmt: skip
+        try:
+            await self._deps.claims.note(entry)
+        except StorageUnavailable:
+            log.warning("an act is not on record: the database is away", verb=verb, tenant=tenant.id)
 
     async def _tenant(self, subject: str) -> Tenant:
         parsed = subjects.parse_control(subject)
@@ -129,13 +152,14 @@ class Control:
         record = await self._deps.claims.lookup(tenant.id, args.id, args.session_id)
         if record is None:
             raise SessionError(ErrorCode.E_COMMAND_NOT_FOUND)
-        status = Status(
-            command_id=record.command_id,
-            message_id=record.message_id,
-            status=MessageStatus(record.status),
-            error=error_struct(ErrorCode.from_wire(record.error)) if record.error else None,
+        return d.MessageStatusInfo(
+            id=record.command_id,
+            session_id=record.session,
+            status=_status(record, record.changed_at),
+            history=[
+                _status(step, step.at or step.recorded_at) for step in await self._deps.claims.history(record)
+            ],
         )
-        return d.MessageStatusInfo(id=record.command_id, session_id=record.session, status=status)
 
     async def health_get(self, tenant: Tenant, _args: d.Nothing) -> d.Health:
         parts = {
@@ -148,6 +172,17 @@ class Control:
             parts=parts,
             sessions=await self._sessions.count_by_status(tenant),
         )
+
+
+def _status(row: Record | StatusRow, at: int) -> Status:
+    """A step of a command, with its time."""
+    return Status(
+        command_id=row.command_id,
+        message_id=row.message_id or None,
+        status=MessageStatus(row.status),
+        error=error_struct(ErrorCode.from_wire(row.error)) if row.error else None,
+        at=timestamp(at),
+    )
 
 
 @contextlib.asynccontextmanager

@@ -12,6 +12,8 @@ import pytest
 
 from pywhatsweb.contracts import streams, subjects
 from pywhatsweb.contracts.ids import SessionId
+from pywhatsweb_fleet.storage import audit
+from pywhatsweb_fleet.storage.store import open_store
 from pywhatsweb_runtime import registry
 from pywhatsweb_runtime.kv import Bucket
 from tests.support import NatsServer, wait_until
@@ -234,3 +236,20 @@ async def test_a_tenant_that_has_just_come_is_answered(user: User) -> None:
         return bool(json.loads((await bus.request("wa.ctl.fresh.session.start", body)).data)["ok"])
 
     await wait_until(started, 5, message="the tenant's session is started")
+
+
+async def test_what_was_done_to_a_session_is_on_record(user: User, tmp_path: Path) -> None:
+    """Who, from where and under which correlation id, as the asker tells; a question or a refusal is no act."""
+    headers = {"Pww-Actor": "ana", "Pww-Address": "192.0.2.7", "X-Correlation-Id": "r1"}
+    body = json.dumps({"session_id": "s1"}).encode()
+    await user.tenant.bus.request("wa.ctl.acme.session.start", body, headers=headers)
+    await user.ask("session.stop", session_id="s1")
+    await user.ask("session.status", session_id="s1")
+    await user.ask("session.stop", session_id="nobody")
+    store = open_store(f"sqlite:///{tmp_path / 'fleet.db'}")
+    entries = [found.entry for found in await store.read(audit.page, "acme")]
+    await store.close()
+    assert [(one.action, one.target, one.actor) for one in entries] == [
+        ("session.stop", "s1", "tenant"), ("session.start", "s1", "ana"),
+    ]  # fmt: skip
+    assert (entries[1].address, entries[1].correlation_id) == ("192.0.2.7", "r1")
