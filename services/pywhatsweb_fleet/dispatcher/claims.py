@@ -11,7 +11,8 @@ from sqlalchemy import Connection
 
 from pywhatsweb.contracts.statuses import MessageStatus
 from pywhatsweb_fleet.dispatcher.reading import Job, Tenant
-from pywhatsweb_fleet.storage import audit, idempotency, usage
+from pywhatsweb_fleet.storage import audit, conversation, idempotency, usage
+from pywhatsweb_fleet.storage.conversation import StatusRow
 from pywhatsweb_fleet.storage.faults import StorageUnavailable
 from pywhatsweb_fleet.storage.idempotency import Claim, Claimed, Outcome, Record, Repeat
 from pywhatsweb_fleet.storage.store import Store
@@ -79,6 +80,12 @@ class Claims:
 
     async def lookup(self, tenant: str, command_id: str, session: str | None) -> Record | None:
         return await self._store.read(idempotency.lookup, tenant, command_id, session)
+
+    async def history(self, record: Record) -> list[StatusRow]:
+        """Every status told of a command that is on record by now, in the order of the telling."""
+        return await self._store.read(
+            conversation.command_history, record.tenant, record.command_id, record.session
+        )
 
 
 def _refusal(tenant: Tenant, job: Job, now: int) -> Outcome:

@@ -132,7 +132,7 @@ class MessageStatusArgs(Args, frozen=True, kw_only=True):
 
 
 class MessageStatusInfo(Result, frozen=True, kw_only=True):
-    """The last status, and every step with its time."""
+    """The last status, and every step that is on record by now; `at` is WhatsApp's time, else when it was told."""
 
     id: str
     session_id: str
