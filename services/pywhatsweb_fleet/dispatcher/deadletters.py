@@ -120,7 +120,10 @@ class DeadLetters:
 
     async def _chosen(self, tenant: Tenant, args: dl.DeadLetterChoice) -> tuple[Sequence[_Found], str | None]:
         if args.id is not None:
-            return [await self._one(tenant, args.id)], None
+            one = await self._one(tenant, args.id)
+            if not _fits(one.letter, args):
+                raise RequestError(ErrorCode.E_DEADLETTER_NOT_FOUND)
+            return [one], None
         found, cursor, _ = await self._page(tenant, args)
         return found, cursor
 
@@ -145,7 +148,7 @@ class DeadLetters:
                         return found, None, state
                     at, looked = stored.sequence + 1, looked + 1
                     letter = _read(stored)
-                    if letter is not None and args.code in (None, letter.code):
+                    if letter is not None and _fits(letter, args):
                         found.append(_Found(stored, letter))
                     if len(found) == args.limit:
                         return found, _go_on(at, place), state
@@ -196,6 +199,15 @@ def _place(cursor: str | None) -> _Place | None:
     if not (at.isascii() and at.isdigit() and end.isascii() and end.isdigit() and len(cursor) < 40):
         raise ContractError(ErrorCode.E_INVALID_CURSOR)
     return _Place(int(at), int(end))
+
+
+def _fits(letter: Letter, args: Filtered) -> bool:
+    """Whether the filters leave it: a key that is bound to a session reaches no other's by its id either."""
+    return (
+        args.session_id in (None, letter.session)
+        and args.kind in (None, letter.kind)
+        and args.code in (None, letter.code)
+    )
 
 
 def _go_on(at: int, place: _Place) -> str | None:

@@ -77,7 +77,9 @@ async def test_each_bad_input_has_its_own_code_and_disturbs_nothing(user: User) 
     for at in range(len(BAD)):
         await user.told(f"good-{at}", "accepted")
     assert len(await user.outbox()) == len(BAD)
-    letter = await user.tenant.bus.last(streams.deadletters_name(user.tenant.name), "wa.dlq.acme.s1.command.*.*")
+    letter = await user.tenant.bus.last(
+        streams.deadletters_name(user.tenant.name), "wa.dlq.acme.s1.command.*.*"
+    )
     assert letter is not None
     assert (letter.data, letter.headers["Pww-Code"]) == (b"\xff\x00garbage", "E_MALFORMED_BODY")
 

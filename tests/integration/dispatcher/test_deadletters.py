@@ -195,6 +195,9 @@ async def test_pages_filters_and_the_border(user: User) -> None:
     assert json.loads(beta.data)["data"]["deadletters"] == []
     shown = await tenant.bus.request("wa.ctl.beta.deadletter.drop", b'{"id": "letter-c0"}')
     assert json.loads(shown.data)["error"]["code"] == "E_DEADLETTER_NOT_FOUND"
+    for filters in ({"session_id": "s2"}, {"kind": "event"}, {"code": "E_POISON"}):
+        reply = await user.ask("deadletter.drop", id="letter-c0", **filters)
+        assert reply["error"]["code"] == "E_DEADLETTER_NOT_FOUND", filters
     for bad in ({}, {"all": True, "id": "l"}):
         assert (await user.ask("deadletter.drop", **bad))["error"]["code"] == "E_MISSING_FIELD"
     assert (await user.ask("deadletter.show", id="*"))["error"]["code"] == "E_INVALID_FIELD"
