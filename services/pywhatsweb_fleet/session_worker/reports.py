@@ -107,6 +107,7 @@ class Reports:
         for message_id in message_ids:
             await self._sending.confirm(message_id)
             entry = self._book.get(message_id) or self._book.put(message_id, Sent(None))
+            await entry.told()
             before = entry.last
             # In a group each member has an own way from delivered to read.
             if not entry.advance(status) and not in_group:

@@ -152,7 +152,7 @@ class Sending:
         # One that the record knows as sent is sent again all the same: whether its keys were kept, no record says.
         if known is None:
             self._book.put(queued.message_id, Sent(queued.command_id, queued.correlation_id or None))
-        if queued.verb == "send" and await self.cold.holds(queued):
+        if queued.verb in ("send", "forward") and await self.cold.holds(queued):
             return await self._failed(flight, port.EngineError("E_WHATSAPP_REACHOUT_LIMITED", "held"), 1)
         self._in_flight[queued.message_id] = flight
         try:
@@ -249,8 +249,10 @@ class Sending:
             when = timestamp(at)
             if queued.verb == "send":
                 futures.append(await self._message(flight, when, message_id or queued.message_id))
-            futures.append(await submit_status(self._events, queued, "sent", at=when, message_id=message_id))
-            return futures
+            stored = await submit_status(self._events, queued, "sent", at=when, message_id=message_id)
+            if entry is not None:
+                entry.tells(stored, tell)
+            return [*futures, stored]
 
         self._outcomes[queued.digest] = tell
         return await tell()

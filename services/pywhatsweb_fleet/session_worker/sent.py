@@ -6,7 +6,10 @@ by an earlier owner, is looked up in the durable record.
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import msgspec
 
@@ -21,6 +24,8 @@ class Sent(msgspec.Struct):
     command_id: str | None
     correlation_id: str | None = None
     last: MessageStatus | None = None
+    _telling: asyncio.Future[Any] | None = None
+    _tell: Callable[[], Awaitable[Any]] | None = None
 
     def advance(self, status: MessageStatus) -> bool:
         """Takes the step if it goes forward; whether it did."""
@@ -29,10 +34,30 @@ class Sent(msgspec.Struct):
         self.last = status
         return True
 
+    def tells(self, stored: asyncio.Future[Any], tell: Callable[[], Awaitable[Any]]) -> None:
+        """Its `sent` is on the way to the stream; ``tell`` does so again."""
+        self._telling, self._tell = stored, tell
+        stored.add_done_callback(self._told)
+
+    def _told(self, stored: asyncio.Future[Any]) -> None:
+        if stored is self._telling and not _refused(stored):
+            self._telling = self._tell = None
+
+    async def told(self) -> None:
+        """Waits until its `sent` is stored, which the stream may have refused: what follows it must not overtake it."""
+        if self._telling is not None and self._tell is not None and _refused(self._telling):
+            await self._tell()
+        if self._telling is not None:
+            await asyncio.shield(self._telling)
+
     def take_back(self, status: MessageStatus, before: MessageStatus | None) -> None:
         """The step could not be told, and nothing came after it."""
         if self.last is status:
             self.last = before
+
+
+def _refused(stored: asyncio.Future[Any]) -> bool:
+    return stored.done() and (stored.cancelled() or stored.exception() is not None)
 
 
 class SentBook:

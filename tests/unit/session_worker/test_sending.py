@@ -211,3 +211,20 @@ async def test_a_receipt_that_the_stream_refused_is_told_when_it_comes_again() -
     await told
     assert await reports.store(EventUnit(1, "status", data)) == []
     assert session.told == ["delivered", "delivered"]
+
+
+async def test_what_follows_a_refused_sent_does_not_overtake_it() -> None:
+    """PostgreSQL seed 2: a full stream refused `sent` and had room for `read`, which was told first."""
+    session = Session()
+    session.link.answer.set_result(Done("3EB0AA", 1))
+    session.refusal = ApiError(10077, "maximum bytes exceeded")
+    futures = await session.sending.perform(*command())
+    await asyncio.gather(*futures, return_exceptions=True)
+    reports = session.reports()
+    receipt = EventUnit(1, "status", {"message_ids": ["3EB0AA"], "status": "read"})
+    with pytest.raises(ApiError):
+        await reports.store(receipt)
+    session.refusal = None
+    session.told.clear()
+    await reports.store(receipt)
+    assert session.told == ["message", "sent", "read"]
