@@ -12,9 +12,34 @@ const WORTH = 16 * 1024 * 1024;
 /** Share of the time the loop may have been busy for a collection not to be felt. */
 const IDLE = 0.25;
 
+/** While a large file passes: its parts are garbage at once, which V8, counting its own heap, lets lie. */
+const TIDY_MS = 50;
+
+type Collect = (options?: { type: 'minor' }) => void;
+
+let collector: Collect | undefined;
+let passing = 0;
+let tidying: NodeJS.Timeout | undefined;
+
+function collect(options?: { type: 'minor' }): void {
+  if (!collector) {
+    v8.setFlagsFromString('--expose-gc');
+    collector = vm.runInNewContext('gc') as Collect;
+  }
+  collector(options);
+}
+
+/** Does `work` with a large file, and keeps young garbage low meanwhile. */
+export async function tidily<T>(work: () => Promise<T>): Promise<T> {
+  if (passing++ === 0) tidying = setInterval(() => collect({ type: 'minor' }), TIDY_MS);
+  try {
+    return await work();
+  } finally {
+    if (--passing === 0) clearInterval(tidying);
+  }
+}
+
 export function startTrimming(): void {
-  v8.setFlagsFromString('--expose-gc');
-  const collect = vm.runInNewContext('gc') as () => void;
   let floor = 0;
   let previous = performance.eventLoopUtilization();
   setInterval(() => {

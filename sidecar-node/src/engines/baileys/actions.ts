@@ -9,12 +9,13 @@ import {
 } from 'baileys';
 import { errorText } from '../../logs.ts';
 import { type ActFrame, ActionError, type Content, type Result } from '../../protocol.ts';
+import { tidily } from '../../trim.ts';
 import type { Link } from '../port.ts';
 import type { Acks } from './acks.ts';
 import type { BoundedCache, SentMessages } from './caches.ts';
 import { build, edited, type Known, quoted, targetKey } from './content.ts';
 import { requireJid } from './identity.ts';
-import { blobOf, fetchMedia } from './media.ts';
+import { blobOf, fetchMedia, isLarge } from './media.ts';
 
 /** Actions a session may have queued; the worker paces long before. */
 const MAX_QUEUED = 1024;
@@ -152,13 +153,15 @@ export class Actions {
       uploadMs = Math.round(performance.now() - began);
       return uploaded;
     };
-    const full = await generateWAMessage(jid, content, {
+    const made = {
       ...options,
       messageId: required(frame),
       userJid: this.#me(),
       logger: quietLogger,
       upload,
-    } as Parameters<typeof generateWAMessage>[2]);
+    } as Parameters<typeof generateWAMessage>[2];
+    const generate = (): ReturnType<typeof generateWAMessage> => generateWAMessage(jid, content, made);
+    const full = await (isLarge(frame.content) ? tidily(generate) : generate());
     const departed = await this.#depart(frame, jid, full.message ?? {}, relayOptions(content, jid));
     if (uploadMs === undefined || !departed.rest) return departed;
     const timed = departed.rest.then((result) => ({ ...result, data: { upload_ms: uploadMs } }));

@@ -8,6 +8,7 @@ import { decode } from '@msgpack/msgpack';
 import { downloadContentFromMessage, type proto, type WAMessage, type WASocket } from 'baileys';
 import { errorText } from '../../logs.ts';
 import { ActionError, type Address, type Content } from '../../protocol.ts';
+import { tidily } from '../../trim.ts';
 import type { Link } from '../port.ts';
 import { jidOf } from './identity.ts';
 import type { MediaSource } from './messages.ts';
@@ -16,6 +17,8 @@ import type { MediaSource } from './messages.ts';
 const MAX_INLINE = 15 * 1024 * 1024;
 /** A part handed over by the worker, or to it. */
 const PART = 256 * 1024;
+/** From this size on, what a file leaves behind in memory is worth tidying up while it passes. */
+const LARGE = 4 * 1024 * 1024;
 /** How long the sender's phone may take to upload a file again. */
 const RETRY_MS = 30_000;
 
@@ -39,6 +42,10 @@ export function blobOf(link: Link, act: number, content: Content): Readable | un
     }
   }
   return Readable.from(parts(size), { objectMode: false, highWaterMark: PART });
+}
+
+export function isLarge(content: Content | undefined): boolean {
+  return ((content?.blob as { size?: number } | undefined)?.size ?? 0) >= LARGE;
 }
 
 function sourceOf(content: Content): MediaSource {
@@ -70,7 +77,12 @@ export async function fetchMedia(content: Content, act: number, socket: WASocket
   }
 }
 
-async function download(source: MediaSource, content: Content, act: number, link: Link): Promise<Fetched> {
+function download(source: MediaSource, content: Content, act: number, link: Link): Promise<Fetched> {
+  const work = (): Promise<Fetched> => downloaded(source, content, act, link);
+  return content.blob ? tidily(work) : work();
+}
+
+async function downloaded(source: MediaSource, content: Content, act: number, link: Link): Promise<Fetched> {
   const message = { mediaKey: source.key, directPath: source.path ?? null, url: source.url ?? null };
   const stream = await downloadContentFromMessage(message, source.type);
   const hash = createHash('sha256');
