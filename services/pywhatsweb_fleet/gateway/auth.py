@@ -127,6 +127,8 @@ class Door:
             known = await self._keys.verify(key)
         if known is None:
             raise self._refused(address)
+        if known.tenant in self._keys.suspended:
+            raise GatewayError(ErrorCode.E_TENANT_SUSPENDED)
         self._bound(self._by_key.take(known.id))
         return principal(known)
 

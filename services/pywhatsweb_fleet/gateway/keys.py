@@ -12,11 +12,13 @@ from typing import Final, NamedTuple
 import msgspec
 import structlog
 
+from pywhatsweb.contracts import streams
 from pywhatsweb.contracts.ids import TenantId
 from pywhatsweb.errors import ErrorCode
 from pywhatsweb_fleet.broker import keys as record
 from pywhatsweb_fleet.broker.keys import KEYS_BUCKET, KeyRecord, Scope
 from pywhatsweb_fleet.gateway.problems import GatewayError
+from pywhatsweb_runtime import provision, registry
 from pywhatsweb_runtime.bus import WRONG_LAST_SEQUENCE, ApiError, BrokerUnavailable, Bus
 from pywhatsweb_runtime.kv import Bucket, Entry
 
@@ -43,6 +45,9 @@ class Keys:
 
     def __init__(self, bus: Bus) -> None:
         self._bucket = Bucket(bus, KEYS_BUCKET)
+        self._tenants = Bucket(bus, streams.TENANTS_BUCKET)
+        self.suspended: set[str] = set()
+        """Tenants whose keys open nothing just now."""
         self._known: dict[str, Known] = {}
         self._used: dict[str, int] = {}
         """By id: when this process last wrote the key's use."""
@@ -62,7 +67,9 @@ class Keys:
     def get(self, key_id: str) -> Known | None:
         """A key that is not revoked and not over, as far as this gateway has heard."""
         known = self._known.get(key_id)
-        return known if known is not None and known.alive() else None
+        if known is None or known.tenant in self.suspended:
+            return None
+        return known if known.alive() else None
 
     def of(self, tenant: TenantId) -> list[Known]:
         return sorted(
@@ -163,8 +170,21 @@ class Keys:
     async def _changed(self, entry: Entry) -> None:
         self._take(entry)
 
+    async def _tenant_changed(self, entry: Entry) -> None:
+        """A hint, and enough of one: what it says wrongly the next sweep puts right."""
+        self._take_tenant(entry)
+
+    def _take_tenant(self, entry: Entry) -> None:
+        try:
+            suspended = entry.value is not None and registry.decode_tenant(entry.value).suspended
+        except msgspec.MsgspecError:
+            suspended = False
+        (self.suspended.add if suspended else self.suspended.discard)(entry.key)
+
     async def sweep(self) -> None:
         """Everything anew: a change may have been missed during a reconnect."""
+        for tenant in await self._tenants.all():
+            self._take_tenant(tenant)
         entries = await self._bucket.all("key.>")
         there = {entry.key.rpartition(".")[2] for entry in entries}
         for entry in entries:
@@ -198,9 +218,13 @@ class Keys:
 async def following(bus: Bus, replicas: int = 1) -> AsyncIterator[Keys]:
     """The keys, kept up to date while the block lasts."""
     await record.ensure_bucket(bus, replicas)
+    await provision.ensure_stream(bus, streams.bucket(streams.TENANTS_BUCKET, replicas))
     keys = Keys(bus)
     await keys.load_signing_key()
-    async with keys._bucket.changes(keys._changed, "key.>"):  # noqa: SLF001 - made here
+    async with (
+        keys._bucket.changes(keys._changed, "key.>"),  # noqa: SLF001 - made here
+        keys._tenants.changes(keys._tenant_changed),  # noqa: SLF001
+    ):
         bus.on_reconnect.append(keys.sweep)
         try:
             await keys.sweep()

@@ -22,6 +22,7 @@ from pywhatsweb_fleet.media.objects import ObjectsUnavailable
 from pywhatsweb_fleet.media.uploads import Asked as Announced
 from pywhatsweb_fleet.media.uploads import Uploads
 from pywhatsweb_fleet.persistence.asking import Asker, chat_keys, from_cursor, to_cursor
+from pywhatsweb_fleet.storage import usage
 from pywhatsweb_fleet.storage.faults import StorageUnavailable, Unsealable
 from pywhatsweb_fleet.storage.media import Held, Reference
 from pywhatsweb_fleet.storage.store import Store
@@ -66,6 +67,7 @@ class Files:
 
     async def put(self, asked: Asked) -> d.MediaInfo:
         args: d.MediaPut = asked.args
+        await self._bound(asked, len(args.data))
         reference = Reference(
             media_id=f"med_{ids.new_event_id().removeprefix('evt_')}",
             sha256="",
@@ -82,8 +84,15 @@ class Files:
             held, _ = await self._library.put(asked.tenant, whole(), reference=reference, most=most)
             return await self._checked(asked.tenant, held, args.kind)
 
+    async def _bound(self, asked: Asked, more: int) -> None:
+        """Refuses an upload beyond the tenant's quota; what WhatsApp brings is never refused for it."""
+        limit = asked.record.media_bytes
+        if limit and await self._store.read(usage.media_bytes, asked.tenant) + more > limit:
+            raise RequestError(ErrorCode.E_QUOTA_EXCEEDED, {"quota": "media_bytes", "limit": limit})
+
     async def begin(self, asked: Asked) -> m.MediaUpload:
         args: m.MediaBegin = asked.args
+        await self._bound(asked, args.size)
         announced = Announced(args.mime_type, args.filename, args.kind)
         return m.MediaUpload(upload_id=await self._uploads.begin(asked.tenant, args.size, announced))
 

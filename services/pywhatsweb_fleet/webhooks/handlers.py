@@ -61,17 +61,19 @@ class Handlers:
             headers=sorted(args.headers),
         )  # fmt: skip
         secret = await self._deps.store.transact(
-            self._create, asked.tenant, name, config, args, (stream, last)
-        )
+            self._create, asked.tenant, name, config, args, (stream, last),
+            asked.record.webhooks or w.MAX_WEBHOOKS,
+        )  # fmt: skip
         self._changed()
         return await self._info(asked.tenant, name, secret)
 
     def _create(  # noqa: PLR0917 - called through Store.transact, by position
-        self, conn: Any, tenant: str, name: str, config: Config, args: w.WebhookCreate, place: tuple[str, int]
-    ) -> str | None:
+        self, conn: Any, tenant: str, name: str, config: Config, args: w.WebhookCreate, place: tuple[str, int],
+        limit: int,
+    ) -> str | None:  # fmt: skip
         known = webhooks.find(conn, tenant, name)
-        if known is None and len(webhooks.of_tenant(conn, tenant)) >= w.MAX_WEBHOOKS:
-            raise RequestError(ErrorCode.E_QUOTA_EXCEEDED, {"limit": w.MAX_WEBHOOKS})
+        if known is None and len(webhooks.of_tenant(conn, tenant)) >= limit:
+            raise RequestError(ErrorCode.E_QUOTA_EXCEEDED, {"quota": "webhooks", "limit": limit})
         secret = args.secret
         if known is None:
             secrets = Secrets(secret=secret or signing.new_secret(), headers=args.headers)

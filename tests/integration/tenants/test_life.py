@@ -7,9 +7,12 @@ import contextlib
 import os
 import signal
 import sqlite3
+from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import httpx
 import nats
 import pytest
 from nats.aio.client import Client
@@ -136,7 +139,16 @@ async def test_a_tenants_life(fleet: Fleet) -> None:
         await asked.ok("key.delete", tenant="newcomer", id=key["id"])
 
         # Suspended and resumed.
-        assert (await asked.ok("tenant.suspend", tenant="newcomer"))["state"] == "suspended"
+        async with httpx.AsyncClient(
+            base_url=fleet.ready["http_url"], headers={"Authorization": f"Bearer {made['api_key']}"}
+        ) as http:
+
+            async def door() -> str:
+                return str((await http.get("/v1/sessions")).json().get("type", "open")).rpartition(":")[2]
+
+            await wait_until(partial(_says, door, "open"), 20)
+            assert (await asked.ok("tenant.suspend", tenant="newcomer"))["state"] == "suspended"
+            await wait_until(partial(_says, door, "E_TENANT_SUSPENDED"), 20)
         await wait_until(lambda: not program.client.is_connected, 10)
         assert await enters(fleet, made["login"]) is None
         assert (await asked.ok("tenant.resume", tenant="newcomer"))["state"] == "active"
@@ -165,6 +177,10 @@ async def test_a_tenants_life(fleet: Fleet) -> None:
         await acme.send("s1", "after", TO, "still here")
         assert (await acme.outcome("after"))["status"] == "sent"
         assert acme.client.stats["reconnects"] == 0
+
+
+async def _says(door: Callable[[], Awaitable[str]], wanted: str) -> bool:
+    return await door() == wanted
 
 
 async def test_an_erasure_outlives_a_kill(fleet: Fleet) -> None:

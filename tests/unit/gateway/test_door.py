@@ -31,6 +31,7 @@ class FakeBucket:
 
 def keys_with(*known: Known) -> Keys:
     keys = Keys.__new__(Keys)
+    keys.suspended = set()
     keys._bucket = FakeBucket()  # type: ignore[assignment]
     keys._known = {each.id: each for each in known}
     keys._used, keys._writes, keys.signing = {}, set(), b"s" * 32
