@@ -142,7 +142,7 @@ async def thousand(directory: Path, count: int) -> list[tuple[str, str]]:
     first = await asyncio.to_thread(fleet.start, 900)
     rows = [("first start, streams made", f"{first:.1f} s")]
     try:
-        await asyncio.to_thread(fleet.stop)
+        await asyncio.to_thread(fleet.stop, 600)
         rows.append(("later start", f"{await asyncio.to_thread(fleet.start, 900):.1f} s"))
         broker = psutil.Process(fleet.reload()["pids"]["nats-server"][0])
         rows.append(("broker's memory", f"{broker.memory_info().rss / 2**20:.0f} MiB"))
@@ -158,5 +158,5 @@ async def thousand(directory: Path, count: int) -> list[tuple[str, str]]:
         pids = [pid for found in fleet.reload()["pids"].values() for pid in found]
         rows.append(("everything's memory", f"{rig.rss_mb(pids):.0f} MiB"))
     finally:
-        await asyncio.to_thread(fleet.stop)
+        await asyncio.to_thread(fleet.stop, 600)
     return rows

@@ -82,12 +82,12 @@ class Fleet:
         self.ready = json.loads(self.ready_file.read_text())
         return self.ready
 
-    def stop(self) -> None:
+    def stop(self, timeout: float = 60) -> None:
         """As Ctrl-C does."""
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(signal.SIGINT)
             try:
-                self._process.wait(60)
+                self._process.wait(timeout)
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait(10)

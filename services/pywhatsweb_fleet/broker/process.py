@@ -151,10 +151,12 @@ async def _relay(process: asyncio.subprocess.Process, broken: asyncio.Event) -> 
             getattr(log, "debug" if said.startswith(_EXPECTED) else level)(said)
 
 
-async def wait_until_up(host: str, port: int, process: asyncio.subprocess.Process) -> None:
+async def wait_until_up(
+    host: str, port: int, process: asyncio.subprocess.Process, *, bound_s: float = START_BOUND_S
+) -> None:
     """Returns when it greets clients: its streams are recovered by then. Raises BrokerRefused when it ended."""
     loop = asyncio.get_running_loop()
-    until = loop.time() + START_BOUND_S
+    until = loop.time() + bound_s
     while loop.time() < until:
         if process.returncode is not None:
             raise BrokerRefused(
@@ -170,7 +172,7 @@ async def wait_until_up(host: str, port: int, process: asyncio.subprocess.Proces
             if greeting == b"INFO":
                 return
         await asyncio.sleep(0.01)
-    raise BrokerRefused(f"nats-server did not answer within {START_BOUND_S:g} s")
+    raise BrokerRefused(f"nats-server did not answer within {bound_s:g} s")
 
 
 async def stop(process: asyncio.subprocess.Process, bound_s: float = STOP_BOUND_S) -> None:

@@ -14,6 +14,9 @@ from pywhatsweb_fleet.broker.secrets import Secrets
 from pywhatsweb_fleet.up.datadir import LOOPBACK, Layout, StartError
 from pywhatsweb_runtime.bus import ApiError, BrokerSettings, BrokerUnavailable, connect
 
+_A_TENANT_S = 0.3
+"""On a busy machine after a power cut; at rest it is a hundredth of it."""
+
 
 class EmbeddedBroker:
     """Its process is started and kept by a `Child`."""
@@ -34,7 +37,13 @@ class EmbeddedBroker:
         return await broker.spawn(path, store=self._config.store_dir)
 
     async def until_up(self, process: asyncio.subprocess.Process) -> None:
-        await broker.wait_until_up(LOOPBACK, self._config.port, process)
+        bound_s = broker.START_BOUND_S + self.patience_s
+        await broker.wait_until_up(LOOPBACK, self._config.port, process, bound_s=bound_s)
+
+    @property
+    def patience_s(self) -> float:
+        """How much longer than usual its start may take: it reads five streams a tenant through."""
+        return len(self.secrets.tenants) * _A_TENANT_S
 
     def _settings(self) -> BrokerSettings:
         user = self.secrets.platform

@@ -124,7 +124,13 @@ class Fleet:
 
         child = self._add(
             "nats-server",
-            Child("nats-server", self._broker.start, is_ready, self._changed, stop_bound_s=STOP_BOUND_S),
+            Child(
+                "nats-server",
+                self._broker.start,
+                is_ready,
+                self._changed,
+                stop_bound_s=STOP_BOUND_S + self._broker.patience_s,
+            ),
         )
         await self._wait_for(child)
 
@@ -212,17 +218,18 @@ class Fleet:
         return child
 
     async def _wait_for(self, child: Child) -> None:
+        bound_s = START_BOUND_S + self._broker.patience_s
         ready = asyncio.create_task(child.ready.wait())
         hopeless = asyncio.create_task(child.hopeless.wait())
         try:
             done, _ = await asyncio.wait(
-                (ready, hopeless), timeout=START_BOUND_S, return_when=asyncio.FIRST_COMPLETED
+                (ready, hopeless), timeout=bound_s, return_when=asyncio.FIRST_COMPLETED
             )
         finally:
             ready.cancel()
             hopeless.cancel()
         if ready not in done:
-            why = "does not start" if hopeless in done else f"is not ready within {START_BOUND_S:g} s"
+            why = "does not start" if hopeless in done else f"is not ready within {bound_s:g} s"
             raise StartError(f"{child.name} {why}; the lines above say why.")
 
     # Running.
