@@ -32,7 +32,8 @@ log = structlog.get_logger(__name__)
 
 _LOOK_EVERY_S = 1.0
 _SWEEP_EVERY_S = 30.0
-_TAKE_AT_ONCE = 256
+_TAKE_AT_ONCE = 64
+"""So few that the worker's own liveness is renewed in between, however slow the machine is."""
 _LEASE_EVERY_S = 0.5
 _CHANGES_AT_ONCE = 32
 _NOBODY_TAKES_S = 10.0

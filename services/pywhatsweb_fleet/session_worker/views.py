@@ -42,6 +42,8 @@ class Views:
         self.tenants: dict[str, registry.TenantRecord] = {}
         self.sessions: dict[SessionKey, registry.SessionRecord] = {}
         self.owners: dict[SessionKey, Owner] = {}
+        self._revisions: dict[SessionKey, int] = {}
+        """Of the records that the last sweep read and nobody has pushed since."""
 
     @contextlib.asynccontextmanager
     async def running(self):  # type: ignore[no-untyped-def]
@@ -62,12 +64,16 @@ class Views:
             key: record for key, entry in tenants.items() if (record := _tenant(entry)) is not None
         }
         sessions: dict[SessionKey, registry.SessionRecord] = {}
+        revisions: dict[SessionKey, int] = {}
         for entry in await self._sessions_bucket.all():
             tenant, _, name = entry.key.partition(".")
-            session = _session(entry)
+            key = tenant, name
+            known = self.sessions.get(key) if self._revisions.get(key) == entry.revision else None
+            session = known or _session(entry)
             if session is not None and tenant in self.tenants:
-                sessions[tenant, name] = session
-        self.sessions = sessions
+                sessions[key] = session
+                revisions[key] = entry.revision
+        self.sessions, self._revisions = sessions, revisions
         for tenant in {tenant for tenant, _ in sessions}:
             await self._sweep_owners(tenant)
         self._changed()
@@ -118,6 +124,7 @@ class Views:
 
     async def _on_session(self, entry: Entry) -> None:
         tenant, _, session = entry.key.partition(".")
+        self._revisions.pop((tenant, session), None)
         record = _session(entry)
         if record is not None:
             self.sessions[tenant, session] = record
