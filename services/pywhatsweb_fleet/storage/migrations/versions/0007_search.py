@@ -47,12 +47,12 @@ _TAKE = f"""
     INSERT INTO message_search (message_search, rowid, body, scope)
     SELECT 'delete', old.number, old.body, {_SCOPE.format(row="old.")} WHERE {_OLD};
 """  # noqa: S608
+_CHANGED = "AFTER UPDATE OF tenant, session, chat, kind, body ON messages"
 _TRIGGERS = (
     f"CREATE TRIGGER messages_search_added AFTER INSERT ON messages WHEN {_NEW} BEGIN {_ADD} END",
     f"CREATE TRIGGER messages_search_deleted AFTER DELETE ON messages WHEN {_OLD} BEGIN {_TAKE} END",
     # One for both: of two triggers it would be the younger that comes first.
-    "CREATE TRIGGER messages_search_changed AFTER UPDATE OF tenant, session, chat, kind, body ON messages "
-    f"BEGIN {_TAKE} {_ADD} END",
+    f"CREATE TRIGGER messages_search_changed {_CHANGED} BEGIN {_TAKE} {_ADD} END",
 )
 
 # Letters without their marks, as SQLite's remove_diacritics has them; ``normalize`` and the rest are immutable, which
