@@ -42,11 +42,11 @@ _NEW, _OLD = _SEARCHED.format(row="new."), _SEARCHED.format(row="old.")
 _ADD = f"""
     INSERT INTO message_search (rowid, body, scope)
     SELECT new.number, new.body, {_SCOPE.format(row="new.")} WHERE {_NEW};
-"""  # noqa: S608
+"""
 _TAKE = f"""
     INSERT INTO message_search (message_search, rowid, body, scope)
     SELECT 'delete', old.number, old.body, {_SCOPE.format(row="old.")} WHERE {_OLD};
-"""  # noqa: S608
+"""
 _CHANGED = "AFTER UPDATE OF tenant, session, chat, kind, body ON messages"
 _TRIGGERS = (
     f"CREATE TRIGGER messages_search_added AFTER INSERT ON messages WHEN {_NEW} BEGIN {_ADD} END",
