@@ -24,7 +24,7 @@ class Prepared(NamedTuple):
 
 
 def prepare(path: Path, *, validate: bool, compress: bool, mime_type: str | None = None) -> Prepared:
-    """Raises MediaError, MediaTooLargeError or NotSupportedError."""
+    """Raises MediaError, MediaTooLargeError, or NotSupportedError for compressing without Pillow."""
     try:
         size = path.stat().st_size
         if size > MAX_MEDIA_SIZE:
@@ -37,9 +37,6 @@ def prepare(path: Path, *, validate: bool, compress: bool, mime_type: str | None
         raise MediaError(ErrorCode.E_MEDIA_CORRUPT)
     if compress and mime in _IMAGES and len(data) > MAX_INLINE_BYTES:
         data, mime = smaller_image(data), "image/jpeg"
-    if len(data) > MAX_INLINE_BYTES:
-        reason = "larger files need the fleet's media storage, which this version does not offer"
-        raise NotSupportedError(ErrorCode.E_NOT_IMPLEMENTED, {"reason": reason, "limit": MAX_INLINE_BYTES})
     return Prepared(_kind(mime), mime, path.name, data)
 
 

@@ -158,8 +158,8 @@ class Session:
     ) -> MessageId:
         """An image, video, audio or other file, by what its name says it is.
 
-        Raises MediaTooLargeError above 16 MB, MediaError for what cannot be read, and NotSupportedError for what is
-        too large for a command as long as the fleet stores no media; `compress_if_needed` makes images smaller.
+        Raises MediaTooLargeError above 16 MB and MediaError for what cannot be read; what is too large for a command
+        is stored with the fleet first. `compress_if_needed` makes such images smaller instead.
         """
         number = self._recipient(to)
         found = media.prepare(Path(media_path), validate=validate_media, compress=compress_if_needed)
@@ -191,7 +191,7 @@ class Session:
     ) -> str:
         """Stores a file; its id, which the client's `send_…` methods take. `metadata` is accepted and not kept.
 
-        Raises NotSupportedError when this fleet stores no media.
+        Raises RequestError with the fleet's code, and NotSupportedError when it stores no files.
         """
         path = Path(file_path)
         found = media.prepare(path, validate=True, compress=False, mime_type=mime_type)
