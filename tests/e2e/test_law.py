@@ -73,6 +73,7 @@ async def test_a_person_is_erased_from_every_file(fleet: Fleet) -> None:
         # Who was erased can write and be written to again.
         await program.send("law", "anew", CONTACT, "Olá!")
         await wait_until(lambda: "read" in program.steps("anew"), 40)
+    assert not [word for word in (CONTACT[1:], NEIGHBOUR[1:], number[1:], WORDS) if word in fleet.log]
     assert pww("audit", "verify", *where)["ok"]
     actions = [entry["action"] for entry in pww("audit", "list", "--actor", "dpo", *where)["entries"]]
     assert actions == ["data.erase", "data.erase_requested"]
