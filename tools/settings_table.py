@@ -25,6 +25,7 @@ BEGIN, END = "<!-- settings: begin -->", "<!-- settings: end -->"
 # A service: its name for `pww run`, and where its settings are. Adding one is a line.
 SERVICES = {
     "dispatcher": ("pywhatsweb_fleet.dispatcher.settings", "DispatcherSettings"),
+    "tenancy": ("pywhatsweb_fleet.tenancy.settings", "TenancySettings"),
     "persistence": ("pywhatsweb_fleet.persistence.settings", "PersistenceSettings"),
     "session-worker": ("pywhatsweb_fleet.session_worker.settings", "Settings"),
 }

@@ -40,7 +40,7 @@ def setup(
 
     \b
     secrets.json            every user of the broker, every tenant's key: keep it, give it to no service
-    fleet/                  what services read: nats_password, database_url, encryption.key
+    fleet/                  what services read: nats_password, users/, database_url, encryption.key
     nats/nats.conf          one node's configuration; nats/cluster.conf is that of each node of a cluster
     postgres/password
     tenants/NAME            the password of a tenant's user, whose name is the tenant's
@@ -65,7 +65,7 @@ def setup(
         Its key.
     """
     from pywhatsweb.contracts.subjects import valid_name
-    from pywhatsweb_fleet.broker import secrets
+    from pywhatsweb_fleet.broker import process, secrets
     from pywhatsweb_fleet.broker.config import BrokerConfig, Tls, render
 
     if (tls_cert is None) != (tls_key is None):
@@ -91,10 +91,12 @@ def setup(
             "fleet/database_url": database_url.replace("{password}", password),
             "nats/nats.conf": render(config, found),
             "postgres/password": password,
+            **{f"fleet/users/{name}": of.password for name, of in found.services.items()},
             **{f"tenants/{name}": of.password for name, of in found.tenants.items()},
         }
         if cluster:
             files["nats/cluster.conf"] = _cluster(cluster, _kept(directory / ROUTES))
+        process.save_choices(directory / "nats", config)
         for name, text in files.items():
             secrets.write_private(directory / name, text.encode())
         # PostgreSQL's entry point reads it as a user of its own; only its container mounts the folder.
@@ -163,7 +165,7 @@ def provision(
 def _folders(directory: Path) -> None:
     """A folder a reader: each container mounts the one that it needs."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for name in ("fleet", "nats", "postgres", "tenants"):
+    for name in ("fleet", "fleet/users", "nats", "postgres", "tenants"):
         (directory / name).mkdir(mode=0o755 if name == "postgres" else 0o700, exist_ok=True)
 
 

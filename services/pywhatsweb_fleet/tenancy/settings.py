@@ -22,6 +22,7 @@ class TenancySettings(BrokerSettings, frozen=True, kw_only=True):
     media_url: str | None = None
     """Where the fleet keeps files, as in the services that have some; a folder of `data_dir` when absent."""
     media_endpoint: str | None = None
+    """Where something other than Amazon's that speaks S3 listens (MinIO), as a URL."""
     unlink_s: float = 30.0
     """How long a tenant's erasure waits for its sessions to be unlinked at WhatsApp."""
     replicas: int = 1
