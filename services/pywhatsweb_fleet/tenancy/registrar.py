@@ -83,6 +83,8 @@ class Registrar:
     async def _let(self, name: str, tenant: TenantSecrets | None) -> None:
         """Writes down a tenant's users (None: it has none any more) and makes the broker know them."""
         async with self._turn:
+            # `pww setup` may have added somebody meanwhile.
+            self.secrets = await asyncio.to_thread(secrets.load, self._directory) or self.secrets
             others = {other: found for other, found in self.secrets.tenants.items() if other != name}
             after = msgspec.structs.replace(
                 self.secrets, tenants=others if tenant is None else {**others, name: tenant}
