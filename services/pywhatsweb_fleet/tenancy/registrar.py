@@ -84,8 +84,9 @@ class Registrar:
         """Writes down a tenant's users (None: it has none any more) and makes the broker know them."""
         async with self._turn:
             # `pww setup` may have added somebody meanwhile.
-            self.secrets = await asyncio.to_thread(secrets.load, self._directory) or self.secrets
-            others = {other: found for other, found in self.secrets.tenants.items() if other != name}
+            found = await asyncio.to_thread(secrets.load, self._directory)
+            self.secrets = found if found is not None else self.secrets
+            others = {other: kept for other, kept in self.secrets.tenants.items() if other != name}
             after = msgspec.structs.replace(
                 self.secrets, tenants=others if tenant is None else {**others, name: tenant}
             )
