@@ -4,21 +4,20 @@ What is asked for is a row of ``erasure_jobs`` before the asker hears of it, and
 in its place, so a service that is killed at any step leaves the work to the next. Every step finds what is there and
 removes it: doing one again does no harm.
 
-What comes in meanwhile: everything that names the person and was stored before the last pass is erased with the rest.
-Passes go on until one finds nothing and every reader of the events is beyond what was there when the work began, so
-nothing old is on its way to a table any more. What the person writes after that is new, and whole.
+What comes in meanwhile is erased with the rest. Passes go on until every reader of the events is beyond what was there
+when the work began, so nothing old is on its way to a table any more, and one finds nothing; or, for somebody who
+writes on and on, a few times. Then one transaction draws a line: what is recorded before it is gone, what comes after
+it is new, and whole.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hmac
-import secrets
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
 import structlog
@@ -31,14 +30,17 @@ from pywhatsweb.contracts.event_data import Status
 from pywhatsweb.contracts.ids import ChatKey, SessionId, TenantId, TenantKey
 from pywhatsweb.contracts.statuses import MessageStatus
 from pywhatsweb.errors import ErrorCode, RequestError, error_struct
+from pywhatsweb_fleet.media.library import Library
+from pywhatsweb_fleet.media.objects import ObjectsUnavailable
 from pywhatsweb_fleet.persistence import scrubbing, sweeping
 from pywhatsweb_fleet.persistence.duties import Duty
-from pywhatsweb_fleet.persistence.person import GONE, Person, resolve, subject_digest
+from pywhatsweb_fleet.persistence.person import Person
 from pywhatsweb_fleet.persistence.queries import Asker
+from pywhatsweb_fleet.persistence.receipts import Work, begin, finish, look, read_work, so_far, to_json
 from pywhatsweb_fleet.persistence.scrubbing import Named
-from pywhatsweb_fleet.storage import audit, kanban, law, media, people
+from pywhatsweb_fleet.storage import kanban, law, media
 from pywhatsweb_fleet.storage.faults import StorageUnavailable
-from pywhatsweb_fleet.storage.law import Job, Receipt
+from pywhatsweb_fleet.storage.law import Job
 from pywhatsweb_fleet.storage.scouring import scour
 from pywhatsweb_fleet.storage.store import Store
 from pywhatsweb_runtime.answering import Asked
@@ -49,8 +51,8 @@ from pywhatsweb_runtime.registry import TenantRecord
 log = structlog.get_logger(__name__)
 
 _MOST_PASSES: Final = 20
+_SETTLED_PASSES: Final = 3
 _READERS_S: Final = 60.0
-_OBJECTS_S: Final = 30.0
 _PAUSE_S: Final = 0.2
 _LOOK_EVERY_S: Final = 2.0
 _QUEUES: Final = ("WA_CMD_", "WA_SCH_", "WA_OUT_")
@@ -59,21 +61,6 @@ _ANSWER_S: Final = 20.0
 """How long a request waits for its receipt; one that takes longer is asked for again."""
 
 
-class Work(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """How far an erasure has come. In phase ``scour`` nothing of it names the person any more."""
-
-    phase: Literal["erase", "scour"] = "erase"
-    person: Person | None = None
-    cut: int = 0
-    """The events stream's last sequence when the work began."""
-    counts: dict[str, int] = {}
-    residue: list[str] = []
-    address: str | None = None
-    correlation_id: str | None = None
-
-
-_work = msgspec.json.Decoder(Work).decode
-_json = msgspec.json.Encoder(order="sorted").encode
 FindTenant = Callable[[str], Awaitable[TenantRecord | None]]
 DropExports = Callable[[str, str], Awaitable[int]]
 """Of a tenant and a subject: removes the exports that hold the person's data; how many."""
@@ -90,6 +77,7 @@ class Erasures:
         publisher: Publisher,
         find: FindTenant,
         drop_exports: DropExports,
+        files: Library | None,
     ) -> None:
         self._store = store
         self._url = url
@@ -97,6 +85,7 @@ class Erasures:
         self._publisher = publisher
         self._find = find
         self._drop_exports = drop_exports
+        self.files = files
         self._asked = asyncio.Event()
         self._moved = asyncio.Condition()
         self.forget: list[Callable[[], None]] = []
@@ -108,7 +97,7 @@ class Erasures:
         """Begins, or finds the erasure of the same person that is under way; the receipt if it comes soon."""
         args: d.DataErase = asked.args
         who = Asker(asked.tenant, TenantKey(asked.record.key), asked.record.region)
-        job = await self._store.transact(_begin, who, args, events.timestamp())
+        job = await self._store.transact(begin, who, args, events.timestamp())
         self._asked.set()
         until = asyncio.get_running_loop().time() + _ANSWER_S
         while True:
@@ -126,12 +115,12 @@ class Erasures:
         return await self._receipt(asked.tenant, asked.args.id)
 
     async def _receipt(self, tenant: str, erasure_id: str) -> d.ErasureReceipt:
-        job, receipt = await self._store.read(_look, tenant, erasure_id)
+        job, receipt = await self._store.read(look, tenant, erasure_id)
         if receipt is not None:
             return msgspec.json.decode(receipt.receipt, type=d.ErasureReceipt)
         if job is None:
             raise RequestError(ErrorCode.E_ERASURE_NOT_FOUND)
-        return _so_far(job, _work(job.work))
+        return so_far(job, read_work(job.work))
 
     # Working.
 
@@ -143,7 +132,13 @@ class Erasures:
                 if jobs and await duty.hold():
                     for job in jobs:
                         await duty.while_held(self._carry_on(job))
-            except (StorageUnavailable, BrokerUnavailable, ApiError, SQLAlchemyError) as error:
+            except (
+                StorageUnavailable,
+                ObjectsUnavailable,
+                BrokerUnavailable,
+                ApiError,
+                SQLAlchemyError,
+            ) as error:
                 log.warning("an erasure waits", problem=type(error).__name__)
             except Exception as error:  # noqa: BLE001 - the record goes on, and the erasure is tried again
                 # No traceback: its values are people's.
@@ -159,21 +154,23 @@ class Erasures:
         if record is None:
             log.warning("an erasure waits for its tenant's record", tenant=job.tenant)
             return
-        work = _work(job.work)
+        work = read_work(job.work)
         if work.phase == "erase":
             await _Passes(self, job, work, record).run()
-            for forget in self.forget:
-                forget()
         work.residue += await asyncio.to_thread(scour, self._url)
-        await self._store.transact(_finish, job, work, bytes(record.key))
+        await self._store.transact(finish, job, work, bytes(record.key))
         log.info("a person was erased", tenant=job.tenant, erasure=job.erasure_id, residue=len(work.residue))
         async with self._moved:
             self._moved.notify_all()
 
+    def forget_all(self) -> None:
+        for forget in self.forget:
+            forget()
+
     async def save(self, job: Job, work: Work) -> None:
         def write(conn: Connection) -> None:
             sweeping.securely(conn)
-            law.save_work(conn, job.tenant, job.erasure_id, _json(work).decode())
+            law.save_work(conn, job.tenant, job.erasure_id, to_json(work).decode())
 
         await self._store.transact(write)
 
@@ -201,19 +198,38 @@ class _Passes:
         # Others' messages that name the person go from the stream as a whole, so they are first let into the record.
         for late in await self._late_readers():
             work.residue.append(f"{late}: had not read all events when it began; what it missed is gone")
-        for _ in range(_MOST_PASSES):
-            if not await self._pass() and not await self._busy():
-                break
-            await asyncio.sleep(_PAUSE_S)
-        else:
-            raise StorageUnavailable("an erasure does not come to its end; it is tried again")
+        await self._passes()
+        await self._close()
         work.residue += [
             f"{name}: not rewritten yet" for name in await scrubbing.roll(self._bus, self._tenant)
         ]
-        if not await scrubbing.until(self._objects_gone, _OBJECTS_S):
+        files = self._erasures.files
+        if files is not None:
+            await files.sweep()
+        if not await self._objects_gone():
             work.residue.append("media: files wait to be removed from the object store")
         work.phase, work.person = "scour", None
         await self._erasures.save(self._job, work)
+
+    async def _passes(self) -> None:
+        """Until nothing that was there at the beginning is left, or on its way to a table."""
+        settled = 0
+        for _ in range(_MOST_PASSES):
+            # Before the pass: what readers had committed by then, it finds.
+            settled += not await self._busy()
+            found = await self._pass()
+            if settled and (not found or settled >= _SETTLED_PASSES):
+                return
+            await asyncio.sleep(_PAUSE_S)
+        raise StorageUnavailable("an erasure does not come to its end; it is tried again")
+
+    async def _close(self) -> None:
+        """Somebody who writes on and on is found by every pass: a line is drawn, behind which all is new, and whole."""
+        line = await scrubbing.last_sequence(self._bus, self._stream)
+        self._erasures.forget_all()
+        await self._count(await self._store.transact(sweeping.close, self._tenant, self._person))
+        self._erasures.forget_all()
+        await self._streams(line)
 
     async def _late_readers(self) -> list[str]:
         return [
@@ -237,7 +253,7 @@ class _Passes:
     async def _pass(self) -> bool:
         """Everything once; whether anything was found."""
         found = await self._streams()
-        dropped = await self._store.transact(_drop_media, self._tenant, self._person)
+        dropped = await self._media()
         words = await self._store.transact(
             sweeping.forget_words, self._tenant, [*self._person.keys, self._job.subject]
         )
@@ -246,13 +262,26 @@ class _Passes:
         swept = await sweeping.sweep(self._store, self._tenant, self._person, self._count)
         return bool(found or dropped or words or exports or swept)
 
-    async def _streams(self) -> bool:
+    async def _media(self) -> int:
+        """References to files of the person's chats; where the files can be reached, these too."""
+        files = self._erasures.files
+        if files is not None:
+            return (await files.forget(self._tenant, chats=self._person.keys)).references
+        return await self._store.transact(_drop_media, self._tenant, self._person)
+
+    async def _streams(self, line: int | None = None) -> bool:
+        """What names the person in the streams, of the events those up to a line; whether there was any."""
         anything = False
-        async for found in scrubbing.find(self._bus, self._tenant, self._person, self._record.region):
-            anything = True
+        async for named in scrubbing.find(self._bus, self._tenant, self._person, self._record.region):
+            found = [
+                one
+                for one in named
+                if line is None or one.stream != self._stream or one.stored.sequence <= line
+            ]
+            anything = anything or bool(found)
             # First what only these messages lead to; a command that was never to be anything else ends by name.
-            for named in found:
-                await self._cancel(named)
+            for one in found:
+                await self._cancel(one)
             await self._count(await self._store.transact(_follow, self._tenant, found))
             await self._count(await scrubbing.overwrite(self._bus, found))
         return anything
@@ -289,77 +318,6 @@ class _Passes:
         now = time.time_ns() // 1_000_000
         waiting = await self._store.read(media.leftovers, now, 1000)
         return not any(tenant == self._tenant for tenant, _ in waiting)
-
-
-def _begin(conn: Connection, who: Asker, args: d.DataErase, at: str) -> Job:
-    person = resolve(conn, who, args.phone_number)
-    subject = subject_digest(who, person)
-    reason = _nameless(conn, who.id, person, args.reason)
-    work = Work(person=person, address=args.address, correlation_id=args.correlation_id)
-    now = time.time_ns() // 1_000_000
-    wanted = Job(
-        who.id, "era_" + secrets.token_hex(12), subject, args.actor, reason, now, _json(work).decode()
-    )
-    job = law.begin_erasure(conn, wanted)
-    if job.erasure_id == wanted.erasure_id:
-        entry = audit.Entry(
-            who.id, now, args.actor, "data.erase_requested", subject, reason, args.address, args.correlation_id,
-            _json({"id": job.erasure_id, "at": at}).decode(),
-        )  # fmt: skip
-        audit.append(conn, entry)
-    return job
-
-
-def _nameless(conn: Connection, tenant: str, person: Person, words: str) -> str:
-    """What the asker wrote, without the person's addresses and the names that they are known by."""
-    words = person.out_of(words)
-    known = [people.get(conn, tenant, pn=pn) for pn in person.pns]
-    known += [people.get(conn, tenant, lid=lid) for lid in person.lids]
-    for one in known:
-        if one is not None and one.name and len(one.name) > 1:
-            words = words.replace(one.name, GONE)
-    return words
-
-
-def _look(conn: Connection, tenant: str, erasure_id: str) -> tuple[Job | None, Receipt | None]:
-    return law.erasure_job(conn, tenant, erasure_id), law.receipt(conn, tenant, erasure_id)
-
-
-def _so_far(job: Job, work: Work) -> d.ErasureReceipt:
-    return d.ErasureReceipt(
-        id=job.erasure_id,
-        state="running",
-        subject=job.subject,
-        requested_at=events.timestamp(job.requested_at),
-        actor=job.actor,
-        reason=job.reason,
-        counts=work.counts,
-        residue=work.residue,
-    )
-
-
-def _finish(conn: Connection, job: Job, work: Work, key: bytes) -> None:
-    """The receipt and its entry in the trail, once."""
-    now = time.time_ns() // 1_000_000
-    receipt = msgspec.structs.replace(
-        _so_far(job, work), state="done", erased_at=events.timestamp(now), kept=dict(sweeping.KEPT)
-    )
-    receipt = msgspec.structs.replace(receipt, signature=sign(receipt, key))
-    row = Receipt(
-        job.tenant, job.erasure_id, job.subject, job.actor, job.reason, _json(receipt).decode(), now
-    )
-    if law.end_erasure(conn, row):
-        detail = _json({"id": job.erasure_id, "counts": work.counts, "signature": receipt.signature}).decode()
-        entry = audit.Entry(
-            job.tenant, now, job.actor, "data.erase", job.subject, job.reason, work.address, work.correlation_id,
-            detail,
-        )  # fmt: skip
-        audit.append(conn, entry)
-
-
-def sign(receipt: d.ErasureReceipt, key: bytes) -> str:
-    """HMAC-SHA256 under the tenant's key over the receipt as sorted JSON without its signature."""
-    return hmac.digest(key, _json(msgspec.structs.replace(receipt, signature=None)), "sha256").hex()
 
 
 def _follow(conn: Connection, tenant: str, found: list[Named]) -> Counter[str]:

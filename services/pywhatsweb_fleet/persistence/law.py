@@ -56,7 +56,7 @@ async def obeying(  # noqa: PLR0917 - wired in one place
     if exports is None:
         log.warning("files are not stored, so data.export is not offered")
     drop = exports.drop_of if exports is not None else _none
-    erasures = Erasures(store, settings.store_url, bus, publisher, tenants.find, drop)
+    erasures = Erasures(store, settings.store_url, bus, publisher, tenants.find, drop, files)
     erasures.forget.append(tenants.forget)
     retention = Retention(store, bus)
     auditing = Auditing(store, bus)

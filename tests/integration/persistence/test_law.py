@@ -192,6 +192,7 @@ async def test_an_export_is_complete(bus: Bus, publisher: Publisher, store: Stor
     assert await refusal(bus, "data.export_status", d.ExportRef(id=found.id)) == "EXPORT_NOT_FOUND"
     final = await store.read(law.receipt, "acme", receipt.id)
     assert final is not None
+    assert json.loads(final.receipt)["residue"] == []
     counts = json.loads(final.receipt)["counts"]
     assert (counts["exports"], counts["media"]) == (2, 1)
     assert [held.reference.media_id for held in await library.page("acme")] == ["others"]
