@@ -20,7 +20,17 @@ R = TypeVar("R")
 ASK_S: Final = 15.0
 LONG_ASK_S: Final = 60.0
 _LONG: Final = frozenset(
-    ("media.put", "media.get", "media.part", "media.finish", "data.export", "data.erase", "data.download", "audit.verify", "contact.check")
+    (
+        "media.put",
+        "media.get",
+        "media.part",
+        "media.finish",
+        "data.export",
+        "data.erase",
+        "data.download",
+        "audit.verify",
+        "contact.check",
+    )
 )
 _READ: Final = frozenset(
     (

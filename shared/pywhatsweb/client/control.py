@@ -278,37 +278,6 @@ class Groups(Part):
         return await self._ask("group.list", args, d.Groups)
 
 
-class PersonalData(Part):
-    """``data.*``, for the LGPD's and the GDPR's rights of access and erasure."""
-
-    async def export(self, phone_number: str | None = None, *, actor: str | None = None) -> d.Export:
-        """A person's data, or all of the tenant's without `phone_number`."""
-        args = d.DataExport(phone_number=phone_number, actor=actor)
-        return await self._ask("data.export", args, d.Export, 60.0)
-
-    async def erase(self, phone_number: str, *, reason: str, actor: str) -> d.ErasureReceipt:
-        args = d.DataErase(phone_number=phone_number, reason=reason, actor=actor)
-        return await self._ask("data.erase", args, d.ErasureReceipt, 60.0)
-
-
-class AuditTrail(Part):
-    """``audit.*``"""
-
-    async def list(
-        self,
-        *,
-        action: str | None = None,
-        actor: str | None = None,
-        since: str | None = None,
-        until: str | None = None,
-        limit: int = 50,
-        cursor: str | None = None,
-    ) -> d.Audit:
-        """Who did what, newest first; times are ISO-8601 in UTC."""
-        args = d.AuditList(action=action, actor=actor, since=since, until=until, limit=limit, cursor=cursor)
-        return await self._ask("audit.list", args, d.Audit)
-
-
 class Consumers(Part):
     """``consumer.*``: durable readers of events, for `FleetClient.durable`."""
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from pywhatsweb.client import control
+from pywhatsweb.client import control, law
 from pywhatsweb.client.connection import Link, opened
 from pywhatsweb.client.deadletters import DeadLetters
 from pywhatsweb.client.durables import DurableStream
@@ -22,6 +22,7 @@ from pywhatsweb.contracts import codec, commands, subjects
 from pywhatsweb.contracts import control as contract
 from pywhatsweb.contracts import control_data as d
 from pywhatsweb.contracts.ids import SessionId, TenantId
+from pywhatsweb.contracts.usage_data import Usage, UsageGet
 from pywhatsweb.errors import ContractError, ErrorCode
 
 DEADLINE_S: Final = 15.0
@@ -43,8 +44,9 @@ class FleetClient:
         self.contacts = control.Contacts(self._asker)
         self.groups = control.Groups(self._asker)
         self.media = MediaFiles(self._asker)
-        self.data = control.PersonalData(self._asker)
-        self.audit = control.AuditTrail(self._asker)
+        self.data = law.PersonalData(self._asker)
+        self.retention = law.Retention(self._asker)
+        self.audit = law.AuditTrail(self._asker)
         self.deadletters = DeadLetters(self._asker)
         self.consumers = control.Consumers(self._asker)
         self.webhooks = Webhooks(self._asker)
@@ -64,6 +66,10 @@ class FleetClient:
     async def health(self) -> d.Health:
         """Whether the fleet works for this tenant (``health.get``)."""
         return await self._asker.ask("health.get", d.Nothing(), d.Health)
+
+    async def usage(self, *, since: str | None = None, until: str | None = None) -> Usage:
+        """What was used from one day to another (UTC, ``2026-11-22``), and what may be; without either, today."""
+        return await self._asker.ask("usage.get", UsageGet(since=since, until=until), Usage)
 
     async def ask(self, verb: str, args: d.Args, timeout: float | None = None) -> Any:
         """Any verb of `contracts.control.VERBS`, with its Structs: for those that have no method of their own."""

@@ -339,10 +339,25 @@ class Export(Result, frozen=True, kw_only=True):
     """`state`: waiting, running, done or failed. When done, `size` and `sha256` are those of a ZIP of JSON and media
     until `expires_at`: by data.download, or media.get with `media_id`; `counts` are its rows by file."""
 
-    media_id: str
-    size: int
-    sha256: str
+    id: str
+    state: str
+    progress: float = 0.0
+    """0 to 1."""
+    requested_at: Timestamp
+    expires_at: Timestamp
+    size: int | None = None
+    sha256: str | None = None
     counts: dict[str, int] = {}
+    error: str | None = None
+    """Catalogue code of one that failed."""
+    media_id: str | None = None
+
+
+class DataDownload(ExportRef, frozen=True, kw_only=True):
+    """`offset` and `length` in bytes."""
+
+    offset: Annotated[int, Meta(ge=0)] = 0
+    length: Annotated[int, Meta(ge=1, le=MAX_PUT_BYTES)] = MAX_PUT_BYTES
 
 
 class ExportPart(Result, frozen=True, kw_only=True):
@@ -360,28 +375,25 @@ class DataErase(Asking, frozen=True, kw_only=True):
     phone_number: Who
     reason: Annotated[str, Meta(min_length=1, max_length=1000)]
     actor: Who
-    error: str | None = None
-    """Catalogue code of one that failed."""
 
 
-class DataDownload(ExportRef, frozen=True, kw_only=True):
-    """`offset` and `length` in bytes."""
-
-    offset: Annotated[int, Meta(ge=0)] = 0
-    length: Annotated[int, Meta(ge=1, le=MAX_PUT_BYTES)] = MAX_PUT_BYTES
-
-
-class ErasureReceipt(Result, frozen=True, kw_only=True):
-    """What was erased, where, and when; `subject` is a keyed digest of the number, `signature` is over the
-    rest."""
-
-    id: str
-    subject: str
 class ErasureRef(Args, frozen=True, kw_only=True):
     id: Key
 
 
-    erased_at: Timestamp
+class ErasureReceipt(Result, frozen=True, kw_only=True):
+    """What was erased, where, and when; `subject` is a keyed digest of the person, `signature` is over the rest.
+
+    `state`: running or done; only then `erased_at` and `signature` are there, and nothing changes any more. `counts`
+    are by table, stream and kind of object (``…:changed``: the person was taken out of what somebody else said).
+    `kept`: what stays and why. `residue`: what could not be rewritten yet, and when it will be.
+    """
+
+    id: str
+    state: str = "done"
+    subject: str
+    requested_at: Timestamp
+    erased_at: Timestamp | None = None
     actor: str
     reason: str
     counts: dict[str, int]
@@ -433,11 +445,18 @@ class AuditList(Page, frozen=True, kw_only=True):
 
 
 class AuditEntry(Result, frozen=True, kw_only=True):
+    """`target` is what it was done to, by a key or digest; `reason` null also when an erasure took it away."""
+
     id: str
     at: Timestamp
     action: str
     actor: str | None = None
     session_id: str | None = None
+    target: str | None = None
+    reason: str | None = None
+    address: str | None = None
+    correlation_id: str | None = None
+    hash: str | None = None
     details: dict[str, Any] = {}
 
 

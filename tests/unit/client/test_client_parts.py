@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pywhatsweb.client import FleetClient, control, sending
+from pywhatsweb.client import FleetClient, control, law, sending
 from pywhatsweb.client.deadletters import DeadLetters
 from pywhatsweb.client.durables import _sequence
 from pywhatsweb.client.local import read_ready
@@ -129,9 +129,15 @@ async def test_every_verb_of_the_control_plane_has_its_method() -> None:
         MediaFiles(asked).show("m1"),
         MediaFiles(asked).list(),
         MediaFiles(asked).delete("m1"),
-        control.PersonalData(asked).export("+5511999990001"),
-        control.PersonalData(asked).erase("+5511999990001", reason="r", actor="a"),
-        control.AuditTrail(asked).list(),
+        law.PersonalData(asked).export("+5511999990001"),
+        law.PersonalData(asked).export_status("e1"),
+        anext(law.PersonalData(asked).download("e1")),
+        law.PersonalData(asked).erase("+5511999990001", reason="r", actor="a"),
+        law.PersonalData(asked).erase_status("e1"),
+        law.Retention(asked).get(),
+        law.Retention(asked).set("messages", 30),
+        law.AuditTrail(asked).list(),
+        law.AuditTrail(asked).verify(),
         DeadLetters(asked).list(code="E_POISON"),
         DeadLetters(asked).show("l1"),
         DeadLetters(asked).redrive(all=True),
@@ -144,9 +150,10 @@ async def test_every_verb_of_the_control_plane_has_its_method() -> None:
         with pytest.raises(asyncio.CancelledError):
             await call
     assert hasattr(FleetClient, "health")
+    assert hasattr(FleetClient, "usage")
     # The board's further verbs are reached through `FleetClient.ask` until they have methods.
     board = {verb for verb in contract.VERBS if verb.split(".")[0] in ("attendant", "policy", "chat")}
-    assert set(asked.verbs) | {"health.get"} >= set(contract.VERBS) - board
+    assert set(asked.verbs) | {"health.get", "usage.get"} >= set(contract.VERBS) - board
 
 
 @given(
