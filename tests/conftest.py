@@ -4,8 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support import NatsServer, running_nats_server
+
+# How fast examples are made says how busy the machine is, and nothing of what is tested.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 HERE = Path(__file__).resolve().parent
 MARKED_FOLDERS = {"chaos": pytest.mark.chaos, "benchmarks": pytest.mark.benchmark}

@@ -19,6 +19,7 @@ from pywhatsweb.client.local import read_ready
 from pywhatsweb.client.media import MediaFiles
 from pywhatsweb.client.sending import SessionClient, media_fields
 from pywhatsweb.client.streams import GapWatch, wanted
+from pywhatsweb.client.webhooks import Webhooks
 from pywhatsweb.contracts import codec, commands, content
 from pywhatsweb.contracts import control as contract
 from pywhatsweb.contracts import interactive as i
@@ -145,6 +146,11 @@ async def test_every_verb_of_the_control_plane_has_its_method() -> None:
         control.Consumers(asked).create("crm"),
         control.Consumers(asked).delete("crm"),
         control.Consumers(asked).list(),
+        Webhooks(asked).create("https://crm.example/"),
+        *(getattr(Webhooks(asked), n)("w") for n in ("get", "delete", "enable", "disable", "rotate", "test", "redrive")),
+        Webhooks(asked).list(),
+        anext(Webhooks(asked).deliveries("w")),
+        anext(Webhooks(asked).deadletters("w")),
     )
     for call in calls:
         with pytest.raises(asyncio.CancelledError):

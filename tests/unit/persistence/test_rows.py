@@ -26,7 +26,7 @@ def test_the_subject_says_whose_it_is() -> None:
     found = rows(traffic.message(1, tenant="evil"))
     (row,) = found.messages.values()
     assert (row.tenant, row.session) == ("acme", "s1")
-    assert {one.tenant for one in found.sightings} | {one.tenant for one in found.activities} == {"acme"}
+    assert {one.tenant for one in found.sightings} | {one.tenant for one in found.activities.values()} == {"acme"}
 
 
 def test_pairing_secrets_are_not_kept() -> None:
@@ -44,7 +44,7 @@ def test_pairing_secrets_are_not_kept() -> None:
 def test_a_repeat_of_a_command_is_no_step_of_it() -> None:
     """The status event that answers a duplicate tells the first one's status: it moves nothing."""
     found = rows(traffic.status(1, "sent", duplicate=True), traffic.status(2, "sent"))
-    assert [outcome.command_id for outcome in found.outcomes] == ["cmd2"]
+    assert [step.command_id for steps in found.outcomes.values() for step in steps] == ["cmd2"]
     assert len(found.statuses) == 2
 
 
