@@ -147,7 +147,10 @@ async def test_every_verb_of_the_control_plane_has_its_method() -> None:
         control.Consumers(asked).delete("crm"),
         control.Consumers(asked).list(),
         Webhooks(asked).create("https://crm.example/"),
-        *(getattr(Webhooks(asked), n)("w") for n in ("get", "delete", "enable", "disable", "rotate", "test", "redrive")),
+        *(
+            getattr(Webhooks(asked), n)("w")
+            for n in ("get", "delete", "enable", "disable", "rotate", "test", "redrive")
+        ),
         Webhooks(asked).list(),
         anext(Webhooks(asked).deliveries("w")),
         anext(Webhooks(asked).deadletters("w")),

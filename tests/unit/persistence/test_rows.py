@@ -26,7 +26,9 @@ def test_the_subject_says_whose_it_is() -> None:
     found = rows(traffic.message(1, tenant="evil"))
     (row,) = found.messages.values()
     assert (row.tenant, row.session) == ("acme", "s1")
-    assert {one.tenant for one in found.sightings} | {one.tenant for one in found.activities.values()} == {"acme"}
+    assert {one.tenant for one in found.sightings} | {one.tenant for one in found.activities.values()} == {
+        "acme"
+    }
 
 
 def test_pairing_secrets_are_not_kept() -> None:
