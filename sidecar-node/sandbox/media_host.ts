@@ -5,6 +5,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { proto } from 'baileys/WAProto/index.js';
 import type { MediaContent, MediaKind } from './content.ts';
 import { hkdf } from './curve.ts';
 import { logError } from './log.ts';
@@ -12,6 +13,7 @@ import { Refusal } from './refusal.ts';
 import type { Sandbox } from './sandbox.ts';
 import { tlsIdentity } from './tls_certificate.ts';
 
+const RETRY = proto.MediaRetryNotification;
 const MAC_LENGTH = 10;
 const MAX_UPLOAD = 256 * 1024 * 1024;
 const BLOB_NAME = /^[A-Za-z0-9_-]{43}=?$/;
@@ -47,6 +49,7 @@ export interface SealedFile {
 /** The host that encrypted media is uploaded to and downloaded from, over TLS with a CA of the sandbox's own. */
 export class MediaHost {
   readonly #sandbox: Sandbox;
+  readonly #lost = new Map<string, { name: string; directPath: string; mediaKey: Buffer; kept: boolean }>();
   #server: Server | undefined;
   #port = 0;
 
@@ -127,6 +130,33 @@ export class MediaHost {
       fileLength: plain.length,
       fileSha256: createHash('sha256').update(plain).digest(),
     };
+  }
+
+  /** A file is gone from here, though its message names it; the sender's phone still has it, or (`kept` false) not. */
+  async lose(id: string, { directPath, mediaKey }: SealedFile, kept: boolean): Promise<void> {
+    const name = directPath.slice(directPath.lastIndexOf('/') + 1);
+    await rename(join(this.#folder, name), join(this.#folder, `lost.${name}`));
+    this.#lost.set(id, { name, directPath, mediaKey, kept });
+  }
+
+  /**
+   * The phone is asked for a lost file and uploads it again: what it answers, encrypted as a phone does; undefined for a
+   * message that lost none.
+   */
+  async uploadAgain(id: string): Promise<{ ciphertext: Buffer; iv: Buffer } | undefined> {
+    const lost = this.#lost.get(id);
+    if (!lost) return undefined;
+    const { name, directPath, mediaKey, kept } = lost;
+    if (kept) await rename(join(this.#folder, `lost.${name}`), join(this.#folder, name)).catch(() => undefined);
+    const told = RETRY.encode({
+      stanzaId: id,
+      result: kept ? RETRY.ResultType.SUCCESS : RETRY.ResultType.NOT_FOUND,
+      ...(kept ? { directPath: `${directPath}?again=1` } : {}),
+    }).finish();
+    const iv = randomBytes(12);
+    const cipher = createCipheriv('aes-256-gcm', hkdf(mediaKey, 32, 'WhatsApp Media Retry Notification'), iv);
+    cipher.setAAD(Buffer.from(id));
+    return { iv, ciphertext: Buffer.concat([cipher.update(told), cipher.final(), cipher.getAuthTag()]) };
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {

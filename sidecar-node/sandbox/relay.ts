@@ -63,6 +63,7 @@ export class Relay {
     const { type, to = '', recipient, participant } = stanza.attrs;
     const sender = people.ofJid((groups.find(to) && participant) ?? recipient ?? to);
     if (type === 'retry') await this.#sendAgain(connection, from, sender, stanza);
+    else if (type === 'server-error') await this.#askForFile(connection, stanza);
     else this.#settle(connection, from, sender?.number ?? '', stanza);
     await store.committed();
     connection.send(receiptAckOf(stanza));
@@ -79,6 +80,17 @@ export class Relay {
     const about = { account: from.number, contact, device: from.device, id };
     this.#sandbox.journal.append({ kind: 'gateway_retry', ...about, type: count });
     if (sender) await this.#sandbox.phones.sendAgain(sender, from, id, stanza);
+  }
+
+  /** A device found a message's file gone: the phone that sent it is asked to upload it again. */
+  async #askForFile(connection: Connection, stanza: Node): Promise<void> {
+    const { id = '' } = stanza.attrs;
+    const about = child(stanza, 'rmr');
+    const answer = await this.#sandbox.media.uploadAgain(id);
+    const said = answer
+      ? node('encrypt', {}, [node('enc_p', {}, answer.ciphertext), node('enc_iv', {}, answer.iv)])
+      : node('error', { code: '2' });
+    connection.notify('mediaretry', { id }, [...(about ? [about] : []), said]);
   }
 
   #settle(connection: Connection, from: Companion, contact: string, stanza: Node): void {

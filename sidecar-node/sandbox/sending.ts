@@ -158,6 +158,7 @@ async function media(
   if (plain.length === 0) throw new Refusal('"media_base64" holds no bytes.');
   const kind: MediaKind = type === 'voice' ? 'audio' : (type as MediaKind);
   const sealed = await sandbox.media.seal(plain, kind);
+  if (body.media_lost !== undefined) await sandbox.media.lose(text(body, 'id'), sealed, body.media_lost !== 'for good');
   const mimetype = text(body, 'mime_type', false) ?? DEFAULT_MIME[type] ?? 'application/octet-stream';
   const caption = text(body, 'text', false);
   const file = { ...sealed, mimetype, mediaKeyTimestamp: Math.floor(Date.now() / 1000), ...context };

@@ -157,6 +157,29 @@ async def test_what_comes_in_is_stored_and_told(fleet: Fleet) -> None:
         assert entry.id == stored["data"]["media"]["id"]
 
 
+async def test_a_file_that_whatsapp_has_no_longer(fleet: Fleet) -> None:
+    """The phone that sent it is asked to upload it again; when it has none either, `media` tells so."""
+    number = new_number()
+    photo = picture("JPEG", (320, 200))
+    async with plain(fleet) as program, sandbox(fleet) as whatsapp, client(fleet):
+        await pair(program, whatsapp, "media-lost", number)
+        for message_id, lost in (("LOST0001", True), ("LOST0002", "for good")):
+            await whatsapp.post(
+                f"/api/contacts/{CONTACT}/send",
+                to=number,
+                id=message_id,
+                type="image",
+                media_base64=base64.b64encode(photo).decode(),
+                media_lost=lost,
+            )
+        await wait_until(lambda: len(program.of("media", "media-lost")) == 2, 60)
+        told = {event["data"]["message_id"]: event["data"] for event in program.of("media", "media-lost")}
+        assert told["LOST0001"]["error"] is None
+        assert told["LOST0001"]["media"]["sha256"] == sha256(photo)
+        assert told["LOST0002"]["error"]["code"] == "E_MEDIA_EXPIRED"
+        assert told["LOST0002"]["media"]["id"] is None
+
+
 async def test_bad_files_end_with_their_code(fleet: Fleet) -> None:
     """At the engine's door too: nothing reaches WhatsApp."""
     number = new_number()
