@@ -196,7 +196,17 @@ async def test_every_panel_has_data(stack: Compose) -> None:
 
 @pytest.mark.parametrize(
     "service",
-    ["session-worker", "dispatcher", "persistence", "kanban", "webhooks", "gateway", "postgres", "nats", "sandbox"],
+    [
+        "session-worker",
+        "dispatcher",
+        "persistence",
+        "kanban",
+        "webhooks",
+        "gateway",
+        "postgres",
+        "nats",
+        "sandbox",
+    ],
 )
 async def test_a_killed_container_recovers(stack: Compose, service: str) -> None:
     """A crash: the engine starts it again, everything becomes healthy, and a session sends, once."""

@@ -172,7 +172,8 @@ def record(conn: Connection, tenant: str, webhook: str, holder: str, progress: P
 
     False, and nothing is written, when another one holds it, or a user has moved it meanwhile.
     """
-    sql = f"UPDATE webhooks SET floor = ?, failures = ?, disabled = coalesce(disabled, ?) WHERE {_ONE} AND holder = ? AND stream = ?"
+    sql = "UPDATE webhooks SET floor = ?, failures = ?, disabled = coalesce(disabled, ?) "
+    sql += f"WHERE {_ONE} AND holder = ? AND stream = ?"
     held = _run(
         conn,
         sql,

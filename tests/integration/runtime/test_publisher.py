@@ -196,8 +196,7 @@ async def test_kills_of_the_broker_under_load(tmp_path: Path, seed: int) -> None
                     await asyncio.to_thread(server.kill)
                     await asyncio.sleep(dice.random() / 2)
                     await asyncio.to_thread(server.start)
-                    while bus.client.stats["reconnects"] == known:
-                        await asyncio.sleep(0.01)
+                    await wait_until(lambda known=known: bus.client.stats["reconnects"] > known, 30)  # type: ignore[misc]
 
             await asyncio.wait_for(asyncio.gather(load(), kill()), 60)
             acks = await asyncio.wait_for(asyncio.gather(*futures), 60)
