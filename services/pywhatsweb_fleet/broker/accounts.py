@@ -25,6 +25,8 @@ from pywhatsweb_runtime.bus import BrokerSettings, Bus
 
 Reload = Callable[[], Awaitable[None]]
 _LISTEN_S: Final = 0.5
+_RELOAD_S: Final = 60.0
+"""A thousand tenants on a busy machine."""
 
 
 class Accounts(Protocol):
@@ -51,19 +53,27 @@ class ConfigAccounts:
         self._bus = bus
         self._where = where
         self._reload = reload
+        self._pending = directory / "reload.pending"
+        """There while the broker may not have read what was written."""
 
     async def restore(self, secrets: Secrets) -> None:
+        if not self._pending.exists() and broker.is_written(self._directory, self._config, secrets):
+            return  # a reload of a thousand tenants takes seconds
+        self._pending.touch()
         await broker.write_config(self._directory, self._config, secrets)
         for _ in range(2):  # as `tenants.admit`: imports of services come with the second
             await self._reload()
+        self._pending.unlink(missing_ok=True)
 
     async def apply(self, before: Secrets, after: Secrets) -> None:
+        self._pending.touch()
         await broker.write_config(self._directory, self._config, after)
         await self._reload()
         for name in sorted(after.tenants.keys() - before.tenants.keys()):
             tenant = after.tenants[name]
             if not tenant.suspended:
                 await tenants.admit(self._bus, self._where, tenant, self._reload)
+        self._pending.unlink(missing_ok=True)
 
 
 class OperatorAccounts:
@@ -127,7 +137,7 @@ def by_system(system: Bus) -> Reload:
         if not found:
             raise BrokerRefused("no server of the broker answers the system's user")
         for server in sorted(found):
-            answer = await system.request(f"$SYS.REQ.SERVER.{server}.RELOAD")
+            answer = await system.request(f"$SYS.REQ.SERVER.{server}.RELOAD", deadline=_RELOAD_S)
             if error := msgspec.json.decode(answer.data).get("error"):
                 raise BrokerRefused(f"a server does not take its configuration: {error.get('description')}")
 

@@ -67,6 +67,12 @@ def load_choices(directory: Path) -> BrokerConfig:
         raise BrokerRefused(f"there is no {CHOICES_FILE} in {directory}, or it cannot be read") from None
 
 
+def is_written(directory: Path, config: BrokerConfig, secrets: Secrets) -> bool:
+    """Whether ``nats.conf`` says just this already."""
+    path = directory / CONFIG_FILE
+    return path.exists() and path.read_text() == render(config, secrets)
+
+
 async def write_text(directory: Path, configuration: str) -> Path:
     """As `write_config`, for a configuration that is a text already."""
     candidate = directory / f"{CONFIG_FILE}.new"
