@@ -187,6 +187,16 @@ async def offline(scene: Scene) -> None:
 async def full_stream(scene: Scene, which: str) -> None:
     """A tenant's stream of commands, queues or events takes nothing more for up to six seconds."""
     name = f"{which}_t{scene.random.randrange(scene.ground.plan.tenants)}"
+    if name in scene.ground.full:
+        return
+    scene.ground.full.add(name)
+    try:
+        await _fill(scene, name)
+    finally:
+        scene.ground.full.discard(name)
+
+
+async def _fill(scene: Scene, name: str) -> None:
     info = await _ask(scene, f"STREAM.INFO.{name}")
     if info is None:
         return

@@ -154,6 +154,8 @@ class Ground:
         self.postgres: PostgresServer | None = None
         self.clock: Clock | None = None
         self.disk: Disk | None = None
+        self.full: set[str] = set()
+        """Streams that a fault lets take nothing now."""
         self._template = template
         self._fleet: Fleet | None = None
         self._stack = contextlib.AsyncExitStack()
