@@ -144,7 +144,7 @@ async def test_every_page_opens(fleet: Fleet, browser: Browser) -> None:
         for name in ("sessions", "fleet", "contacts", "team", "webhooks", "deadletters", "audit", "access"):
             await page.locator(f"nav a[href$='/{name}']").click()
             await page.locator("main h1").wait_for()
-            await page.wait_for_function("!document.querySelector('main [aria-busy]')")
+            await page.locator("main [aria-busy]").wait_for(state="hidden")
             assert await page.locator("main [role=alert]").count() == 0, name
             if language == "en":
                 await look(page, name)

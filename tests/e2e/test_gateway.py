@@ -60,8 +60,12 @@ async def test_a_message_over_http(fleet: Fleet) -> None:
         again = await http.post("/v1/sessions/first/messages", params={"wait": "sent"}, json=text(0))
         assert again.json()["duplicate"]
         assert again.json()["message_id"] == sent.json()["message_id"]
-        status = (await http.get("/v1/sessions/first/messages/n0")).json()
-        assert status["status"]["status"] == "read"
+
+        async def on_record() -> bool:
+            status = (await http.get("/v1/sessions/first/messages/n0")).json()
+            return bool(status["status"]["status"] == "read")
+
+        await wait_until(on_record, 20, interval=0.1, message="the record follows the events")
         assert (await other.get("/v1/sessions/first")).status_code == 404
         assert (await other.get("/v1/sessions")).json() == {"sessions": []}
         wrong = await other.get("/v1/sessions", headers={"X-Tenant-Id": "demo"})

@@ -70,7 +70,9 @@ async def test_a_tenant_leaves_nothing_behind(store: Store, keyring: Keyring) ->
                 for column in table.columns
             }
             last = list(table.primary_key)[-1]
+            unique = [column.name for index in table.indexes if index.unique for column in index.columns]
             for number in range(1 if last.name == "tenant" else 3):
+                values |= {name: f"u{number}" for name in unique if name != "tenant"}
                 if last.name != "tenant":
                     values[last.name] = now + number if last.type.python_type is int else f"k{number}"
                 conn.execute(table.insert(), values)

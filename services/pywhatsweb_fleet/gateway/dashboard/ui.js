@@ -30,18 +30,30 @@ export function useEvents(types, callback, deps = []) {
   useEffect(() => listen(types, callback), deps);
 }
 
-/** A function that runs `act` once things have been quiet for `ms`, and at the latest after five times as long. */
+const RECORD_FOLLOWS_MS = 1000;
+
+/**
+ * A function that runs `act` once things have been quiet for `ms`, and at the latest after five times as long; and once
+ * more a second later, since the record that pages are made of follows the events by a moment.
+ */
 export function useSettled(act, ms = 200) {
   const timer = useRef(null);
+  const later = useRef(null);
   const first = useRef(0);
   const latest = useRef(act);
   latest.current = act;
-  useEffect(() => () => clearTimeout(timer.current), []);
+  useEffect(() => () => { clearTimeout(timer.current); clearTimeout(later.current); }, []);
   return useCallback(() => {
     const now = Date.now();
     if (timer.current === null) first.current = now;
     clearTimeout(timer.current);
-    timer.current = setTimeout(() => { timer.current = null; latest.current(); }, Math.max(0, Math.min(ms, first.current + 5 * ms - now)));
+    const run = () => {
+      timer.current = null;
+      latest.current();
+      clearTimeout(later.current);
+      later.current = setTimeout(() => latest.current(), RECORD_FOLLOWS_MS);
+    };
+    timer.current = setTimeout(run, Math.max(0, Math.min(ms, first.current + 5 * ms - now)));
   }, []);
 }
 
