@@ -6,6 +6,7 @@ second try, also another worker's, finds it there and neither fetches nor stores
 
 from __future__ import annotations
 
+import base64
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final, NamedTuple, cast
 
@@ -164,7 +165,7 @@ class Attaching:
             return await self._fetched(library, content["link"], reference, most)
 
         async def whole() -> AsyncIterator[bytes]:
-            yield bytes(content["data"])
+            yield inline(content["data"])
 
         held, _ = await library.put(tenant, whole(), reference=reference, most=most)
         return held
@@ -176,6 +177,11 @@ class Attaching:
             named = msgspec.structs.replace(reference, filename=reference.filename or answered.filename)
             held, _ = await library.put(self._events.tenant, answered.pieces(), reference=named, most=most)
         return held
+
+
+def inline(data: bytes | str) -> bytes:
+    """What a command carries itself: bytes, or their base64 where it came as JSON."""
+    return base64.b64decode(data) if isinstance(data, str) else bytes(data)
 
 
 def file_of(held: Held) -> d.MediaFile:
