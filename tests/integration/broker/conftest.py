@@ -86,7 +86,7 @@ class Broker:
         self._clients.append(client)
         return client
 
-    async def change(self, server: asyncio.subprocess.Process, bus: Bus, after: secrets.Secrets) -> None:
+    async def change(self, bus: Bus, after: secrets.Secrets) -> None:
         """Brings the running broker's accounts in line with other secrets."""
         before, self.secrets = self.secrets, after
         secrets.save(self.directory, after)
@@ -94,10 +94,10 @@ class Broker:
             async with connect(self.system_settings(), name="system") as system:
                 await accounts.OperatorAccounts(system).apply(before, after)
             return
-        reloading = accounts.ConfigAccounts(
-            self.directory, self.config, bus, self.platform_settings(), reload=accounts.by_signal(server)
-        )
-        await reloading.apply(before, after)
+        async with connect(self.system_settings(), name="system") as system:
+            where, reload = self.platform_settings(), accounts.by_system(system)
+            border = accounts.ConfigAccounts(self.directory, self.config, bus, where, reload=reload)
+            await border.apply(before, after)
 
     async def close(self) -> None:
         await asyncio.gather(*(client.close() for client in self._clients))

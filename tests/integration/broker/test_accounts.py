@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
+from typing import Any, Final
 
 import msgspec
 import nats
-import pytest
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from pywhatsweb_fleet.broker import secrets, tenants
-from pywhatsweb_fleet.broker.config import SUBSCRIPTIONS
 from pywhatsweb_fleet.broker.secrets import Secrets, TenantUser
 from pywhatsweb_runtime import provision
 from pywhatsweb_runtime.bus import Bus, connect
@@ -34,6 +33,9 @@ def without(found: Secrets, name: str) -> Secrets:
     return msgspec.structs.replace(found, tenants=kept)
 
 
+_LET_IN_S: Final = 6.0
+
+
 class Bystander:
     """A tenant's program that hears all of its events, while somebody publishes them one after the other."""
 
@@ -41,6 +43,7 @@ class Bystander:
         self.client = client
         self.heard: list[int] = []
         self.told = 0
+        self.over = False
 
     async def _on_event(self, message: Msg) -> None:
         self.heard.append(int(message.data))
@@ -50,7 +53,7 @@ class Bystander:
         await self.client.flush()
 
     async def talk(self, bus: Bus) -> None:
-        while True:
+        while not self.over:
             await bus.request("wai.evt.acme.s1.message.-", b"%d" % self.told)
             self.told += 1
             await asyncio.sleep(0.002)
@@ -73,28 +76,37 @@ async def talking(broker: Broker, bus: Bus) -> AsyncIterator[Bystander]:
     try:
         yield acme
     finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        acme.over = True  # a cancelled request of nats-py's may go on as if nothing had happened
+        await task
 
 
 @contextlib.asynccontextmanager
-async def life(tmp_path: Path, mode: str) -> AsyncIterator[tuple[Broker, Process, Bus]]:
-    """A broker, its process and the platform's connection."""
+async def life(tmp_path: Path, mode: str) -> AsyncIterator[tuple[Broker, Bus]]:
+    """A broker and the platform's connection."""
     async with (
-        running(tmp_path, mode) as (broker, server),
+        running(tmp_path, mode) as (broker, _),
         connect(broker.platform_settings(), name="platform") as bus,
     ):
-        yield broker, server, bus
+        yield broker, bus
 
 
 async def comes_in(broker: Broker, name: str, user: str | None = None) -> bool:
     """Whether the tenant's user is let in now."""
+    return await gets_in(broker, broker.login(name, user))
+
+
+async def gets_in(broker: Broker, login: dict[str, Any]) -> bool:
+    """Whether a login is let in; nats-py may wait for ever when it is refused at a certain moment."""
+    client = Client()
     try:
-        client = await broker.tenant(name, user, allow_reconnect=False, connect_timeout=2, error_cb=_ignore)
+        async with asyncio.timeout(_LET_IN_S):
+            await client.connect(
+                broker.url, allow_reconnect=False, connect_timeout=2, error_cb=_ignore, **login
+            )
+            await client.flush(2)
+            await client.close()
     except (nats.errors.Error, OSError):
         return False
-    await client.close()
     return True
 
 
@@ -112,35 +124,35 @@ async def takes(client: Client, name: str, session: str = "s1") -> bool:
 
 async def test_a_tenants_whole_life_beside_another(tmp_path: Path, mode: str) -> None:
     """Created, given users, limited, suspended, resumed, deleted and made anew: the other one hears every event."""
-    async with life(tmp_path, mode) as (broker, server, bus), talking(broker, bus) as acme:
+    async with life(tmp_path, mode) as (broker, bus), talking(broker, bus) as acme:
         # Created.
         await tenants.ensure(bus, "newcomer")
         new = secrets.new_tenant("newcomer")
         made = msgspec.structs.replace(broker.secrets, tenants={**broker.secrets.tenants, "newcomer": new})
-        await broker.change(server, bus, made)
+        await broker.change(bus, made)
         newcomer = await broker.tenant("newcomer")
-        assert await takes(newcomer, "newcomer")
+        await wait_until(partial(takes, newcomer, "newcomer"), 10)
         await acme.undisturbed()
 
         # Changed: another user, who comes in beside the first.
         users = {"crm": TenantUser(password="p" * 43)}
-        await broker.change(server, bus, changed(broker.secrets, "newcomer", users=users))
+        await broker.change(bus, changed(broker.secrets, "newcomer", users=users))
         crm = await broker.tenant("newcomer", "crm")
-        assert await takes(crm, "newcomer")
+        await wait_until(partial(takes, crm, "newcomer"), 10)
         assert newcomer.is_connected
         assert newcomer.stats["reconnects"] == 0
 
         # The user goes: it is cut off, and the first one is not.
-        await broker.change(server, bus, changed(broker.secrets, "newcomer", users={}))
+        await broker.change(bus, changed(broker.secrets, "newcomer", users={}))
         await wait_until(lambda: not crm.is_connected, 10)
-        assert await takes(newcomer, "newcomer")
+        await wait_until(partial(takes, newcomer, "newcomer"), 10)
         await acme.undisturbed()
 
         # Suspended and resumed.
-        await broker.change(server, bus, changed(broker.secrets, "newcomer", suspended=True))
+        await broker.change(bus, changed(broker.secrets, "newcomer", suspended=True))
         await wait_until(lambda: not newcomer.is_connected, 10)
         assert not await comes_in(broker, "newcomer")
-        await broker.change(server, bus, changed(broker.secrets, "newcomer", suspended=False))
+        await broker.change(bus, changed(broker.secrets, "newcomer", suspended=False))
         await wait_until(lambda: comes_in(broker, "newcomer"), 10)
         await acme.undisturbed()
 
@@ -150,25 +162,23 @@ async def test_a_tenants_whole_life_beside_another(tmp_path: Path, mode: str) ->
         if "user_credentials" in old:
             kept.write_text(broker.operator.tenant_credentials("newcomer"))
             old = {"user_credentials": str(kept)}
-        await broker.change(server, bus, without(broker.secrets, "newcomer"))
+        await broker.change(bus, without(broker.secrets, "newcomer"))
         await provision.drop_tenant(bus, "newcomer")  # type: ignore[arg-type]
         await wait_until(lambda: not newcomer.is_connected, 10)
         await tenants.ensure(bus, "newcomer")
         again = secrets.new_tenant("newcomer")
         await broker.change(
-            server,
             bus,
             msgspec.structs.replace(broker.secrets, tenants={**broker.secrets.tenants, "newcomer": again}),
         )
-        assert await takes(await broker.tenant("newcomer"), "newcomer")
-        with pytest.raises((nats.errors.Error, OSError)):
-            await nats.connect(broker.url, allow_reconnect=False, connect_timeout=2, error_cb=_ignore, **old)
+        await wait_until(partial(takes, await broker.tenant("newcomer"), "newcomer"), 10)
+        assert not await gets_in(broker, old)
         await acme.undisturbed()
 
 
 async def test_users_have_the_rights_they_were_given(tmp_path: Path, mode: str) -> None:
     """One that may only publish hears nothing; one that may only read sends nothing; one session is no other."""
-    async with life(tmp_path, mode) as (broker, server, bus):
+    async with life(tmp_path, mode) as (broker, bus):
 
         async def respond(message: Msg) -> None:
             await message.respond(b"answered")
@@ -181,8 +191,9 @@ async def test_users_have_the_rights_they_were_given(tmp_path: Path, mode: str) 
             "branch": TenantUser(password="c" * 43, sessions=("s1",)),
             "viewer": TenantUser(password="d" * 43, rights="read", sessions=("s1",)),
         }
-        await broker.change(server, bus, changed(broker.secrets, "acme", users=users))
+        await broker.change(bus, changed(broker.secrets, "acme", users=users))
         clients = {name: await broker.tenant("acme", name) for name in users}
+        await wait_until(partial(takes, clients["sender"], "acme"), 10)
         may_send = {name: await takes(clients[name], "acme") for name in users}
         assert may_send == {"sender": True, "reader": False, "branch": True, "viewer": False}
         assert not await takes(clients["branch"], "acme", "s2")
@@ -216,22 +227,13 @@ async def test_users_have_the_rights_they_were_given(tmp_path: Path, mode: str) 
         assert heard == {**heard, "sender": [], "branch": ["s1"], "viewer": ["s1"]}
 
 
-async def test_connections_and_subscriptions_have_a_bound(tmp_path: Path, mode: str) -> None:
+async def test_connections_have_a_bound(tmp_path: Path, mode: str) -> None:
     """A tenant that opens more than its quota is refused; its first connections and everybody else's stay."""
-    async with life(tmp_path, mode) as (broker, server, bus), talking(broker, bus) as acme:
-        await broker.change(server, bus, changed(broker.secrets, "rival", connections=3))
+    async with life(tmp_path, mode) as (broker, bus), talking(broker, bus) as acme:
+        await broker.change(bus, changed(broker.secrets, "rival", connections=3))
         first = [await broker.tenant("rival") for _ in range(3)]
-        with pytest.raises((nats.errors.Error, OSError)):
-            await nats.connect(
-                broker.url,
-                allow_reconnect=False,
-                connect_timeout=2,
-                error_cb=_ignore,
-                **broker.login("rival"),
-            )
-        assert all([await takes(client, "rival") for client in first])
-        for number in range(SUBSCRIPTIONS + 500):  # nats-py ends at the refusal
-            await first[0].subscribe(f"wa.evt.rival.s{number}.>")
-        assert await takes(first[1], "rival")
+        assert not await comes_in(broker, "rival")
+        for client in first:
+            await wait_until(partial(takes, client, "rival"), 10)
         assert await comes_in(broker, "acme")
         await acme.undisturbed()

@@ -308,10 +308,11 @@ async def connection_flood(me: Attacker) -> int:
     for _ in range(120):
         client = Client()
         try:
-            await client.connect(
-                me.fleet.ready["nats_url"], allow_reconnect=False, connect_timeout=5, error_cb=_ignore,
-                **me.login(),
-            )  # fmt: skip
+            async with asyncio.timeout(6):  # nats-py may wait for ever when it is refused at a certain moment
+                await client.connect(
+                    me.fleet.ready["nats_url"], allow_reconnect=False, connect_timeout=5, error_cb=_ignore,
+                    **me.login(),
+                )  # fmt: skip
             held.append(client)
         except (nats.errors.Error, OSError):
             refused += 1
