@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page, async_playwright, expect
 
 from tests.support import wait_until
 from tests.support.running import Fleet, new_number, sandbox
@@ -144,7 +144,7 @@ async def test_every_page_opens(fleet: Fleet, browser: Browser) -> None:
         for name in ("sessions", "fleet", "contacts", "team", "webhooks", "deadletters", "audit", "access"):
             await page.locator(f"nav a[href$='/{name}']").click()
             await page.locator("main h1").wait_for()
-            await page.locator("main [aria-busy]").wait_for(state="hidden")
+            await expect(page.locator("main [aria-busy]")).to_have_count(0, timeout=SLOW_MS)
             assert await page.locator("main [role=alert]").count() == 0, name
             if language == "en":
                 await look(page, name)
