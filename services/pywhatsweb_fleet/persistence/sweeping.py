@@ -20,11 +20,12 @@ from sqlalchemy import Connection, LargeBinary, Table
 
 from pywhatsweb_fleet.persistence.person import Person
 from pywhatsweb_fleet.persistence.redacting import without
-from pywhatsweb_fleet.storage import media, migrating  # noqa: F401 - it knows every module that defines tables
+from pywhatsweb_fleet.storage import media
 from pywhatsweb_fleet.storage.people import address
+from pywhatsweb_fleet.storage.schema import metadata
 from pywhatsweb_fleet.storage.statements import is_postgres, query, rows_parameters, rows_source
 from pywhatsweb_fleet.storage.store import Store
-from pywhatsweb_fleet.storage.tables import idempotency, metadata, statuses
+from pywhatsweb_fleet.storage.tables import idempotency, statuses
 
 _AT_ONCE: Final = 1000
 _DIGITS = re.compile(r"\d+")

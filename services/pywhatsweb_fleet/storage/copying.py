@@ -18,7 +18,7 @@ import psycopg
 from pywhatsweb_fleet.storage import migrating  # noqa: F401 - it knows every module that defines tables
 from pywhatsweb_fleet.storage.connections import parse_url
 from pywhatsweb_fleet.storage.faults import StorageUnavailable
-from pywhatsweb_fleet.storage.tables import metadata
+from pywhatsweb_fleet.storage.schema import metadata
 
 _CHUNK: Final = 256 * 1024
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Index, PrimaryKeyConstraint, Table, Text
 
-from pywhatsweb_fleet.storage.kanban_tables import metadata
+from pywhatsweb_fleet.storage.tables import metadata
 
 __all__ = ["metadata"]
 

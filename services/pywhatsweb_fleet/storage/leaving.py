@@ -7,9 +7,9 @@ from typing import Final, NamedTuple
 
 from sqlalchemy import Connection, Table
 
-from pywhatsweb_fleet.storage import kanban_tables  # noqa: F401 - its tables belong to the same metadata
+from pywhatsweb_fleet.storage.schema import metadata
 from pywhatsweb_fleet.storage.statements import is_postgres, query
-from pywhatsweb_fleet.storage.tables import data_keys, metadata
+from pywhatsweb_fleet.storage.tables import data_keys
 
 PLATFORM: Final = "-"
 """Stands for a tenant in records of the platform's own: no tenant can have the name."""

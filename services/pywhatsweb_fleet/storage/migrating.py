@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, inspect, text
 
-from pywhatsweb_fleet.storage.webhook_tables import metadata
+from pywhatsweb_fleet.storage.schema import metadata
 
 if TYPE_CHECKING:
     from alembic.config import Config

@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 
 from pywhatsweb_fleet.storage.connections import Turns, parse_url
 from pywhatsweb_fleet.storage.faults import StorageUnavailable
-from pywhatsweb_fleet.storage.law_tables import metadata
+from pywhatsweb_fleet.storage.schema import metadata
 
 MOST_BYTES: Final = 2 * 2**30
 _PATIENCE_S: Final = 30.0

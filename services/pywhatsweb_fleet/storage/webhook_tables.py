@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Boolean, Column, Index, LargeBinary, PrimaryKeyConstraint, Table, Text
 
-from pywhatsweb_fleet.storage.media_tables import metadata
+from pywhatsweb_fleet.storage.tables import metadata
 
 __all__ = ["metadata"]
 
