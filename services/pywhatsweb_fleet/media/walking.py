@@ -5,6 +5,7 @@ Only containers whose parts announce their sizes can be judged so: MP4 (ISO/IEC 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Protocol
 
 
@@ -19,7 +20,7 @@ class Walker(Protocol):
         """After the last piece: whether the file ended where it said it would."""
 
 
-class _Boxes:
+class _Boxes(ABC):
     """What both have in common: a header, then bytes to skip."""
 
     def __init__(self) -> None:
@@ -46,9 +47,9 @@ class _Boxes:
                 return
             del self._waiting[:used]
 
+    @abstractmethod
     def _step(self, data: bytearray) -> int:
         """The length of the part that ``data`` begins with; 0: more is needed to tell."""
-        raise NotImplementedError
 
 
 class Mp4(_Boxes):
