@@ -1,25 +1,14 @@
-"""The board's part of the control plane: micro service endpoints on ``wa.ctl.*.…``.
-
-The tenant is the subject's third token, which the broker vouches for (ARCHITECTURE §4.9), never a field of the body.
-"""
+"""The board's part of the control plane: moves of cards, attendants, and the tenant's policy."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Any
 
-import nats.errors
-import nats.micro
-import structlog
-from nats.micro.request import Request
-
-from pywhatsweb import __version__
-from pywhatsweb.contracts import codec, control, subjects
-from pywhatsweb.contracts.ids import TenantId, TenantKey
-from pywhatsweb.errors import ErrorCode, PyWhatsWebError, RequestError
+from pywhatsweb.contracts.ids import TenantKey
+from pywhatsweb.errors import ErrorCode
 from pywhatsweb_fleet.kanban import moves
 from pywhatsweb_fleet.kanban.moves import Asker
 from pywhatsweb_fleet.kanban.outbox import Outbox
@@ -28,13 +17,9 @@ from pywhatsweb_fleet.kanban.tenants import Tenants
 from pywhatsweb_fleet.kanban.timers import Timers
 from pywhatsweb_fleet.storage.faults import StorageUnavailable
 from pywhatsweb_fleet.storage.store import Store
-from pywhatsweb_runtime.bus import ApiError, BrokerUnavailable, Bus
-
-log = structlog.get_logger(__name__)
-
-_MAX_REQUEST_BYTES = 64 * 1024
-_AT_ONCE = 32
-_STOP_BOUND_S = 5.0
+from pywhatsweb_runtime import answering as control_plane
+from pywhatsweb_runtime.answering import Answer, Asked
+from pywhatsweb_runtime.bus import Bus
 
 MOVES: dict[str, Callable[..., Any]] = {
     f"chat.{verb}": partial(moves.chat_move, verb=verb)
@@ -50,96 +35,47 @@ QUESTIONS: dict[str, Callable[..., Any]] = {
     "attendant.list": moves.attendant_list,
     "policy.get": moves.policy_get,
 }
-VERBS = (*MOVES, *CHANGES, *QUESTIONS)
+_REFUSALS = {Moved: ErrorCode.E_CONFLICT, StorageUnavailable: ErrorCode.E_STORAGE_UNAVAILABLE}
 
 
-class Answering:
-    """Made by `answering`."""
+def _asker(asked: Asked) -> Asker:
+    return Asker(asked.tenant, TenantKey(asked.record.key), asked.record.region)
 
-    def __init__(self, store: Store, tenants: Tenants, outbox: Outbox, timers: Timers) -> None:
-        self._store = store
-        self._tenants = tenants
-        self._outbox = outbox
-        self._timers = timers
-        self._room = asyncio.Semaphore(_AT_ONCE)
-        self.running: set[asyncio.Task[None]] = set()
 
-    def endpoint(self, verb: str) -> Callable[[Request], Awaitable[None]]:
-        async def on_request(request: Request) -> None:
-            # A task each, so many at once: one slow question must not hold up all tenants.
-            await self._room.acquire()
-            task = asyncio.create_task(self._respond(verb, request))
-            self.running.add(task)
-            task.add_done_callback(self._done)
+def _question(store: Store, act: Callable[..., Any]) -> Answer:
+    async def answer(asked: Asked) -> Any:
+        return await store.read(act, _asker(asked), asked.args)
 
-        return on_request
+    return answer
 
-    def _done(self, task: asyncio.Task[None]) -> None:
-        self.running.discard(task)
-        self._room.release()
 
-    async def _respond(self, verb: str, request: Request) -> None:
-        form: codec.Form = codec.form_of(request.data) if request.data else "json"
-        try:
-            body = control.success(await self._answer(verb, request), form)
-        except PyWhatsWebError as error:
-            body = control.failure(error.code, error.details, form)
-        except Moved:
-            body = control.failure(ErrorCode.E_CONFLICT, None, form)
-        except StorageUnavailable:
-            body = control.failure(ErrorCode.E_STORAGE_UNAVAILABLE, None, form)
-        except (BrokerUnavailable, ApiError):
-            body = control.failure(ErrorCode.E_BROKER_UNAVAILABLE, None, form)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the asker gets an answer
-            # No traceback: its values are people's.
-            log.error("a question failed", verb=verb, error=type(error).__name__)  # noqa: TRY400
-            body = control.failure(ErrorCode.E_INTERNAL, None, form)
-        with contextlib.suppress(nats.errors.Error):
-            await request.respond(body)
+def _change(store: Store, timers: Timers, act: Callable[..., Any]) -> Answer:
+    async def answer(asked: Asked) -> Any:
+        changed = await store.transact(act, _asker(asked), asked.args)
+        timers.ring()
+        return changed
 
-    async def _answer(self, verb: str, request: Request) -> Any:
-        parsed = subjects.parse_control(request.subject)
-        record = await self._tenants.find(parsed[0]) if parsed is not None else None
-        if parsed is None or record is None:
-            raise RequestError(ErrorCode.E_TENANT_NOT_FOUND)
-        if len(request.data) > _MAX_REQUEST_BYTES:
-            raise RequestError(ErrorCode.E_BODY_TOO_LARGE, {"limit": _MAX_REQUEST_BYTES})
-        asker = Asker(TenantId(parsed[0]), TenantKey(record.key), record.region)
-        args = control.parse(verb, request.data)
-        if verb in QUESTIONS:
-            return await self._store.read(QUESTIONS[verb], asker, args)
-        if verb in CHANGES:
-            changed = await self._store.transact(CHANGES[verb], asker, args)
-            self._timers.ring()
-            return changed
-        moved = await self._store.transact(MOVES[verb], asker, args)
-        await self._outbox.flush(asker.id)
+    return answer
+
+
+def _move(store: Store, outbox: Outbox, act: Callable[..., Any]) -> Answer:
+    async def answer(asked: Asked) -> Any:
+        moved = await store.transact(act, _asker(asked), asked.args)
+        await outbox.flush(asked.tenant)
         return moved
 
+    return answer
 
-@contextlib.asynccontextmanager
-async def answering(
+
+def answering(
     bus: Bus, store: Store, tenants: Tenants, outbox: Outbox, timers: Timers
-) -> AsyncIterator[None]:
+) -> AbstractAsyncContextManager[None]:
     """Answers while the block lasts; at its end what was begun is answered still."""
-    served = Answering(store, tenants, outbox, timers)
-    service = await nats.micro.add_service(
-        bus.client,
-        name="pww-kanban",
-        version=__version__,
-        description="The Kanban board",
-        queue_group="kanban",
+    answers = {
+        **{verb: _move(store, outbox, act) for verb, act in MOVES.items()},
+        **{verb: _change(store, timers, act) for verb, act in CHANGES.items()},
+        **{verb: _question(store, act) for verb, act in QUESTIONS.items()},
+    }
+    return control_plane.answering(
+        bus, "kanban", "The Kanban board", answers, find=tenants.find, refusals=_REFUSALS
     )
-    try:
-        for verb in VERBS:
-            await service.add_endpoint(
-                name=verb.replace(".", "-"),
-                subject=f"{subjects.ALL_CONTROL}.{verb}",
-                handler=served.endpoint(verb),
-            )
-        yield
-    finally:
-        with contextlib.suppress(nats.errors.Error):
-            await service.stop()
-        if served.running:
-            await asyncio.wait(served.running, timeout=_STOP_BOUND_S)
