@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Final
 
 import nats
 from nats.aio.client import Client
 
 from pywhatsweb_runtime import headers
 from pywhatsweb_runtime.parsing import Sink, SinkParser
+
+_FLUSH_BOUND_S: Final = 1
 
 
 class Repeated(bytes):
@@ -28,12 +31,20 @@ class Connection(Client):
         self._ps = SinkParser(self, self._sinks)
 
     @contextlib.asynccontextmanager
-    async def sinking(self, subject: str, sink: Sink) -> AsyncIterator[None]:
-        """A subscription whose messages go to ``sink`` from where the socket is read, while the block lasts."""
+    async def sinking(self, subject: str, sink: Sink) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+        """A subscription whose messages go to ``sink`` from where the socket is read, while the block lasts.
+
+        Gives what ends it earlier: when that returns, all that the broker had sent has come to the sink.
+        """
         subscription = await self.subscribe(subject, pending_msgs_limit=-1, pending_bytes_limit=-1)
         self._sinks[subscription._id] = sink  # noqa: SLF001 - nats-py has no other name for it
+
+        async def end() -> None:
+            await subscription.unsubscribe()
+            await self.flush(_FLUSH_BOUND_S)
+
         try:
-            yield
+            yield end
         finally:
             self._sinks.pop(subscription._id, None)  # noqa: SLF001
             with contextlib.suppress(nats.errors.Error):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
 import msgspec
 import nats
@@ -64,7 +64,9 @@ class Puller:
         self._wanted = 1
         self._taking = asyncio.Lock()
         self._paused_until = 0.0
+        self._over = False
         self._inbox = bus.client.new_inbox()
+        self._end: Callable[[], Awaitable[None]]
         self._loop = asyncio.get_running_loop()
         self._heard_at = self._loop.time()
 
@@ -105,12 +107,25 @@ class Puller:
         body = b'-NAK {"delay": %d}' % int(delay_s * NS)
         self._write(b"PUB %b %d\r\n%b\r\n" % (message.reply.encode(), len(body), body))
 
+    def take_back(self, messages: Iterable[Delivery]) -> None:
+        """What was handed out and will not be done here after all is for `give_back` too."""
+        self._buffer.extend(messages)
+
+    async def give_back(self) -> None:
+        """Pulls no more; gives back what was not handed out, so that others need not wait until it times out."""
+        self._over = True
+        with contextlib.suppress(nats.errors.Error, TimeoutError):
+            await self._end()
+        for message in self._buffer:
+            await self.nak(message, 0)
+        self._buffer.clear()
+
     def _write(self, command: bytes) -> None:
         with contextlib.suppress(nats.errors.Error):
             self._bus.client.write(command)
 
     def _top_up(self) -> None:
-        if self._asked > self._window // 2 or self._loop.time() < self._paused_until:
+        if self._over or self._asked > self._window // 2 or self._loop.time() < self._paused_until:
             return
         room = self._window - self._asked - len(self._buffer)
         if room < max(1, self._window // 4):
@@ -166,7 +181,7 @@ class Puller:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[Puller]:
         """Pulls while the block lasts."""
-        async with self._bus.client.sinking(self._inbox, self._on_message):
+        async with self._bus.client.sinking(self._inbox, self._on_message) as self._end:
             watch = asyncio.create_task(self._watch())
             try:
                 self._top_up()

@@ -91,18 +91,18 @@ async def test_a_rolling_restart_under_load_fails_no_command(tmp_path: Path) -> 
                 await progress(sent, program)
             stop.set()
             await asyncio.gather(*flows)
-            await gather_all(*(taken(program, names[-1]) for names in sent.values()))
+            for names in sent.values():
+                for name in names:
+                    # What a reader held when the broker stopped comes to it once more, after its ack wait of 30 s.
+                    await taken(program, name)
             for session, names in sent.items():
-                await judge(program, whatsapp, numbers[session], names)
+                await judge(whatsapp, numbers[session], names)
             assert not program.of("deadletter")
     finally:
         fleet.stop()
 
 
-async def judge(program: Plain, whatsapp: Sandbox, number: str, names: list[str]) -> None:
-    """Each was taken by WhatsApp; its contact saw each once, in order. A repeat under the same id is not seen."""
-    for name in names:
-        status = (await program.ok("message.status", id=name))["status"]["status"]
-        assert status in TAKEN, (name, status)
+async def judge(whatsapp: Sandbox, number: str, names: list[str]) -> None:
+    """The contact saw each once, in order. A repeat under the same id is not seen."""
     seen = [entry["text"] for entry in await whatsapp.decrypted(number) if entry["kind"] == "message"]
     assert seen == names

@@ -94,7 +94,7 @@ class Ingest:
             try:
                 await asyncio.wait([stopped, *lanes], return_when=asyncio.FIRST_COMPLETED)
                 self._stop.set()  # if a lane failed, the others come to their end too
-                if self._busy:
+                while self._busy:
                     await asyncio.wait(self._busy)
                 for lane in lanes:
                     if lane.done():
@@ -102,6 +102,8 @@ class Ingest:
             finally:
                 for task in (stopped, *lanes):
                     task.cancel()
+                await asyncio.wait(lanes)
+                await puller.give_back()
 
     async def _lane(self, puller: Puller) -> None:
         myself = asyncio.current_task()
@@ -112,6 +114,7 @@ class Ingest:
             try:
                 arrived = [Arrived(message.subject, message.data, message.reply) for message in messages]
                 if not await self._patiently(partial(self._settle, arrived)):
+                    puller.take_back(messages)
                     return
                 puller.acks(messages)
                 self.settled += len(messages)

@@ -85,12 +85,16 @@ async def test_a_database_that_is_killed_loses_and_doubles_nothing(
 async def test_a_stop_finishes_the_batch(
     bus: Bus, publisher: Publisher, store: Store, start: Start, database_url: str
 ) -> None:
-    """SIGTERM: exit code 0 soon, and everything that was committed is acknowledged."""
+    """SIGTERM: exit code 0 soon, all that was committed is acknowledged, and what was only taken is given back."""
     await pour(publisher, 0, 300)
-    replica: subprocess.Popen[bytes] = start(database_url)
+    replica: subprocess.Popen[bytes] = start(database_url, PWW_ACK_WAIT_S="3600")
     await wait_until(partial(progressed, store, 20), 20)
     replica.send_signal(signal.SIGTERM)
     assert await asyncio.to_thread(replica.wait, 10) == 0
     rows = await store.read(counts)
     acknowledged = (await bus.api("CONSUMER.INFO.WA_EVT_acme.persistence"))["ack_floor"]["stream_seq"]
     assert rows["messages"] + rows["statuses"] == acknowledged
+    start(database_url, PWW_ACK_WAIT_S="3600")
+    await until_settled(bus, within=30)
+    rows = await store.read(counts)
+    assert (rows["messages"], rows["statuses"]) == (300, 300)
