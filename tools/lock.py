@@ -14,9 +14,10 @@ UV = Path(sys.executable).with_name("uv")
 
 # A file a purpose: what a production image installs and is built with, what a developer installs, what starts both.
 LOCKS: dict[str, list[str]] = {
-    "fleet": ["pyproject.toml", "--extra", "fleet"],
-    "dev": ["pyproject.toml", "--extra", "fleet", "--extra", "dev", "-c", "requirements/fleet.txt"],
+    "fleet": ["pyproject.toml", "--extra", "fleet", "--extra", "tracing"],
+    "dev": ["pyproject.toml", "--extra", "fleet", "--extra", "tracing", "--extra", "dev", "-c", "requirements/fleet.txt"],
     "build": ["--group", "build", "-c", "requirements/dev.txt"],
+    "ffmpeg": ["--group", "ffmpeg"],
     "node": ["--group", "node"],
     "uv": ["--group", "uv"],
 }
