@@ -12,10 +12,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 UV = Path(sys.executable).with_name("uv")
 
+FLEET = ("pyproject.toml", "--extra", "fleet", "--extra", "tracing")
+
 # A file a purpose: what a production image installs and is built with, what a developer installs, what starts both.
 LOCKS: dict[str, list[str]] = {
-    "fleet": ["pyproject.toml", "--extra", "fleet", "--extra", "tracing"],
-    "dev": ["pyproject.toml", "--extra", "fleet", "--extra", "tracing", "--extra", "dev", "-c", "requirements/fleet.txt"],
+    "fleet": [*FLEET],
+    "dev": [*FLEET, "--extra", "dev", "-c", "requirements/fleet.txt"],
     "build": ["--group", "build", "-c", "requirements/dev.txt"],
     "ffmpeg": ["--group", "ffmpeg"],
     "node": ["--group", "node"],

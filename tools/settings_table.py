@@ -27,6 +27,9 @@ SERVICES = {
     "dispatcher": ("pywhatsweb_fleet.dispatcher.settings", "DispatcherSettings"),
     "tenancy": ("pywhatsweb_fleet.tenancy.settings", "TenancySettings"),
     "persistence": ("pywhatsweb_fleet.persistence.settings", "PersistenceSettings"),
+    "kanban": ("pywhatsweb_fleet.kanban.settings", "KanbanSettings"),
+    "webhooks": ("pywhatsweb_fleet.webhooks.settings", "WebhooksSettings"),
+    "gateway": ("pywhatsweb_fleet.gateway.settings", "GatewaySettings"),
     "session-worker": ("pywhatsweb_fleet.session_worker.settings", "Settings"),
 }
 # What the code leaves to its reader, in words; a field that has neither docstring nor line here fails the check.
@@ -53,6 +56,13 @@ WORDS = {
     "media_audio_bytes": "The largest sound or voice note.",
     "media_sticker_bytes": "The largest sticker.",
     "media_document_bytes": "The largest document.",
+    "sql_pool": "Threads with a connection each.",
+    "sql_deadline_s": "A transaction that takes longer is broken off and tried again later.",
+    "http_host": "Address that it listens on.",
+    "key_burst": "Requests of one key at once.",
+    "address_burst": "Refused authentications of one address at once.",
+    "heartbeat_s": "How often a quiet event stream says that it is there.",
+    "replicas": "Of the buckets, should this service be the first to need them.",
     "log_format": "`json` for machines, `console` for people.",
     "log_level": "`debug`, `info`, `warning` or `error`.",
 }

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pywhatsweb_runtime.bus import BrokerSettings
-from pywhatsweb_runtime.logs import LogFormat, LogLevel
+from pywhatsweb_runtime.service import ServiceSettings
 
 
-class DispatcherSettings(BrokerSettings, frozen=True, kw_only=True):
+class DispatcherSettings(ServiceSettings, frozen=True, kw_only=True):
     data_dir: str = "data"
     database_url: str | None = None
     """SQLite in `data_dir` when absent."""
@@ -22,11 +21,6 @@ class DispatcherSettings(BrokerSettings, frozen=True, kw_only=True):
     """How long a command id is remembered."""
     stale_after_s: float = 2.5
     """A batch that was taken longer ago is given up rather than published: another replica may have it by now."""
-    health_host: str = "127.0.0.1"
-    health_port: int | None = None
-    ready_file: str | None = None
-    log_format: LogFormat = "console"
-    log_level: LogLevel = "info"
 
     @property
     def store_url(self) -> str:

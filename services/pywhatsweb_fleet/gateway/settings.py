@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pywhatsweb_runtime.bus import BrokerSettings
-from pywhatsweb_runtime.logs import LogFormat, LogLevel
+from pywhatsweb_runtime.service import ServiceSettings
 
 
-class GatewaySettings(BrokerSettings, frozen=True, kw_only=True):
+class GatewaySettings(ServiceSettings, frozen=True, kw_only=True):
     http_host: str = "127.0.0.1"
     """Loopback unless told otherwise: beyond it, TLS belongs to a proxy in front, or to `http_tls_cert`."""
     http_port: int = 8080
@@ -41,11 +40,6 @@ class GatewaySettings(BrokerSettings, frozen=True, kw_only=True):
     slow_after_s: float = 20.0
     """A reader of events that takes nothing for so long is cut; it resumes by its last sequence."""
     replicas: int = 1
-    health_host: str = "127.0.0.1"
-    health_port: int | None = None
-    ready_file: str | None = None
-    log_format: LogFormat = "console"
-    log_level: LogLevel = "info"
 
     @property
     def loopback(self) -> bool:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pywhatsweb_runtime.bus import BrokerSettings
-from pywhatsweb_runtime.logs import LogFormat, LogLevel
+from pywhatsweb_runtime.service import ServiceSettings
 
 
-class KanbanSettings(BrokerSettings, frozen=True, kw_only=True):
+class KanbanSettings(ServiceSettings, frozen=True, kw_only=True):
     data_dir: str = "data"
     database_url: str | None = None
     """SQLite in `data_dir` when absent."""
@@ -25,11 +24,6 @@ class KanbanSettings(BrokerSettings, frozen=True, kw_only=True):
     sql_pool: int = 2
     sql_deadline_s: float = 10.0
     """A transaction that takes longer is broken off and tried again later."""
-    ready_file: str | None = None
-    health_host: str = "127.0.0.1"
-    health_port: int | None = None
-    log_format: LogFormat = "console"
-    log_level: LogLevel = "info"
 
     @property
     def store_url(self) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pywhatsweb_runtime.bus import BrokerSettings
+from pywhatsweb_runtime.service import ServiceSettings
 
 MIB = 1024 * 1024
 
 
-class MediaSettings(BrokerSettings, frozen=True, kw_only=True):
+class MediaSettings(ServiceSettings, frozen=True, kw_only=True):
     """Sizes in bytes."""
 
     media_url: str | None = None

@@ -7,7 +7,6 @@ from pathlib import Path
 import msgspec
 
 from pywhatsweb_fleet.media.settings import MediaSettings
-from pywhatsweb_runtime.logs import LogFormat, LogLevel
 
 
 class PersistenceSettings(MediaSettings, frozen=True, kw_only=True):
@@ -37,11 +36,6 @@ class PersistenceSettings(MediaSettings, frozen=True, kw_only=True):
     """How often what is past its period is removed."""
     anchor_every_s: float = 60.0
     """How often the head of each audit trail is written down at the broker."""
-    ready_file: str | None = None
-    health_host: str = "127.0.0.1"
-    health_port: int | None = None
-    log_format: LogFormat = "console"
-    log_level: LogLevel = "info"
 
     def batch_on(self, dialect: str) -> int:
         return self.batch or (250 if dialect == "sqlite" else 1000)

@@ -8,7 +8,6 @@ from typing import Literal
 import msgspec
 
 from pywhatsweb_fleet.media.settings import MediaSettings
-from pywhatsweb_runtime.logs import LogFormat, LogLevel
 
 
 class Settings(MediaSettings, frozen=True, kw_only=True):
@@ -45,8 +44,3 @@ class Settings(MediaSettings, frozen=True, kw_only=True):
     """How fast a worker gives sessions to others that have fewer."""
     replicas: int = 1
     """Of the buckets, should this worker be the first to need them: 1, or 3 on a cluster."""
-    health_host: str = "127.0.0.1"
-    health_port: int | None = None
-    ready_file: str | None = None
-    log_format: LogFormat = "console"
-    log_level: LogLevel = "info"

@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pywhatsweb_runtime.bus import BrokerSettings
-from pywhatsweb_runtime.logs import LogFormat, LogLevel
+from pywhatsweb_runtime.service import ServiceSettings
 
 
-class TenancySettings(BrokerSettings, frozen=True, kw_only=True):
+class TenancySettings(ServiceSettings, frozen=True, kw_only=True):
     data_dir: str = "data"
     database_url: str | None = None
     """SQLite in `data_dir` when absent."""
@@ -27,11 +26,6 @@ class TenancySettings(BrokerSettings, frozen=True, kw_only=True):
     """How long a tenant's erasure waits for its sessions to be unlinked at WhatsApp."""
     replicas: int = 1
     """Of streams and buckets: 1, or 3 on a cluster."""
-    ready_file: str | None = None
-    health_host: str = "127.0.0.1"
-    health_port: int | None = None
-    log_format: LogFormat = "console"
-    log_level: LogLevel = "info"
 
     @property
     def store_url(self) -> str:

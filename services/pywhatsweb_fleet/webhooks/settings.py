@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pywhatsweb_runtime.bus import BrokerSettings
-from pywhatsweb_runtime.logs import LogFormat, LogLevel
+from pywhatsweb_runtime.service import ServiceSettings
 
 
-class WebhooksSettings(BrokerSettings, frozen=True, kw_only=True):
+class WebhooksSettings(ServiceSettings, frozen=True, kw_only=True):
     data_dir: str = "data"
     database_url: str | None = None
     """SQLite in `data_dir` when absent."""
@@ -36,11 +35,6 @@ class WebhooksSettings(BrokerSettings, frozen=True, kw_only=True):
     """Before the second try; each further pause is three times as long, up to an hour."""
     sql_pool: int = 2
     sql_deadline_s: float = 10.0
-    ready_file: str | None = None
-    health_host: str = "127.0.0.1"
-    health_port: int | None = None
-    log_format: LogFormat = "console"
-    log_level: LogLevel = "info"
 
     @property
     def store_url(self) -> str:

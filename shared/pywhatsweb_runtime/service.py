@@ -1,0 +1,22 @@
+"""What every service lets an operator set: the broker, health and metrics, logs."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pywhatsweb_runtime.bus import BrokerSettings
+from pywhatsweb_runtime.logs import LogFormat, LogLevel
+
+MetricsLabels = Literal["none", "tenant", "session"]
+
+
+class ServiceSettings(BrokerSettings, frozen=True, kw_only=True):
+    """The base of each service's own settings."""
+
+    health_host: str = "127.0.0.1"
+    health_port: int | None = None
+    metrics_labels: MetricsLabels = "none"
+    """`tenant` or `session`: metrics tell tenants, or their sessions too, apart, at a series each; `none` of them."""
+    ready_file: str | None = None
+    log_format: LogFormat = "console"
+    log_level: LogLevel = "info"
