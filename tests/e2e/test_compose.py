@@ -10,6 +10,7 @@ import contextlib
 import json
 import time
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from typing import Any
 
 import httpx
@@ -17,7 +18,7 @@ import nats
 import pytest
 
 from tests.support import wait_until
-from tests.support.compose import ROOT, VERSION, Compose, inspect, no_engine
+from tests.support.compose import LONG_RUNNING, OURS, ROOT, VERSION, Compose, inspect, no_engine
 from tests.support.running import Plain, Sandbox, new_number, pair
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
@@ -112,34 +113,39 @@ async def test_a_session_pairs_and_a_message_is_read(stack: Compose) -> None:
 
 
 async def test_scaling_under_load_loses_no_command(stack: Compose) -> None:
-    """1 → 3 → 1 workers while every session sends: each command ends as sent or better, each text arrives once."""
+    """1 → 3 → 6 → 2 workers while every session sends: each command ends as sent, each text arrives once, in order."""
     sessions = [f"load{number}" for number in range(6)]
     numbers = {session: new_number() for session in sessions}
-    count = 60
+    scaled = asyncio.Event()
+    sent = dict.fromkeys(sessions, 0)
     async with program(stack) as user, whatsapp(stack) as local:
         for session in sessions:
             await pair(user, local, session, numbers[session])
 
         async def load(session: str) -> None:
-            for index in range(count):
-                await user.send(session, f"{session}-{index}", CONTACT, f"{session} {index}")
-                await asyncio.sleep(0.5)
+            while not scaled.is_set():
+                number = sent[session]
+                await user.send(session, f"{session}-{number}", CONTACT, f"{session} {number}")
+                sent[session] += 1
+                await asyncio.sleep(1)
+
+        async def spread(workers: int) -> bool:
+            found = await user.ok("session.list")
+            working = [told["worker"] for told in found["sessions"] if told["status"] == "WORKING"]
+            return len(set(working)) == workers and len(working) == len(found["sessions"])
 
         loads = asyncio.gather(*map(load, sessions))
-        for scale in (3, 1):
+        for scale in (3, 6, 2):
             await asyncio.to_thread(
                 stack.up, "--scale", f"session-worker={scale}", "--no-recreate", "session-worker"
             )
-            if scale > 1:
-
-                async def spread(scale: int = scale) -> bool:
-                    found = await user.ok("session.list")
-                    workers = {told["worker"] for told in found["sessions"] if told["status"] == "WORKING"}
-                    return len(workers) == scale
-
-                await wait_until(spread, 60, interval=0.5, message="every worker has a session")
+            await wait_until(
+                partial(spread, scale), 120, interval=0.5, message=f"{scale} workers have sessions"
+            )
+        scaled.set()
         await loads
-        wanted = {f"{session}-{index}" for session in sessions for index in range(count)}
+        wanted = {f"{session}-{number}" for session in sessions for number in range(sent[session])}
+        print(f"\n{len(wanted)} commands while workers came and went")  # noqa: T201
 
         def missing() -> set[str]:
             done = {
@@ -154,7 +160,7 @@ async def test_scaling_under_load_loses_no_command(stack: Compose) -> None:
 
             async def arrived(session: str = session) -> bool:
                 texts = [e["text"] for e in await local.decrypted(numbers[session]) if e["kind"] == "message"]
-                return texts == [f"{session} {index}" for index in range(count)]
+                return texts == [f"{session} {number}" for number in range(sent[session])]
 
             await wait_until(
                 arrived, 30, interval=0.5, message=f"all texts of {session} arrived once, in order"
@@ -180,7 +186,7 @@ async def test_every_panel_has_data(stack: Compose) -> None:
 
         async def scraped() -> bool:
             up = {series["metric"]["job"] for series in await ask("up == 1")}
-            return up == {"dispatcher", "persistence", "kanban", "webhooks", "gateway", "session-worker"}
+            return up == OURS
 
         await wait_until(scraped, 60, interval=1, message="every service is scraped")
         rules = (await client.get("/api/v1/rules")).json()["data"]["groups"]
@@ -194,20 +200,7 @@ async def test_every_panel_has_data(stack: Compose) -> None:
         assert not empty
 
 
-@pytest.mark.parametrize(
-    "service",
-    [
-        "session-worker",
-        "dispatcher",
-        "persistence",
-        "kanban",
-        "webhooks",
-        "gateway",
-        "postgres",
-        "nats",
-        "sandbox",
-    ],
-)
+@pytest.mark.parametrize("service", sorted(LONG_RUNNING))
 async def test_a_killed_container_recovers(stack: Compose, service: str) -> None:
     """A crash: the engine starts it again, everything becomes healthy, and a session sends, once."""
     number, session = new_number(), f"killed-{service}"

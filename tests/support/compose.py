@@ -14,8 +14,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 VERSION = "test"
-LONG_RUNNING = 8
-"""Services that stay: broker, database, three of ours, the sandbox, Prometheus, Grafana."""
+OURS = frozenset(("dispatcher", "persistence", "kanban", "tenancy", "webhooks", "gateway", "session-worker"))
+LONG_RUNNING = OURS | {"nats", "postgres", "sandbox", "prometheus", "grafana"}
+"""Services that stay."""
 
 
 def docker(*arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
@@ -55,7 +56,8 @@ def free_port() -> int:
 class Compose:
     """One project. `down` removes everything that it made, volumes included."""
 
-    def __init__(self, *overrides: str) -> None:
+    def __init__(self, *overrides: str, nodes: int = 1) -> None:
+        self._nodes = [f"nats-{number}" for number in range(2, nodes + 1)]
         self.project = "pwwtest" + secrets.token_hex(3)
         files = ("docker-compose.yml", *overrides)
         self._files = [part for file in files for part in ("-f", str(ROOT / file))]
@@ -71,7 +73,10 @@ class Compose:
             "PROMETHEUS_IMAGE": either("prom/prometheus:v3.7.3", "prom/prometheus:latest"),
             "GRAFANA_IMAGE": either("grafana/grafana:12.3.0", "grafana/grafana:latest"),
             # Chosen here rather than by Docker (port 0), which chooses anew when a container starts again.
-            **{f"{name}_PORT": str(free_port()) for name in ("NATS", "SANDBOX", "PROMETHEUS", "GRAFANA")},
+            **{
+                f"{name}_PORT": str(free_port())
+                for name in ("NATS", "HTTP", "SANDBOX", "PROMETHEUS", "GRAFANA")
+            },
         }
 
     def run(self, *arguments: str, timeout: float = 120) -> str:
@@ -123,7 +128,9 @@ class Compose:
     def healthy(self) -> bool:
         """Whether every long-running container is."""
         found = self.healths()
-        return len(found) == LONG_RUNNING and all(set(states) == {"healthy"} for states in found.values())
+        return found.keys() == LONG_RUNNING.union(self._nodes) and all(
+            set(states) == {"healthy"} for states in found.values()
+        )
 
     def crash(self, container: str) -> bool:
         """Ends a container by SIGKILL; whether its restart policy holds.

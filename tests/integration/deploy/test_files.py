@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from pywhatsweb_runtime.metrics import Metrics
+from tests.support.compose import OURS
 
 ROOT = Path(__file__).resolve().parents[3]
 DEPLOY = ROOT / "deploy"
@@ -140,7 +141,7 @@ def test_compose_is_valid_and_contained(files: tuple[str, ...]) -> None:
 def test_a_cluster_replicates_everywhere() -> None:
     """With three brokers every service is told R3 and all nodes: one that was not would set replicas back to 1."""
     services = compose("docker-compose.yml", "deploy/compose/nats-cluster.yml")["services"]
-    for name in ("provision", "dispatcher", "persistence", "kanban", "webhooks", "gateway", "session-worker"):
+    for name in {"provision", *OURS}:
         environment = services[name]["environment"]
         assert environment["PWW_REPLICAS"] == "3", name
         assert environment["PWW_NATS_URL"].count("nats://") == 3, name
