@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import os
 import signal
 import time
+import zipfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -167,3 +169,36 @@ async def test_sending_over_http_keeps_pace(fleet: Fleet) -> None:
         seconds = time.perf_counter() - began
         assert seconds < 20
         print(f"REST: {200 / seconds:.0f} commands a second")  # noqa: T201 - a figure for whoever looks
+
+
+async def test_an_export_over_http_and_who_asked_for_it(fleet: Fleet) -> None:
+    """A token with fewer rights starts nothing; the ZIP comes whole and in ranges; the trail has who, whence, why."""
+    async with client(fleet) as http:
+        narrow = (await http.post("/v1/tokens", json={"scopes": ["read"]})).json()["token"]
+        weak = {"Authorization": f"Bearer {narrow}"}
+        assert (await http.get("/v1/sessions", headers=weak)).status_code == 200
+        assert (await http.post("/v1/data/export", headers=weak)).json()["code"] == "E_FORBIDDEN"
+        await started(http, "exported")
+        asked = await http.post("/v1/data/export", headers={"X-Correlation-Id": "case 7"})
+        export = asked.json()
+        early = await http.get(f"/v1/exports/{export['id']}")
+        assert early.status_code in (200, 409), early.text
+
+        async def done() -> bool:
+            state = await http.post("/v1/data/export_status", json={"id": export["id"]})
+            return bool(state.json()["state"] == "done")
+
+        await wait_until(done, 60, interval=0.2, message="the export is made")
+        whole = await http.get(f"/v1/exports/{export['id']}")
+        assert (whole.status_code, whole.headers["content-type"]) == (200, "application/zip")
+        assert "sessions.json" in str(zipfile.ZipFile(io.BytesIO(whole.content)).namelist())
+        rest = await http.get(f"/v1/exports/{export['id']}", headers={"Range": "bytes=100-"})
+        assert (rest.status_code, rest.content) == (206, whole.content[100:])
+        assert (await http.get("/v1/exports/nope")).json()["code"] == "E_EXPORT_NOT_FOUND"
+        assert (await http.get(f"/v1/exports/{export['id']}", headers=weak)).status_code == 403
+        entries = (await http.post("/v1/audit/list")).json()["entries"]
+        found = {entry["action"]: entry for entry in entries}
+        assert {found[name]["address"] for name in ("session.start", "data.export")} == {"127.0.0.1"}
+        assert found["session.start"]["actor"] == found["data.export"]["actor"]
+        assert found["data.export"]["actor"].startswith("key:")
+        assert found["data.export"]["correlation_id"] == "case 7"

@@ -8,7 +8,6 @@ import msgspec
 
 from pywhatsweb.contracts import codec, control, subjects
 from pywhatsweb.contracts import control_data as d
-from pywhatsweb.contracts.ids import TenantId
 from pywhatsweb.errors import ErrorCode
 from pywhatsweb_fleet.broker.keys import Scope
 from pywhatsweb_fleet.gateway.auth import Principal
@@ -46,12 +45,19 @@ _READ: Final = frozenset(
         "search",
         "counts",
         "responses",
+        "preview",
     )
 )
 """The second part of verbs that change nothing."""
 _ADMIN_NOUNS: Final = frozenset(("data", "audit", "deadletter", "consumer", "webhook", "retention"))
 _UPLOADS: Final = frozenset(("media.put", "media.begin", "media.part", "media.finish", "media.abort"))
-_ANY_SESSION: Final = _UPLOADS | {"health.get", "session.list"}
+_ANY_SESSION: Final = _UPLOADS | {
+    "health.get",
+    "session.list",
+    "template.get",
+    "template.list",
+    "template.preview",
+}
 """What a key that is bound to sessions may ask without naming one."""
 
 
@@ -74,6 +80,8 @@ def bind(who: Principal, verb: str, args: d.Args) -> d.Args:
     """
     if who.user is not None and "by" in args.__struct_fields__:
         args = msgspec.structs.replace(args, by=who.user)
+    if isinstance(args, d.Asking):
+        args = msgspec.structs.replace(args, **_asking(who, args))
     if who.sessions is None or verb in _ANY_SESSION:
         return args
     named = getattr(args, "session_id", None)
@@ -85,12 +93,21 @@ def bind(who: Principal, verb: str, args: d.Args) -> d.Args:
     return args
 
 
+def _asking(who: Principal, args: d.Asking) -> dict[str, str | None]:
+    """What the audit trail is told: who signed in, whatever the page says; a program may name whom it acts for."""
+    return {
+        "actor": who.user or args.actor or who.actor,
+        "address": who.address,
+        "correlation_id": args.correlation_id or who.correlation_id,
+    }
+
+
 async def ask(bus: Bus, who: Principal, verb: str, args: d.Args, result: type[R]) -> R:
     """The data of the answer. Raises ContractError, RequestError, GatewayError or BrokerUnavailable."""
     who.need(scope_of(verb))
     args = bind(who, verb, args)
     control.check(args)
-    answer = await _request(bus, who.tenant, verb, codec.encode(args))
+    answer = await _request(bus, who, verb, codec.encode(args))
     data: Any = control.read_reply(answer, result)
     if isinstance(data, d.Sessions) and who.sessions is not None:
         kept = [session for session in data.sessions if session.session_id in who.sessions]
@@ -98,20 +115,27 @@ async def ask(bus: Bus, who: Principal, verb: str, args: d.Args, result: type[R]
     return cast("R", data)
 
 
-async def _request(bus: Bus, tenant: TenantId, verb: str, raw: bytes) -> bytes:
+async def _request(bus: Bus, who: Principal, verb: str, raw: bytes) -> bytes:
     noun, _, name = verb.partition(".")
     deadline = LONG_ASK_S if verb in _LONG else ASK_S
     try:
-        return (await bus.request(subjects.control(tenant, noun, name), raw, deadline=deadline)).data
+        subject = subjects.control(who.tenant, noun, name)
+        return (await bus.request(subject, raw, headers=_headers(who), deadline=deadline)).data
     except BrokerUnavailable as error:
         if not str(error).startswith("nobody answers"):
             raise
         if verb == "health.get":
             raise
-        await _request(bus, tenant, "health.get", b"{}")  # is only this verb missing, or everything?
+        await _request(bus, who, "health.get", b"{}")  # is only this verb missing, or everything?
         raise GatewayError(
             ErrorCode.E_NOT_IMPLEMENTED, {"verb": verb, "reason": "no service of this fleet answers it"}
         ) from None
+
+
+def _headers(who: Principal) -> dict[str, str]:
+    """Who asks, from where and in what matter, for the audit trail."""
+    found = {"Pww-Actor": who.actor, "Pww-Address": who.address, "X-Correlation-Id": who.correlation_id}
+    return {name: value for name, value in found.items() if value}
 
 
 async def ask_any(bus: Bus, who: Principal, verb: str, **fields: Any) -> Any:

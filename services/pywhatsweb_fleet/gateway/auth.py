@@ -1,11 +1,12 @@
-"""Who asks, and what it may do: API keys in a header, a short-lived ticket where a header cannot be set, or the cookie
-of somebody who signed in to the dashboard."""
+"""Who asks, and what it may do: an API key in a header or a token made from one, a short-lived ticket where a header
+cannot be set, or the cookie of somebody who signed in to the dashboard. Tokens, tickets and cookies are JWTs."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import hmac
+import sys
 import time
 from collections.abc import Mapping
 from typing import Final
@@ -23,12 +24,21 @@ from pywhatsweb_fleet.gateway.users import SCOPES, User, Users
 
 TICKET_S: Final = 60
 MAX_TICKET_S: Final = 300
+TOKEN_S: Final = 900
+MAX_TOKEN_S: Final = 3600
 _MAX_CREDENTIAL: Final = 2048
 _JWT_HEAD: Final = base64.urlsafe_b64encode(b'{"alg":"HS256","typ":"JWT"}').rstrip(b"=").decode()
 SUBPROTOCOL: Final = "pww.v1"
 _KEY_PROTOCOL: Final = "pww.key."
 COOKIE: Final = "pww_dashboard"
 COOKIE_S: Final = 12 * 3600
+
+
+class Narrowed(msgspec.Struct, frozen=True):
+    """What a token leaves of its key's rights; None: all."""
+
+    scopes: frozenset[Scope] | None = None
+    sessions: frozenset[str] | None = None
 
 
 class Principal(msgspec.Struct, frozen=True):
@@ -43,10 +53,26 @@ class Principal(msgspec.Struct, frozen=True):
     """Who signed in to the dashboard; None: a program with a key."""
     since: int = 0
     """When, in milliseconds since 1970."""
+    address: str | None = None
+    """Where the request came from."""
+    correlation_id: str | None = None
+    """What its sender calls the matter."""
+    narrowed: Narrowed = Narrowed()
+    until: int = 0
+    """When the token that it came with ends (seconds since 1970), and all that is made with it; 0: it was none."""
+
+    @property
+    def actor(self) -> str:
+        """As the audit trail calls it: a login, or ``key:<id>``, which no login can be."""
+        return self.user or f"key:{self.key_id}"
+
+    def may(self, scope: Scope) -> bool:
+        """``manage`` covers ``board``."""
+        return scope in self.scopes or (scope == "board" and "manage" in self.scopes)
 
     def need(self, scope: Scope) -> None:
-        """``manage`` covers ``board``."""
-        if scope not in self.scopes and not (scope == "board" and "manage" in self.scopes):
+        """Raises GatewayError(E_FORBIDDEN)."""
+        if not self.may(scope):
             raise GatewayError(ErrorCode.E_FORBIDDEN, {"scope": scope})
 
     def session(self, name: str) -> str:
@@ -57,8 +83,16 @@ class Principal(msgspec.Struct, frozen=True):
             raise GatewayError(ErrorCode.E_FORBIDDEN, {"reason": "this key is bound to other sessions"})
         return name
 
+    def narrow(self, to: Narrowed) -> Principal:
+        """With what both allow."""
+        scopes = self.scopes if to.scopes is None else frozenset(s for s in to.scopes if self.may(s))
+        sessions = self.sessions
+        if to.sessions is not None:
+            sessions = to.sessions if sessions is None else sessions & to.sessions
+        return msgspec.structs.replace(self, scopes=scopes, sessions=sessions, narrowed=to)
 
-class _Claims(msgspec.Struct, frozen=True):
+
+class _Claims(msgspec.Struct, frozen=True, omit_defaults=True):
     sub: str
     kid: str
     exp: int
@@ -66,6 +100,9 @@ class _Claims(msgspec.Struct, frozen=True):
     usr: str = ""
     iat: int = 0
     """Milliseconds since 1970."""
+    scp: frozenset[Scope] | None = None
+    ses: frozenset[str] | None = None
+    til: int = 0
 
 
 def principal(known: Known) -> Principal:
@@ -99,7 +136,7 @@ class Door:
             return await self._enter(key, address)
         if changes and not hmac.compare_digest(headers.get("x-csrf-token", ""), self.csrf(cookie)):
             raise GatewayError(ErrorCode.E_FORBIDDEN, {"reason": "X-CSRF-Token is missing or wrong"})
-        return await self._signed_in(cookie, address)
+        return await self._by_jwt(cookie, "dashboard", address)
 
     async def enter_stream(
         self,
@@ -111,11 +148,10 @@ class Door:
         """As `enter`, and by a subprotocol ``pww.key.<key>`` or a ``ticket`` in the query (never a key there)."""
         ticket = query.get("ticket")
         if ticket is not None:
-            self._bound(self._by_address.empty(address))
-            return self._ticket(ticket, address)
+            return await self._by_jwt(ticket, "stream", address)
         key = bearer(headers)
         if key is None and (cookie := cookie_in(headers)) is not None:
-            return await self._signed_in(cookie, address)
+            return await self._by_jwt(cookie, "dashboard", address)
         if key is None:
             key = next((p.removeprefix(_KEY_PROTOCOL) for p in offered if p.startswith(_KEY_PROTOCOL)), None)
         return await self._enter(key, address)
@@ -123,6 +159,8 @@ class Door:
     async def _enter(self, key: str | None, address: str) -> Principal:
         self._bound(self._by_address.empty(address))
         known = None
+        if key is not None and key.startswith(_JWT_HEAD):
+            return await self._by_jwt(key, "api", address)
         if key is not None and key.startswith(PREFIX) and len(key) <= _MAX_CREDENTIAL:
             known = await self._keys.verify(key)
         if known is None:
@@ -144,12 +182,15 @@ class Door:
         """By a key, or by a ticket, which is short-lived and so may stand in a link. Raises as `enter`."""
         if credential.startswith(PREFIX):
             return await self._enter(credential, address)
-        self._bound(self._by_address.empty(address))
-        return self._ticket(credential, address)
+        return await self._by_jwt(credential, "stream", address)
 
     def issue(self, who: Principal, seconds: int) -> tuple[str, int]:
         """A ticket with the rights of the key at the time of its use, and when it ends (seconds since 1970)."""
         return self._sign(who, seconds, "stream")
+
+    def token(self, who: Principal, seconds: int, to: Narrowed) -> tuple[str, int]:
+        """What opens everything that a key does, with at most its rights, and when it ends (seconds since 1970)."""
+        return self._sign(msgspec.structs.replace(who, narrowed=to), seconds, "api")
 
     def cookie(self, who: Principal, seconds: int) -> tuple[str, int]:
         """What a browser brings with each request, and when it ends (seconds since 1970)."""
@@ -159,35 +200,32 @@ class Door:
         """What a page of ours knows beside the cookie, and another site's does not."""
         return _b64(self._signature("csrf." + cookie))
 
-    async def _signed_in(self, cookie: str, address: str) -> Principal:
+    async def _by_jwt(self, text: str, use: str, address: str) -> Principal:
         self._bound(self._by_address.empty(address))
-        claims = self._claims(cookie, "dashboard", address)
-        if not claims.usr:
-            return self._by_kid(claims, address)
-        user = await self._users.get(claims.sub, claims.usr)
-        if user is None or user.record.changed_at > claims.iat:
+        claims = self._claims(text, use, address)
+        who = await self._of(claims)
+        if who is None:
             raise self._refused(address)
-        who = of_user(user, claims.iat)
         self._bound(self._by_key.take(who.key_id))
-        return who
+        until = claims.exp if use == "api" else claims.til
+        return msgspec.structs.replace(who.narrow(Narrowed(claims.scp, claims.ses)), until=until)
+
+    async def _of(self, claims: _Claims) -> Principal | None:
+        """With the rights of this moment; None when the key or the login is no longer good."""
+        if claims.usr:
+            user = await self._users.get(claims.sub, claims.usr)
+            return None if user is None or user.record.changed_at > claims.iat else of_user(user, claims.iat)
+        known = self._keys.get(claims.kid)
+        return None if known is None or known.tenant != claims.sub else principal(known)
 
     def _sign(self, who: Principal, seconds: int, use: str) -> tuple[str, int]:
-        ends = int(time.time()) + seconds
+        ends = min(int(time.time()) + seconds, who.until or sys.maxsize)
         claims = _Claims(
-            sub=who.tenant, kid=who.key_id, exp=ends, use=use, usr=who.user or "", iat=who.since or now_ms()
-        )
+            sub=who.tenant, kid=who.key_id, exp=ends, use=use, usr=who.user or "", iat=who.since or now_ms(),
+            scp=who.narrowed.scopes, ses=who.narrowed.sessions, til=who.until,
+        )  # fmt: skip
         signed = f"{_JWT_HEAD}.{_b64(msgspec.json.encode(claims))}"
         return f"{signed}.{_b64(self._signature(signed))}", ends
-
-    def _ticket(self, ticket: str, address: str) -> Principal:
-        return self._by_kid(self._claims(ticket, "stream", address), address)
-
-    def _by_kid(self, claims: _Claims, address: str) -> Principal:
-        known = self._keys.get(claims.kid)
-        if known is None or known.tenant != claims.sub:
-            raise self._refused(address)
-        self._bound(self._by_key.take(known.id))
-        return principal(known)
 
     def _claims(self, ticket: str, use: str, address: str) -> _Claims:
         head, _, rest = ticket.partition(".")
@@ -202,7 +240,9 @@ class Door:
         return claims
 
     async def still(self, who: Principal) -> bool:
-        """Whether the key or the login that opened a stream is still good."""
+        """Whether the key, token or login that opened a stream is still good."""
+        if who.until and who.until <= time.time():
+            return False
         if who.user is None:
             return self._keys.get(who.key_id) is not None
         user = await self._users.get(who.tenant, who.user)

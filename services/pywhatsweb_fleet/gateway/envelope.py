@@ -27,6 +27,7 @@ STREAMS: Final = frozenset(("/v1/events", "/v1/ws"))
 """Paths whose answers have no end, and so no time-out."""
 FILES: Final = "/v1/media"
 """Bodies of files are larger, and take longer: `GatewaySettings.max_file_bytes` and `file_timeout_s`."""
+EXPORTS: Final = "/v1/exports"
 _METHODS: Final = "GET, POST, DELETE, OPTIONS"
 _ALLOWED_HEADERS: Final = (
     "Authorization, Content-Disposition, Content-Type, Idempotency-Key, Last-Event-ID, Range, X-Api-Key, "
@@ -66,10 +67,12 @@ def address_of(scope: Scope) -> str:
     return client[0] if client else "-"
 
 
-def carries_file(scope: Scope) -> bool:
-    """An upload's request, or a download's answer."""
-    path, method = str(scope["path"]), str(scope["method"])
-    return (method == "POST" and path == FILES) or (method == "GET" and path.startswith(FILES + "/"))
+def takes_file(scope: Scope) -> bool:
+    return bool(scope["method"] == "POST" and scope["path"] == FILES)
+
+
+def gives_file(scope: Scope) -> bool:
+    return bool(scope["method"] == "GET" and scope["path"].startswith((FILES + "/", EXPORTS + "/")))
 
 
 async def send_problem(send: Send, error: Exception, request_id: str) -> None:
@@ -141,7 +144,7 @@ class Envelope:
 
     def _bounds(self, scope: Scope) -> _Bounds:
         settings = self._settings
-        if carries_file(scope):
+        if takes_file(scope) or gives_file(scope):
             return _Bounds(settings.max_file_bytes, settings.file_timeout_s, settings.file_timeout_s)
         request_s = None if scope["path"] in STREAMS else settings.request_timeout_s
         return _Bounds(settings.max_body_bytes, settings.body_timeout_s, request_s)

@@ -13,6 +13,7 @@ from pywhatsweb import __version__
 from pywhatsweb.contracts import control_data as d
 from pywhatsweb.contracts import events
 from pywhatsweb.contracts.codec import CONTENT_TYPES
+from pywhatsweb_fleet.broker.keys import Scope
 from pywhatsweb_fleet.gateway import problems
 from pywhatsweb_fleet.gateway.routes import JSON, Route
 
@@ -44,7 +45,12 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
     paths["/v1/ws"] = {"get": _stream("Events over a WebSocket; resumable by ?after", "101")}
     info = known.get(repr(d.MediaInfo), {})
     paths["/v1/media"] = {"post": _upload(info)}
-    paths["/v1/media/{media_id}"] = {"get": _download()}
+    paths["/v1/media/{media_id}"] = {
+        "get": _download("media_id", "media", "read", "A stored file, or a range of it")
+    }
+    paths["/v1/exports/{export_id}"] = {
+        "get": _download("export_id", "data", "admin", "The ZIP of a data.export, or a range of it")
+    }
     return {
         "openapi": "3.1.0",
         "info": {
@@ -149,15 +155,16 @@ def _upload(info: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _download() -> dict[str, Any]:
+def _download(name: str, tag: str, scope: Scope, summary: str) -> dict[str, Any]:
     anything = {"content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}}
+    place = tag if tag == "media" else "exports"
     return {
-        "operationId": "get_v1_media_media_id",
-        "summary": "A stored file, or a range of it",
-        "tags": ["media"],
-        "description": "The key's scopes must hold `read`.",
+        "operationId": f"get_v1_{place}_{name}",
+        "summary": summary,
+        "tags": [tag],
+        "description": f"The key's scopes must hold `{scope}`.",
         "parameters": [
-            _parameter("media_id", "path"),
+            _parameter(name, "path"),
             _parameter("Range", "header", "bytes=first-last, bytes=first- or bytes=-last"),
             _parameter("If-None-Match", "header", "The ETag, which is the file's SHA-256"),
         ],

@@ -15,17 +15,19 @@ from pywhatsweb.contracts import codec
 from pywhatsweb.contracts.codec import Form
 from pywhatsweb.contracts.ids import TenantId
 from pywhatsweb.errors import ErrorCode
-from pywhatsweb_fleet.gateway import dashboard, files, problems, sse, websocket
+from pywhatsweb_fleet.gateway import dashboard, downloads, files, problems, sse, websocket
 from pywhatsweb_fleet.gateway.asgi import App, Receive, Scope, Send
 from pywhatsweb_fleet.gateway.auth import Principal
 from pywhatsweb_fleet.gateway.deps import Deps
+from pywhatsweb_fleet.gateway.entering import entered
 from pywhatsweb_fleet.gateway.envelope import (
     Envelope,
     address_of,
-    carries_file,
+    gives_file,
     headers_of,
     ids_of,
     problem_headers,
+    takes_file,
 )
 from pywhatsweb_fleet.gateway.problems import GatewayError
 from pywhatsweb_fleet.gateway.rest import tables
@@ -53,8 +55,10 @@ def application(deps: Deps, streams: Streams) -> App:
             await websocket.serve(streams, scope, receive, send)
         elif dashboard.serves(scope["path"]):
             await dashboard.serve(scope, send)
-        elif carries_file(scope):
+        elif takes_file(scope):
             await files.serve(deps, scope, receive, send)
+        elif gives_file(scope):
+            await downloads.serve(deps, scope, send)
         elif scope["path"] == "/v1/events" and scope["method"] == "GET":
             await sse.serve(streams, scope, receive, send)
         else:
@@ -77,13 +81,9 @@ async def _answer(request: Request[Any, Any, Any], route: Route, deps: Deps) -> 
     headers = headers_of(scope)
     told: dict[str, str] = {}
     try:
-        who = (
-            NOBODY
-            if route.public
-            else await deps.door.enter(headers, address_of(scope), changes=route.method != "GET")
-        )
+        who = NOBODY if route.public else await entered(deps, scope, changes=route.method != "GET")
         if not route.public:
-            told["X-Tenant-Id"] = _same_tenant(headers, who)
+            told["X-Tenant-Id"] = who.tenant
         if route.scope is not None:
             who.need(route.scope)
         call = Call(
@@ -107,14 +107,6 @@ async def _answer(request: Request[Any, Any, Any], route: Route, deps: Deps) -> 
         if body.code == ErrorCode.E_INTERNAL.wire:
             log.exception("a request failed", path=route.path, request_id=ids.request)
         return _problem(body, told)
-
-
-def _same_tenant(headers: dict[str, str], who: Principal) -> str:
-    """A client that says which tenant it means is told when its key is another's."""
-    asked = headers.get("x-tenant-id")
-    if asked is not None and asked != who.tenant:
-        raise GatewayError(ErrorCode.E_TENANT_MISMATCH)
-    return who.tenant
 
 
 def _form(call: Call) -> Form:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from pywhatsweb.contracts import control
@@ -12,7 +13,7 @@ from pywhatsweb.contracts.ids import TenantId
 from pywhatsweb.errors import ErrorCode
 from pywhatsweb_fleet.broker import keys as record
 from pywhatsweb_fleet.gateway import asking
-from pywhatsweb_fleet.gateway.auth import Door, Principal, bearer
+from pywhatsweb_fleet.gateway.auth import Door, Narrowed, Principal, bearer
 from pywhatsweb_fleet.gateway.keys import Keys, Known
 from pywhatsweb_fleet.gateway.limits import Buckets
 from pywhatsweb_fleet.gateway.problems import GatewayError
@@ -188,3 +189,50 @@ def test_a_bucket_fills_again() -> None:
     assert buckets.take("b", 0.0) == 0
     assert buckets.take("a", 0.5) == 0
     assert buckets.take("a", 0.5) > 0
+
+
+async def test_a_token_has_at_most_its_keys_rights_and_no_longer() -> None:
+    """Fewer scopes and sessions where asked; what is made with it ends with it; the key's end is its end."""
+    api_key, known = made(scopes=("read", "manage"), sessions=("s1", "s2"))
+    keys = keys_with(known)
+    entered = door(keys)
+    who = await entered.enter({"x-api-key": api_key}, "a")
+    token, ends = entered.token(who, 600, Narrowed(frozenset(("read", "admin")), frozenset(("s2", "s3"))))
+    header = {"authorization": f"Bearer {token}"}
+    less = await entered.enter(header, "a")
+    assert (less.scopes, less.sessions, less.until) == ({"read"}, {"s2"}, ends)
+    for longer in (
+        entered.issue(less, 9999),
+        entered.token(less, 9999, less.narrowed),
+        entered.cookie(less, 9999),
+    ):
+        assert longer[1] == ends
+    ticket, _ = entered.issue(less, 60)
+    again = await entered.enter_stream({}, {"ticket": ticket}, "a")
+    assert (again.scopes, again.sessions, again.until) == ({"read"}, {"s2"}, ends)
+    await refused(
+        ErrorCode.E_AUTHENTICATION_FAILED, entered.enter({"authorization": f"Bearer {ticket}"}, "a")
+    )
+    await refused(ErrorCode.E_AUTHENTICATION_FAILED, entered.enter_stream({}, {"ticket": token}, "a"))
+    assert await entered.still(less)
+    assert not await entered.still(msgspec.structs.replace(less, until=1))
+    keys._known.clear()
+    await refused(ErrorCode.E_AUTHENTICATION_FAILED, entered.enter(header, "a"))
+
+
+def test_the_trail_is_told_who_asks() -> None:
+    """A login whatever the page says; a program's key, or whom it says it acts for; the gateway's own address."""
+    person = Principal(
+        TenantId("demo"), "user.demo.ana", frozenset(), None, "ana", address="192.0.2.7", correlation_id="r"
+    )
+    program = Principal(TenantId("demo"), "ab12", frozenset(), None, address="192.0.2.8")
+    erase = d.DataErase(phone_number="+5511999990001", reason="asked", actor="leo", address="forged")
+    told = asking.bind(person, "data.erase", erase)
+    assert isinstance(told, d.DataErase)
+    assert (told.actor, told.address, told.correlation_id) == ("ana", "192.0.2.7", "r")
+    told = asking.bind(program, "data.export", d.DataExport())
+    assert isinstance(told, d.DataExport)
+    assert (told.actor, told.address) == ("key:ab12", "192.0.2.8")
+    told = asking.bind(program, "data.erase", erase)
+    assert isinstance(told, d.DataErase)
+    assert (told.actor, told.address) == ("leo", "192.0.2.8")

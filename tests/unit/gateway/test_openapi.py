@@ -18,7 +18,7 @@ def test_every_route_and_verb_is_in_the_document() -> None:
     found = json.loads(document())
     assert found["openapi"] == "3.1.0"
     ids = [operation["operationId"] for item in found["paths"].values() for operation in item.values()]
-    assert len(ids) == len(set(ids)) == len(tables.ROUTES) + 4
+    assert len(ids) == len(set(ids)) == len(tables.ROUTES) + 5
     for verb in control.VERBS:
         assert "post" in found["paths"]["/v1/" + verb.replace(".", "/")]
     references = set(re.findall(r'"#/components/schemas/([^"]+)"', document().decode()))
@@ -34,7 +34,7 @@ def test_only_what_must_be_open_is_public() -> None:
     assert public == {"/openapi.json", "/docs", "/health", "/v1/signin", "/v1/signout"}
     # The Cloud API's and WAHA's handlers look at the scope too, so every other route names one.
     unscoped = [route.path for route in tables.ROUTES if route.scope is None and not route.public]
-    assert unscoped == ["/v1/me", "/v1/me/password"]  # about oneself
+    assert unscoped == ["/v1/tokens", "/v1/me", "/v1/me/password"]  # about oneself
 
 
 def test_the_page_needs_no_other_address() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pywhatsweb.errors import ErrorCode, MediaError
-from pywhatsweb_fleet.gateway.files import span_of
+from pywhatsweb_fleet.gateway.downloads import span_of
 from pywhatsweb_fleet.media import kinds, sealed
 from pywhatsweb_fleet.media.images import Images
 from pywhatsweb_fleet.media.inspecting import Inspector

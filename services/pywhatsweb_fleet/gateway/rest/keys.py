@@ -1,4 +1,4 @@
-"""API keys and tickets: made, rotated with an overlap, revoked, listed with their last use."""
+"""API keys, tokens and tickets: made, rotated with an overlap, revoked, listed with their last use."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pywhatsweb.contracts import events
 from pywhatsweb.contracts.control_data import Args, Name
 from pywhatsweb.errors import ErrorCode
 from pywhatsweb_fleet.broker.keys import ALL_SCOPES, Scope, now_ms
-from pywhatsweb_fleet.gateway.auth import MAX_TICKET_S, TICKET_S
+from pywhatsweb_fleet.gateway.auth import MAX_TICKET_S, MAX_TOKEN_S, TICKET_S, TOKEN_S, Narrowed
 from pywhatsweb_fleet.gateway.keys import MAX_OVERLAP_S, Known
 from pywhatsweb_fleet.gateway.problems import GatewayError
 from pywhatsweb_fleet.gateway.routes import Answer, Call, Route
@@ -22,7 +22,7 @@ class KeyCreate(Args, frozen=True, kw_only=True):
     """A key can give another no right that it has not itself. `expires_in_s`: null for ever."""
 
     name: Annotated[str, Meta(min_length=1, max_length=64)]
-    scopes: Annotated[list[Scope], Meta(min_length=1, max_length=4)]
+    scopes: Annotated[list[Scope], Meta(min_length=1, max_length=len(ALL_SCOPES))]
     sessions: Annotated[list[Name], Meta(min_length=1, max_length=256)] | None = None
     expires_in_s: Annotated[int, Meta(ge=1, le=3650 * DAY_S)] | None = None
 
@@ -64,6 +64,21 @@ class Ticket(Struct, frozen=True, kw_only=True):
     """Opens ``/v1/events`` and ``/v1/ws`` as ``?ticket=…`` until it ends, with the rights of its key."""
 
     ticket: str
+    expires_at: str
+
+
+class TokenAsk(Args, frozen=True, kw_only=True):
+    """`scopes` and `sessions`: fewer than the key has; null: as many."""
+
+    ttl_s: Annotated[int, Meta(ge=1, le=MAX_TOKEN_S)] = TOKEN_S
+    scopes: Annotated[list[Scope], Meta(min_length=1, max_length=len(ALL_SCOPES))] | None = None
+    sessions: Annotated[list[Name], Meta(min_length=1, max_length=16)] | None = None
+
+
+class Token(Struct, frozen=True, kw_only=True):
+    """A JWT that goes as ``Authorization: Bearer`` in the key's stead; it ends early when the key does."""
+
+    token: str
     expires_at: str
 
 
@@ -131,6 +146,21 @@ async def ticket(call: Call) -> Answer:
     return Answer(Ticket(ticket=made, expires_at=events.timestamp(ends * 1000)), status=201)
 
 
+async def token(call: Call) -> Answer:
+    args: TokenAsk = call.decode(TokenAsk)
+    for scope in args.scopes or ():
+        call.who.need(scope)
+    for session in args.sessions or ():
+        call.who.session(session)
+    held = call.who.narrowed
+    to = Narrowed(
+        held.scopes if args.scopes is None else frozenset(args.scopes),
+        held.sessions if args.sessions is None else frozenset(args.sessions),
+    )
+    made, ends = call.deps.door.token(call.who, args.ttl_s, to)
+    return Answer(Token(token=made, expires_at=events.timestamp(ends * 1000)), status=201)
+
+
 _ONE = "/v1/keys/{key_id}"
 ROUTES = (
     Route("GET", "/v1/keys", list_, "The tenant's API keys", "keys", "admin", None, KeyList),
@@ -143,5 +173,9 @@ ROUTES = (
     Route(
         "POST", "/v1/tickets", ticket, "A short-lived ticket for an event stream's address", "keys", "read",
         TicketAsk, Ticket, 201,
+    ),
+    Route(
+        "POST", "/v1/tokens", token, "A short-lived token (JWT) with a key's rights, or fewer", "keys", None,
+        TokenAsk, Token, 201,
     ),
 )  # fmt: skip
