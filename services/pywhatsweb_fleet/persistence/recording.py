@@ -6,8 +6,10 @@ from collections.abc import Iterable, Sequence
 
 from sqlalchemy import Connection
 
+from pywhatsweb.contracts.statuses import Origin
 from pywhatsweb_fleet.persistence.rows import Rows
-from pywhatsweb_fleet.storage import boards, conversation, idempotency, people, sessions
+from pywhatsweb_fleet.storage import boards, conversation, idempotency, people, sessions, usage
+from pywhatsweb_fleet.storage.conversation import MessageRow
 from pywhatsweb_fleet.storage.people import Sighting
 
 _AGAIN_AFTER_MS = 3_600_000
@@ -29,7 +31,7 @@ def record(conn: Connection, batches: Sequence[Rows]) -> list[None]:
 
 
 def _record(conn: Connection, rows: Rows) -> None:
-    conversation.record_messages(conn, rows.messages.values())
+    new = conversation.record_messages(conn, rows.messages.values())
     conversation.record_statuses(conn, rows.statuses.values())
     if rows.happenings:
         sessions.record_happenings(conn, rows.happenings.values())
@@ -45,6 +47,16 @@ def _record(conn: Connection, rows: Rows) -> None:
         people.observe(conn, rows.sightings)
     if rows.outcomes:
         idempotency.outcome(conn, [step for steps in rows.outcomes.values() for step in steps])
+    # Last: all that record a session's messages wait for each other's row of its day until they commit.
+    usage.add(conn, filter(None, map(_metered, new)))
+
+
+def _metered(row: MessageRow) -> usage.Amount | None:
+    """What a message that was recorded for the first time counts as; what was written on a phone as nothing."""
+    if row.kind != "message" or (row.origin == Origin.OUTBOUND and row.command_id is None):
+        return None
+    what = usage.RECEIVED if row.origin == Origin.INBOUND else usage.SENT
+    return usage.Amount(row.tenant, usage.day_of(row.recorded_at), row.session, what, 1)
 
 
 class Familiar:

@@ -70,12 +70,13 @@ class Position(NamedTuple):
     event_id: str
 
 
-def record_messages(conn: Connection, rows: Iterable[MessageRow]) -> int:
-    """Adds what is not there yet; how many. An event id occurs once in ``rows``."""
+def record_messages(conn: Connection, rows: Iterable[MessageRow]) -> list[MessageRow]:
+    """Adds what is not there yet, and gives it. An event id occurs once in ``rows``."""
     # In the order of their recording, by which search shows them; and in one order everywhere, so that replicas wait
     # for, never on, one another.
     ordered = sorted(rows, key=lambda row: (row.recorded_at, row.event_id))
-    return insert_once(conn, messages, MessageRow._fields, ordered, _IDENTITY)
+    new = insert_once(conn, messages, MessageRow._fields, ordered, _IDENTITY)
+    return [row for row in ordered if row.event_id in new]
 
 
 def _place(row: StatusRow) -> tuple[str, str, str]:
@@ -85,7 +86,7 @@ def _place(row: StatusRow) -> tuple[str, str, str]:
 def record_statuses(conn: Connection, rows: Iterable[StatusRow]) -> int:
     """Adds what is not there yet; how many. An event id occurs once in ``rows``."""
     ordered: list[StatusRow] = sorted(rows, key=_place)
-    return insert_once(conn, statuses, StatusRow._fields, ordered, _IDENTITY)
+    return len(insert_once(conn, statuses, StatusRow._fields, ordered, _IDENTITY))
 
 
 def page(  # noqa: PLR0917 - called through Store.read, by position

@@ -14,12 +14,12 @@ taking waits for up to the switch interval (measured: 70 µs a row instead of 12
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import BigInteger, Boolean, Connection, LargeBinary, SmallInteger, Table
+from sqlalchemy import BigInteger, Boolean, Connection, CursorResult, LargeBinary, SmallInteger, Table
 
 _CASTS: Final = {BigInteger: "(e->>{})::int8", Boolean: "(e->>{})::bool", SmallInteger: "(e->>{})::int2"}
 _SIZES: Final = (64, 8, 1)
@@ -62,7 +62,7 @@ def insert_rows(
     conn: Connection, table: Table, columns: tuple[str, ...], rows: Sequence[Sequence[Any]], conflict: str
 ) -> int:
     """Inserts rows of values in the order of ``columns``; how many. ``conflict``: what follows ``ON CONFLICT``."""
-    return _insert(conn, table, columns, rows, where="true", conflict=conflict)
+    return sum(result.rowcount for result in _insert(conn, table, columns, rows, "true", conflict))
 
 
 def insert_once(
@@ -71,40 +71,38 @@ def insert_once(
     columns: tuple[str, ...],
     rows: Sequence[Sequence[Any]],
     identity: tuple[str, ...],
-) -> int:
-    """Inserts the rows whose ``identity`` columns the table has not yet; how many.
+) -> set[Any]:
+    """Inserts the rows whose ``identity`` columns the table has not yet; the last of these columns, of each.
 
     For tables whose key has to end with the column that they are partitioned by: the same event told again at another
     time has another key. ``rows`` themselves hold each identity once.
     """
     same = " AND ".join(f"known.{column} = batch.{column}" for column in identity)
     new = f"NOT EXISTS (SELECT 1 FROM {table.name} known WHERE {same})"
-    return _insert(conn, table, columns, rows, where=new, conflict="DO NOTHING")
+    results = _insert(conn, table, columns, rows, new, f"DO NOTHING RETURNING {identity[-1]}")
+    return {row[0] for result in results for row in result.fetchall()}
 
 
-def _insert(
+def _insert(  # noqa: PLR0917 - called here alone
     conn: Connection,
     table: Table,
     columns: tuple[str, ...],
     rows: Sequence[Sequence[Any]],
-    *,
     where: str,
     conflict: str,
-) -> int:
-    if not rows:
-        return 0
+) -> Iterator[CursorResult[Any]]:
+    """The result of each statement that it takes."""
     if is_postgres(conn):
-        return conn.exec_driver_sql(
-            _from_json(table, columns, where, conflict), rows_parameters(rows)
-        ).rowcount
-    inserted = done = 0
+        if rows:
+            yield conn.exec_driver_sql(_from_json(table, columns, where, conflict), rows_parameters(rows))
+        return
+    done = 0
     for size in _SIZES:
         statement = _from_values(table, columns, where, conflict, size)
         while len(rows) - done >= size:
             parameters = tuple(value for row in rows[done : done + size] for value in row)
-            inserted += conn.exec_driver_sql(statement, parameters).rowcount
+            yield conn.exec_driver_sql(statement, parameters)
             done += size
-    return inserted
 
 
 @lru_cache(maxsize=256)

@@ -6,7 +6,7 @@ from sqlalchemy import Connection, func, select
 
 from pywhatsweb.contracts.codec import encode
 from pywhatsweb.contracts.statuses import MessageStatus
-from pywhatsweb_fleet.storage import conversation, idempotency, sessions
+from pywhatsweb_fleet.storage import conversation, idempotency, sessions, usage
 from pywhatsweb_fleet.storage.idempotency import Claim
 from pywhatsweb_fleet.storage.store import Store
 from pywhatsweb_fleet.storage.tables import chats, contacts, messages, session_events, statuses
@@ -68,7 +68,7 @@ async def test_events_told_again_count_once(
     service: None, bus: Bus, publisher: Publisher, store: Store
 ) -> None:
     """The same event id at another time, which the stream's dedupe window did not catch, is one row."""
-    await traffic.publish(publisher, *(traffic.message(n) for n in range(120)))
+    await traffic.publish(publisher, *(traffic.message(n, outbound=n % 3 == 0) for n in range(120)))
     again = traffic.message(5)
     await traffic.publish_raw(
         publisher,
@@ -77,6 +77,8 @@ async def test_events_told_again_count_once(
     )
     await until_settled(bus)
     assert (await store.read(counts))["messages"] == 120
+    day = usage.day_of(traffic.BASE_MS)
+    assert await store.read(usage.totals, "acme", day, day + 1) == {day: {"sent": 40, "received": 80}}
 
 
 async def test_poison_is_set_aside_and_the_rest_goes_on(
