@@ -16,6 +16,7 @@ from pywhatsweb_fleet.gateway.feed import Feeds
 from pywhatsweb_fleet.gateway.limits import Buckets
 from pywhatsweb_fleet.gateway.outcomes import Outcomes
 from pywhatsweb_fleet.gateway.settings import GatewaySettings
+from pywhatsweb_fleet.gateway.sharing import sharing
 from pywhatsweb_fleet.gateway.streaming import Streams
 from pywhatsweb_fleet.gateway.users import Users
 from pywhatsweb_runtime import bus as broker
@@ -31,7 +32,7 @@ log = structlog.get_logger(__name__)
 
 async def run(settings: GatewaySettings, stopping: asyncio.Event) -> None:
     """Until ``stopping``; then event streams are told to come again, and requests are finished."""
-    health = Health("gateway", Metrics())
+    health = Health("gateway", Metrics(settings.metrics_labels))
     async with contextlib.AsyncExitStack() as stack:
         bus = await stack.enter_async_context(
             broker.connect(
@@ -43,16 +44,15 @@ async def run(settings: GatewaySettings, stopping: asyncio.Event) -> None:
         reader = await stack.enter_async_context(reading(bus))
         known = await stack.enter_async_context(keys.following(bus, settings.replicas))
         people = Users(bus)
-        door = Door(
-            known,
-            people,
-            Buckets(settings.key_rate, settings.key_burst),
-            Buckets(settings.address_rate, settings.address_burst),
-        )
+        by_key = Buckets(settings.key_rate, settings.key_burst)
+        by_address = Buckets(settings.address_rate, settings.address_burst)
+        limits = {"key": by_key, "address": by_address}
+        shared = await stack.enter_async_context(sharing(bus, limits, settings.replicas))
+        door = Door(known, people, by_key, by_address)
         deps = Deps(settings, bus, publisher, known, people, door, Feeds(bus, reader), Outcomes(bus), health)
         app = web.application(deps, Streams(deps, stopping))
         await stack.enter_async_context(serving(health, host=settings.health_host, port=settings.health_port))
         port = await stack.enter_async_context(server.listening(app, settings))
         announce(settings.ready_file)
         log.info("ready", http_port=port, loopback=settings.loopback)
-        await lifecycle.until(stopping, known.sweep_for_ever())
+        await lifecycle.until(stopping, known.sweep_for_ever(), shared.tell_for_ever())

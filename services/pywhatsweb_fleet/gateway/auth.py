@@ -157,7 +157,7 @@ class Door:
         return await self._enter(key, address)
 
     async def _enter(self, key: str | None, address: str) -> Principal:
-        self._bound(self._by_address.empty(address))
+        self._bound(self._by_address.empty(self._nameless(address)))
         known = None
         if key is not None and key.startswith(_JWT_HEAD):
             return await self._by_jwt(key, "api", address)
@@ -172,7 +172,7 @@ class Door:
 
     async def sign_in(self, user: str, password: str, tenant: str, address: str) -> Principal:
         """By a login and its password. Raises as `enter`."""
-        self._bound(self._by_address.empty(address))
+        self._bound(self._by_address.empty(self._nameless(address)))
         found = await self._users.sign_in(tenant, user, password)
         if found is None:
             raise self._refused(address)
@@ -201,7 +201,7 @@ class Door:
         return _b64(self._signature("csrf." + cookie))
 
     async def _by_jwt(self, text: str, use: str, address: str) -> Principal:
-        self._bound(self._by_address.empty(address))
+        self._bound(self._by_address.empty(self._nameless(address)))
         claims = self._claims(text, use, address)
         who = await self._of(claims)
         if who is None:
@@ -252,8 +252,12 @@ class Door:
         return hmac.digest(self._keys.signing, signed.encode(), "sha256")
 
     def _refused(self, address: str) -> GatewayError:
-        self._by_address.take(address)
+        self._by_address.take(self._nameless(address))
         return GatewayError(ErrorCode.E_AUTHENTICATION_FAILED)
+
+    def _nameless(self, address: str) -> str:
+        """What the bound on refusals calls an address: replicas share it, and nobody else reads an address in it."""
+        return self._signature("address." + address).hex()[:24]
 
     @staticmethod
     def _bound(missing_s: float) -> None:

@@ -29,7 +29,7 @@ class GatewaySettings(ServiceSettings, frozen=True, kw_only=True):
     body_timeout_s: float = 15.0
     """For a request's headers, and then for its body: a client that drips is cut."""
     key_rate: float = 2000.0
-    """Requests a second of one key, on average; `key_burst` at once. In this process only."""
+    """Requests a second of one key, on average; `key_burst` at once. All replicas together."""
     key_burst: int = 4000
     address_rate: float = 20.0
     """Refused authentications a second of one address; `address_burst` at once."""
