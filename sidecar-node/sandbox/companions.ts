@@ -44,6 +44,10 @@ interface CompanionRow {
   first_login: number;
 }
 
+/** What a linked browser page calls itself. It has no keys: what is queued for it is not encrypted. */
+export const PAGE = 'web page';
+export const isPage = ({ platform }: Companion): boolean => platform === PAGE;
+
 export const companionJid = (companion: Companion): string => pnJid(companion.number, companion.device);
 export const companionLid = (companion: Companion): string => lidJid(companion.lid, companion.device);
 

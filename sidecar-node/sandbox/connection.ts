@@ -1,6 +1,7 @@
 import { proto } from 'baileys/WAProto/index.js';
 import type { WebSocket } from 'ws';
 import { type Companion, companionJid, companionLid } from './companions.ts';
+import { type DeviceConnection, nextConnectionId } from './device_connection.ts';
 import { log, logError } from './log.ts';
 import { frameOf, NoiseResponder, PROLOGUE, type Transport } from './noise.ts';
 import { answerQuery } from './queries.ts';
@@ -12,11 +13,10 @@ import { child, children, decodeNode, encodeNode, type Node, node, SERVER_JID, s
 const HIGH_WATER = 512 * 1024;
 const BATCH = 64;
 const CLOSE_TIMEOUT_MS = 2_000;
-let lastId = 0;
 
 /** One client's WebSocket: handshake, login or registration, then stanzas both ways. */
-export class Connection {
-  readonly id = ++lastId;
+export class Connection implements DeviceConnection {
+  readonly id = nextConnectionId();
   readonly since = Date.now();
   companion: Companion | undefined;
   /** What a device that is not linked yet told about itself. */

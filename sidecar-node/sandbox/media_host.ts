@@ -96,6 +96,12 @@ export class MediaHost {
 
   /** Downloads and decrypts a file as a phone does, and says what it is. */
   async open(media: MediaContent): Promise<OpenedFile> {
+    const plain = await this.read(media);
+    return { sha256: createHash('sha256').update(plain).digest('hex'), size: plain.length };
+  }
+
+  /** The decrypted bytes. Rejects when the file is gone (ENOENT) or not authentic. */
+  async read(media: Omit<MediaContent, 'mimeType'>): Promise<Buffer> {
     const name = new URL(media.directPath, 'https://media').pathname.split('/').pop() ?? '';
     if (!BLOB_NAME.test(name)) throw new Error('the media path names no file of this host');
     const blob = await readFile(join(this.#folder, name));
@@ -104,8 +110,7 @@ export class MediaHost {
     const mac = createHmac('sha256', macKey).update(iv).update(body).digest().subarray(0, MAC_LENGTH);
     if (!mac.equals(blob.subarray(blob.length - MAC_LENGTH))) throw new Error('the media file is not authentic');
     const decipher = createDecipheriv('aes-256-cbc', cipherKey, iv);
-    const plain = Buffer.concat([decipher.update(body), decipher.final()]);
-    return { sha256: createHash('sha256').update(plain).digest('hex'), size: plain.length };
+    return Buffer.concat([decipher.update(body), decipher.final()]);
   }
 
   /** Encrypts and stores a file that a contact sends. */

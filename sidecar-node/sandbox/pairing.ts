@@ -110,6 +110,8 @@ export class Pairing {
         'This is not a linking QR: it must hold a ref, a noise key, an identity key and a secret, separated by commas.',
       );
     }
+    const page = this.#sandbox.pages.offering(ref);
+    if (page) return await page.link(number, noiseKey, identityKey);
     const offer = [...this.#offers.values()].find(({ refs }) => refs.includes(ref));
     if (!offer)
       throw new Refusal('No device that is connected now offers this QR: it was used, or its connection ended.', 410);
@@ -142,6 +144,8 @@ export class Pairing {
   async linkCode(number: string, code: string): Promise<{ jid: string; lid: string }> {
     const normalised = code.replace(/[\s-]/g, '').toUpperCase();
     if (normalised.length !== 8) throw new Refusal('A link code has eight characters.');
+    const page = this.#sandbox.pages.asking(number);
+    if (page) return await page.linkByCode(number, normalised);
     const offer = [...this.#offers.values()].reverse().find(({ linkCode }) => linkCode?.number === number);
     if (!offer?.linkCode) throw new Refusal('No device asks to be linked to this phone by code.', 404);
     const { linkCode, connection } = offer;

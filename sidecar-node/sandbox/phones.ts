@@ -1,5 +1,5 @@
 import { proto } from 'baileys/WAProto/index.js';
-import type { Companion } from './companions.ts';
+import { type Companion, isPage } from './companions.ts';
 import { type Described, describe, pad, phoneMessageId, stanzaType, unpad } from './content.ts';
 import { typed, verifySignature } from './curve.ts';
 import { Duties, type Duty } from './duties.ts';
@@ -19,12 +19,23 @@ export interface Arrival {
   readonly group?: Group | undefined;
 }
 
+/** What a page sent, on its way to a contact's phone. */
+export interface PageArrival {
+  readonly id: string;
+  readonly position: number;
+  /** The chat as the page addressed it. */
+  readonly to: string;
+  readonly group: Group | undefined;
+}
+
+type Arrived = PageArrival & { account: string; contact: string; device: number };
+
 /** How a message is posted when it is not simply a new one for one chat. */
 interface Posting {
   /** The attempt, when a device asked for the message again. */
   readonly retry?: number;
   readonly keys?: Bundle;
-  readonly group?: Group;
+  readonly group?: Group | undefined;
   /** The ciphertext that is the same for all members of the group. */
   readonly shared?: Node;
   readonly type?: string;
@@ -83,6 +94,20 @@ export class Phones {
       journal.append({ kind: 'decrypt_failed', ...about, text: error instanceof Error ? error.message : '' });
       return this.#askAgain(phone, from, stanza, about);
     }
+    this.#arrived(phone, from, message, plaintext, { ...about, to: stanza.attrs.to ?? '', group });
+  }
+
+  /** What a page sent arrives: the server made it a message, nothing was encrypted. */
+  show(phone: Person, from: Companion, message: proto.IMessage, { id, position, to, group }: PageArrival): void {
+    const about = { account: from.number, contact: phone.number, device: from.device, id, position, to, group };
+    this.#arrived(phone, from, message, proto.Message.encode(message).finish(), about);
+  }
+
+  #arrived(phone: Person, from: Companion, message: proto.IMessage, content: Uint8Array, arrived: Arrived): void {
+    const { journal } = this.#sandbox;
+    const { to, group, ...known } = arrived;
+    const about = { ...known, ...(group ? { detail: { group: group.id } } : {}) };
+    const { id } = about;
     const described = describe(message);
     if (group && described.type === 'empty') return;
     const shown = !journal.wasShown(from.number, phone.number, id);
@@ -93,11 +118,19 @@ export class Phones {
       ...about,
       type: described.type,
       text: described.text,
-      content: plaintext,
+      content,
       ...(disorder ? { detail: { ...about.detail, out_of_order: 1 } } : {}),
     });
     if (described.media && shown) this.#openMedia(seq, described);
-    this.#plan(phone, from, stanza, described, shown, group);
+    if (shown) this.#handToPages(phone, from, message, id, group);
+    this.#plan(phone, from, { to, id }, described, shown, group);
+  }
+
+  /** A page reads what its account's own phone hands on. */
+  #handToPages(phone: Person, from: Companion, message: proto.IMessage, id: string, group: Group | undefined): void {
+    const sender = this.#sandbox.people.ensure(from.number);
+    for (const page of this.#sandbox.companions.of(phone.number).filter(isPage))
+      this.#post(sender, page, message, id, { group }).catch((error: unknown) => logError('page', error));
   }
 
   #decrypt(phone: Person, from: Companion, ciphertext: Node, group: Group | undefined): Promise<Buffer> {
@@ -156,7 +189,8 @@ export class Phones {
         detail: { group: group.id },
       });
       for (const companion of companions.of(number))
-        await this.#post(phone, companion, key, id, { group, shared, type: stanzaType(message).type });
+        if (isPage(companion)) await this.#post(phone, companion, message, id, { group });
+        else await this.#post(phone, companion, key, id, { group, shared, type: stanzaType(message).type });
     }
     return id;
   }
@@ -194,7 +228,32 @@ export class Phones {
     id: string,
     { retry, keys, group, shared, peer, type = stanzaType(message).type }: Posting,
   ): Promise<void> {
-    const { signal, queue, faults, people } = this.#sandbox;
+    const { queue, people } = this.#sandbox;
+    const enc = isPage(companion)
+      ? node('plain', {}, proto.Message.encode(message).finish())
+      : await this.#encrypted(phone, companion, message, retry, keys);
+    const { addressing } = people.behaviourOf(phone);
+    const { jid, other } = addressesOf(phone, group ? 'lid' : addressing);
+    const sender = group
+      ? { from: group.id, participant: jid, participant_pn: other, addressing_mode: 'lid' }
+      : {
+          from: jid,
+          addressing_mode: addressing,
+          ...(addressing === 'lid' ? { sender_pn: other } : { sender_lid: other }),
+        };
+    const attrs = { ...sender, ...(peer ? { category: 'peer' } : {}), id, type, t: seconds(), notify: phone.name };
+    queue.add(companion, 'message', id, node('message', attrs, shared ? [enc, shared] : [enc]));
+    this.#sandbox.wake(companion);
+  }
+
+  async #encrypted(
+    phone: Person,
+    companion: Companion,
+    message: proto.IMessage,
+    retry: number | undefined,
+    keys: Bundle | undefined,
+  ): Promise<Node> {
+    const { signal, faults } = this.#sandbox;
     const plaintext = pad(proto.Message.encode(message).finish());
     const bundle = () => {
       const found = keys ?? this.#sandbox.bundleOf(companion);
@@ -211,43 +270,28 @@ export class Phones {
     ) {
       encrypted = spoil(encrypted);
     }
-    const { addressing } = people.behaviourOf(phone);
-    const { jid, other } = addressesOf(phone, group ? 'lid' : addressing);
     const { mediaType } = stanzaType(message);
-    const enc = node(
-      'enc',
-      { v: '2', type: encrypted.type, mediatype: mediaType, count: retry?.toString() },
-      encrypted.body,
-    );
-    const sender = group
-      ? { from: group.id, participant: jid, participant_pn: other, addressing_mode: 'lid' }
-      : {
-          from: jid,
-          addressing_mode: addressing,
-          ...(addressing === 'lid' ? { sender_pn: other } : { sender_lid: other }),
-        };
-    const attrs = { ...sender, ...(peer ? { category: 'peer' } : {}), id, type, t: seconds(), notify: phone.name };
-    queue.add(companion, 'message', id, node('message', attrs, shared ? [enc, shared] : [enc]));
-    this.#sandbox.wake(companion);
+    const attrs = { v: '2', type: encrypted.type, mediatype: mediaType, count: retry?.toString() };
+    return node('enc', attrs, encrypted.body);
   }
 
   /** Receipts and reply for a message that arrived, at once or later. A repeat is delivered again, not answered again. */
   #plan(
     phone: Person,
     from: Companion,
-    stanza: Node,
+    { to, id }: { to: string; id: string },
     described: Described,
     shown: boolean,
     group: Group | undefined,
   ): void {
     const behaviour = this.#sandbox.people.behaviourOf(phone);
-    const chat = pnOrLid(stanza.attrs.to ?? '', phone);
+    const chat = pnOrLid(to, phone);
     const base = {
       contact: phone.number,
       account: from.number,
       device: from.device,
       chat,
-      id: stanza.attrs.id ?? '',
+      id,
       ...(group ? { group: group.id } : {}),
     };
     const late = this.#sandbox.faults.peek('late_receipts', from.number, phone.number)?.delayMs ?? 0;

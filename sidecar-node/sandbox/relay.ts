@@ -1,5 +1,6 @@
-import { type Companion, companionJid, companionLid } from './companions.ts';
+import { type Companion, companionJid, companionLid, isPage } from './companions.ts';
 import type { Connection } from './connection.ts';
+import type { DeviceConnection } from './device_connection.ts';
 import { type Group, skmsgOf } from './groups.ts';
 import { logError } from './log.ts';
 import type { Person } from './people.ts';
@@ -17,23 +18,12 @@ export class Relay {
 
   /** A <message> from a linked device. It is acknowledged once everything that follows from it is committed. */
   async message(connection: Connection, from: Companion, stanza: Node, position: number): Promise<void> {
-    const { faults, people, journal, store } = this.#sandbox;
+    const { people, store } = this.#sandbox;
     const { to = '', id = '' } = stanza.attrs;
     const account = from.number;
     const group = this.#sandbox.groups.find(to);
-    const recipient = people.ofJid(to);
-    const nack = faults.take('nack', account, recipient?.number);
-    const refused = nack ? nack.code : group || (recipient && people.behaviourOf(recipient).registered) ? 0 : 404;
+    const refused = this.refusal(from, to, id, position);
     if (refused) {
-      journal.append({
-        kind: 'nack',
-        account,
-        contact: recipient?.number ?? '',
-        device: from.device,
-        id,
-        type: String(refused),
-        position,
-      });
       await store.committed();
       connection.send(ackOf(stanza, String(refused)));
       return;
@@ -51,7 +41,7 @@ export class Relay {
     void store
       .committed()
       .then(() => {
-        this.#acknowledge(connection, account, stanza);
+        this.acknowledge(connection, account, () => connection.send(ackOf(stanza)));
         this.#sandbox.wake(from);
       })
       .catch((error: unknown) => logError('commit', error));
@@ -136,13 +126,28 @@ export class Relay {
     this.#sandbox.journal.append({ kind: 'presence', account: from.number, contact, device: from.device, type: state });
   }
 
-  #acknowledge(connection: Connection, account: string, stanza: Node): void {
+  /** Why the server refuses a message, as a nack's number; 0 when it takes it. A refusal goes into the journal. */
+  refusal(from: Companion, to: string, id: string, position: number): number {
+    const { faults, people, groups, journal } = this.#sandbox;
+    const recipient = people.ofJid(to);
+    const nack = faults.take('nack', from.number, recipient?.number);
+    const known = groups.find(to) || (recipient && people.behaviourOf(recipient).registered);
+    const refused = nack ? nack.code : known ? 0 : 404;
+    if (refused) {
+      const about = { account: from.number, contact: recipient?.number ?? '', device: from.device, id, position };
+      journal.append({ kind: 'nack', ...about, type: String(refused) });
+    }
+    return refused;
+  }
+
+  /** Has `ack` tell the device that its message was taken, unless a fault says otherwise. */
+  acknowledge(connection: DeviceConnection, account: string, ack: () => void): void {
     const { faults } = this.#sandbox;
     if (faults.take('ack_lost_close', account)) return connection.destroy();
     if (faults.take('drop_ack', account)) return;
     const delay = faults.take('ack_delay', account);
-    if (delay) setTimeout(() => connection.send(ackOf(stanza)), delay.delayMs);
-    else connection.send(ackOf(stanza));
+    if (delay) setTimeout(ack, delay.delayMs);
+    else ack();
   }
 
   /** The part of a group message that all members decrypt alike. */
@@ -156,6 +161,8 @@ export class Relay {
       const keys = new Set(encryptions(stanza).map(({ jid }) => jid));
       for (const companion of this.#sandbox.companions.of(number)) {
         // A device that was sent the sender's key gets both in one stanza, from #forward.
+        // A page gets its copy from its account's own phone.
+        if (isPage(companion)) continue;
         if (companion === from || keys.has(companionJid(companion)) || keys.has(companionLid(companion))) continue;
         this.#forward(from, phone, companion.device, stanza, companionLid(companion), ciphertext);
       }

@@ -3,7 +3,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type ServerIdentity, serverIdentity } from './certificate.ts';
 import { type Companion, Companions, sessionAddress } from './companions.ts';
-import type { Connection } from './connection.ts';
+import type { DeviceConnection } from './device_connection.ts';
 import { Faults } from './faults.ts';
 import { Groups } from './groups.ts';
 import { Journal } from './journal.ts';
@@ -18,6 +18,7 @@ import { SenderKeys } from './sender_keys.ts';
 import { type Bundle, Signal } from './signal.ts';
 import { Store } from './store.ts';
 import { type Node, node, SERVER } from './wire.ts';
+import { Pages } from './web/pages.ts';
 
 export interface SandboxOptions {
   readonly dataDir: string;
@@ -58,10 +59,11 @@ export class Sandbox {
   readonly pairing: Pairing;
   /** Emits 'change' when phones, companions, connections, contacts or faults changed. */
   readonly events = new EventEmitter();
-  readonly connections = new Set<Connection>();
+  readonly pages: Pages;
+  readonly connections = new Set<DeviceConnection>();
   readonly unhandled = new Map<string, number>();
   /** By account, then by device. */
-  readonly #online = new Map<string, Map<number, Connection>>();
+  readonly #online = new Map<string, Map<number, DeviceConnection>>();
   readonly #watchers = new Map<string, Set<string>>();
   readonly #woken = new Set<Companion>();
 
@@ -84,27 +86,28 @@ export class Sandbox {
     this.events.setMaxListeners(0);
     this.journal.events.setMaxListeners(0);
   }
+    this.pages = new Pages(this);
 
-  connectionOf(companion: Companion): Connection | undefined {
+  connectionOf(companion: Companion): DeviceConnection | undefined {
     return this.#online.get(companion.number)?.get(companion.device);
   }
 
-  connectionsOf(account: string | undefined): Connection[] {
+  connectionsOf(account: string | undefined): DeviceConnection[] {
     const accounts =
       account === undefined ? [...this.#online.values()] : [this.#online.get(account) ?? new Map<number, Connection>()];
     return accounts.flatMap((devices) => [...devices.values()]);
   }
 
   /** Makes this the companion's connection and returns the one it replaces. */
-  goOnline(companion: Companion, connection: Connection): Connection | undefined {
+  goOnline(companion: Companion, connection: DeviceConnection): DeviceConnection | undefined {
     const previous = this.connectionOf(companion);
-    const devices = this.#online.get(companion.number) ?? new Map<number, Connection>();
+    const devices = this.#online.get(companion.number) ?? new Map<number, DeviceConnection>();
     this.#online.set(companion.number, devices.set(companion.device, connection));
     this.events.emit('change');
     return previous;
   }
 
-  goOffline(companion: Companion, connection: Connection): void {
+  goOffline(companion: Companion, connection: DeviceConnection): void {
     if (this.connectionOf(companion) === connection) this.#online.get(companion.number)?.delete(companion.device);
     this.events.emit('change');
   }

@@ -7,6 +7,7 @@ import { WebSocketServer } from 'ws';
 import { Connection } from './connection.ts';
 import { Control } from './control.ts';
 import { Sandbox, type SandboxOptions } from './sandbox.ts';
+import { PageConnection } from './web/page_connection.ts';
 
 export interface Ready {
   readonly ws_url: string;
@@ -24,17 +25,15 @@ export async function startServer(
 ): Promise<{ ready: Ready; sandbox: Sandbox; stop: () => void }> {
   const sandbox = new Sandbox(options);
   await sandbox.media.start();
-  const http = createServer((_request, response) => response.writeHead(426).end());
-  const sockets = new WebSocketServer({
-    server: http,
-    path: '/ws/chat',
-    maxPayload: MAX_FRAME,
-    perMessageDeflate: false,
+  const http = createServer((request, response) => {
+    if (!sandbox.pages.answer(request, response)) response.writeHead(426).end();
   });
-  http.prependListener('upgrade', (_request, socket) => {
-    if (sandbox.faults.take('refuse_connect', '')) socket.destroy();
+  const sockets = new WebSocketServer({ noServer: true, maxPayload: MAX_FRAME, perMessageDeflate: false });
+  http.on('upgrade', (request, socket, head) => {
+    const made = { '/ws/chat': Connection, '/ws/web': PageConnection }[request.url ?? ''];
+    if (!made || sandbox.faults.take('refuse_connect', '')) return void socket.destroy();
+    sockets.handleUpgrade(request, socket, head, (client) => new made(sandbox, client));
   });
-  sockets.on('connection', (socket) => new Connection(sandbox, socket));
   await new Promise<void>((resolve, reject) => {
     http.once('error', reject);
     http.listen(options.wsPort, options.bind, resolve);

@@ -1,3 +1,4 @@
+import { isPage } from './companions.ts';
 import type { Person } from './people.ts';
 import type { Sandbox } from './sandbox.ts';
 import { child, children, lidJid, type Node, node, pnJid, seconds } from './wire.ts';
@@ -49,7 +50,7 @@ function answerProtocol(sandbox: Sandbox, protocol: string, person: Person | und
   if (!person) return [];
   if (protocol === 'lid') return [node('lid', { val: lidJid(person.lid) })];
   if (protocol === 'devices') {
-    const companions = sandbox.companions.of(person.number);
+    const companions = sandbox.companions.of(person.number).filter((companion) => !isPage(companion));
     return [
       node('devices', {}, [
         node('device-list', { hash: '2:sandbox' }, [

@@ -6,7 +6,7 @@ const CONTACTS_SHOWN = 2000;
 
 /** `GET /api/state`. */
 export function stateView(sandbox: Sandbox): Record<string, unknown> {
-  const { people, faults, pairing, connections, journal } = sandbox;
+  const { people, faults, pages, pairing, connections, journal } = sandbox;
   const everybody = [...people.all()];
   const phones = everybody.filter((person) => person.isPhone);
   const contacts = everybody.filter((person) => !person.isPhone);
@@ -14,7 +14,7 @@ export function stateView(sandbox: Sandbox): Record<string, unknown> {
     phones: phones.map((person) => phoneView(sandbox, person)),
     contacts: contacts.slice(-CONTACTS_SHOWN).map((person) => contactView(sandbox, person)),
     groups: sandbox.groups.all(),
-    pending: pairing.pending(),
+    pending: [...pairing.pending(), ...pages.pending()],
     unhandled: Object.fromEntries(sandbox.unhandled),
     counts: {
       phones: phones.length,

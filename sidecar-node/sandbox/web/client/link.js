@@ -1,0 +1,220 @@
+/** The socket to the sandbox: linking, login, reconnecting, questions; what arrives is taken in turn. */
+import { message, receipt } from './inbox.js';
+import { createWid } from './models.js';
+import { acked, Cmd, Conn, chatOf, GroupMetadata, load, Msg, me, Socket } from './state.js';
+import { forget, read, write } from './store.js';
+
+const RECONNECT_MS = 500;
+const QUERY_MS = 20_000;
+
+export const keys = {
+  noise: randomBase64(),
+  identity: randomBase64(),
+  adv: randomBase64(),
+};
+
+let socket;
+let device;
+let rotation;
+let reference = 0;
+let ended = false;
+const questions = new Map();
+const incomingCalls = new Map();
+let taking = Promise.resolve();
+
+/** What whatsapp-web.js listens at: it looks for the map inside. */
+export const CallCollection = { on: () => undefined, calls: incomingCalls };
+
+function randomBase64() {
+  return btoa(String.fromCharCode(...crypto.getRandomValues(new Uint8Array(32))));
+}
+
+export function say(fields) {
+  if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify(fields));
+}
+
+export function ask(fields) {
+  const ref = ++reference;
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error('no answer')), QUERY_MS);
+    questions.set(ref, (data) => {
+      clearTimeout(timer);
+      questions.delete(ref);
+      resolve(data);
+    });
+    say({ ...fields, ref });
+  });
+}
+
+function connect() {
+  socket = new WebSocket(SANDBOX.socket);
+  socket.onopen = () => (device ? say({ type: 'login', ...device }) : say({ type: 'register', ...keys }));
+  socket.onmessage = ({ data }) => {
+    const said = JSON.parse(data);
+    taking = taking.then(() => take(said)).catch(() => socket.close());
+  };
+  socket.onclose = () => {
+    clearTimeout(rotation);
+    if (ended) return;
+    if (device) Socket.set({ state: 'OPENING' });
+    else return Socket.set({ state: 'UNPAIRED_IDLE' });
+    setTimeout(connect, RECONNECT_MS);
+  };
+}
+
+function rotate(refs, wait, next) {
+  if (refs.length === 0) return Socket.set({ state: 'UNPAIRED_IDLE' });
+  Conn.set({ ref: refs[0] });
+  Socket.set({ state: 'UNPAIRED' });
+  rotation = setTimeout(() => rotate(refs.slice(1), next, next), wait);
+}
+
+const takers = {
+  refs: ({ refs, first_ms, next_ms }) => rotate(refs, first_ms, next_ms),
+  linked: async (said) => {
+    clearTimeout(rotation);
+    device = said.device;
+    await write('device', 'device', device);
+    Socket.set({ state: 'PAIRING' });
+    socket.close();
+  },
+  success: async ({ pn, lid, name }) => {
+    [me.pn, me.lid] = [createWid(pn), createWid(lid)];
+    Conn.set({ pushname: name });
+    await loadGroups();
+    Socket.set({ state: 'CONNECTED' });
+    for (const model of Msg.getModelsArray()) if (model.id.fromMe && model.ack === 0) transmit(model);
+  },
+  offline_end: () => Socket.set({ hasSynced: true }),
+  failure: ({ code }) => (code === 401 ? loggedOut() : code === 403 ? end('TOS_BLOCK') : undefined),
+  stream_error: ({ code, reason }) =>
+    reason === 'replaced' ? end('CONFLICT') : code === '401' ? loggedOut() : undefined,
+  message: async (said) => {
+    const shown = await message(said);
+    say({ type: 'settle', kind: 'message', seq: said.seq, id: said.id, from: said.participant ?? said.from });
+    await shown?.();
+  },
+  receipt: async (said) => {
+    await receipt(said);
+    say({ type: 'settle', kind: 'receipt', seq: said.seq, id: said.id, from: said.from });
+  },
+  ack: async ({ id, error }) => {
+    const model = Msg.getModelsArray().find((each) => each.id.fromMe && each.id.id === id);
+    const ack = error ? -1 : 1;
+    sent.get(id)?.(ack);
+    sent.delete(id);
+    if (model && model.ack < 1) await acked(model, ack);
+  },
+  answer: ({ ref, data }) => questions.get(ref)?.(data),
+  call: ({ from, what, about }) => {
+    if (what !== 'offer') return;
+    const peerJid = createWid(from);
+    incomingCalls.set(about['call-id'], {
+      id: about['call-id'],
+      peerJid,
+      isVideo: false,
+      isGroup: false,
+      outgoing: false,
+    });
+  },
+};
+
+async function take(said) {
+  await takers[said.type]?.(said);
+}
+
+/** What to call when a message's acknowledgement comes. */
+const sent = new Map();
+
+/** A message leaves; resolves with its acknowledgement, 1 or -1. */
+export function transmit(model) {
+  const { type, body, target } = model.outgoing ?? {};
+  const content = type ? { type, body, target } : plainContent(model);
+  const acknowledged = new Promise((resolve) => sent.set(model.id.id, resolve));
+  say({ type: 'message', id: model.id.id, to: model.to._serialized, message: content });
+  return acknowledged;
+}
+
+function plainContent(model) {
+  const plain = model.serialize();
+  if (plain.messageSecret) plain.messageSecret = btoa(String.fromCharCode(...Object.values(plain.messageSecret)));
+  for (const name of ['id', 'from', 'to', 'author', 'self', 'ack', 'quotedMsg', 'local', 'isNewMsg'])
+    delete plain[name];
+  const jids = plain.mentionedJidList?.map((wid) =>
+    String(wid._serialized ?? wid).replace(/@c\.us$/, '@s.whatsapp.net'),
+  );
+  const quoted = plain.quotedParticipant?.replace(/@c\.us$/, '@s.whatsapp.net');
+  return { ...plain, ...(jids ? { mentionedJidList: jids } : {}), ...(quoted ? { quotedParticipant: quoted } : {}) };
+}
+
+async function loadGroups() {
+  for (const group of (await answerNow({ type: 'groups' })) ?? []) {
+    const chat = chatOf(createWid(group.id));
+    const participants = group.participants.map(({ id, isAdmin }) => ({
+      id: createWid(id),
+      isAdmin,
+      isSuperAdmin: false,
+    }));
+    chat.name = chat.formattedTitle = group.subject;
+    chat.groupMetadata.set({
+      subject: group.subject,
+      owner: createWid(group.owner),
+      creation: group.creation,
+      participants,
+    });
+    if (!GroupMetadata.get(chat.id)) GroupMetadata.add(chat.groupMetadata);
+  }
+}
+
+/** Asked from inside a taker: its answer must not wait for that taker's turn to end. */
+function answerNow(fields) {
+  const ref = ++reference;
+  return new Promise((resolve) => {
+    const listen = ({ data }) => {
+      const said = JSON.parse(data);
+      if (said.type !== 'answer' || said.ref !== ref) return;
+      socket.removeEventListener('message', listen);
+      resolve(said.data);
+    };
+    socket.addEventListener('message', listen);
+    socket.addEventListener('close', () => resolve(undefined), { once: true });
+    say({ ...fields, ref });
+  });
+}
+
+/** The page stays, and does nothing more. */
+function end(state) {
+  ended = true;
+  Socket.set({ state });
+  socket.close();
+}
+
+async function loggedOut() {
+  ended = true;
+  socket.close();
+  Cmd.emit('logout');
+  await forget();
+  location.search = '?post_logout=1';
+}
+
+Socket.logout = async () => {
+  say({ type: 'logout' });
+};
+
+/** Asks to be linked by a code that the phone's user types. */
+export async function linkByCode(number) {
+  const letters = '123456789ABCDEFGHJKLMNPQRSTVWXYZ';
+  const code = [...crypto.getRandomValues(new Uint8Array(8))].map((byte) => letters[byte % 32]).join('');
+  say({ type: 'link_code', number: number.replace(/\D/g, ''), code });
+  return code;
+}
+
+export async function start() {
+  device = await read('device', 'device');
+  Socket.set({ state: 'OPENING' });
+  if (device) {
+    me.pn = createWid(`${device.number}@c.us`);
+    await load();
+  }
+  connect();
+}

@@ -1,0 +1,129 @@
+/** `window.require` as whatsapp-web.js knows it: the modules of WhatsApp Web that it reaches for. */
+import {
+  addAndSendMsgToChat,
+  alternateOf,
+  findOrCreateLatestChat,
+  forwardMessages,
+  presence,
+  queryWidExists,
+  sendDeleteMsgs,
+  sendMessageEdit,
+  sendReactionToMsg,
+  sendRevokeMsgs,
+  sendSeen,
+} from './actions.js';
+import { reactionTableMode } from './inbox.js';
+import { CallCollection, keys, linkByCode, start } from './link.js';
+import {
+  downloadManager,
+  encryptAndUpload,
+  getOrCreateMediaObject,
+  OpaqueData,
+  prepRawMedia,
+  uploadMedia,
+} from './media.js';
+import { createWid, MsgKey } from './models.js';
+import { Chat, Cmd, Conn, Contact, GroupMetadata, Msg, me, Socket } from './state.js';
+
+const nothing = async () => undefined;
+const no = () => false;
+const yes = () => true;
+/** An address as somebody's other one, when that is known and of the kind asked for. */
+const otherOf = (server) => (wid) => (wid.server === server ? wid : alternateOf(wid));
+
+Object.assign(Cmd, {
+  sendRevokeMsgs,
+  sendDeleteMsgs,
+  sendStarMsgs: nothing,
+  sendUnstarMsgs: nothing,
+  refreshQR: () => location.reload(),
+});
+Chat.find = async (id) => Chat.get(id) ?? (await findOrCreateLatestChat(createWid(id))).chat;
+
+const LINK = /https?:\/\/[^\s<>"]+/g;
+const linksIn = (text) =>
+  [...String(text ?? '').matchAll(LINK)].map(([href]) => ({ href, suspiciousCharacters: new Set() }));
+
+const modules = {
+  WAWebSocketModel: { Socket },
+  WAWebCmd: { Cmd },
+  WAWebConnModel: { Conn },
+  WAWebCollections: { Msg, Chat, Contact, GroupMetadata, Blocklist: { get: () => undefined } },
+  WAWebCallCollection: CallCollection,
+  WAWebOfflineHandler: { OfflineMessageHandler: { getOfflineDeliveryProgress: () => 100 } },
+  WAWebAltDeviceLinkingApi: {
+    setPairingType: nothing,
+    initializeAltDeviceLinking: nothing,
+    initializeQRLinking: nothing,
+    startAltLinkingFlow: linkByCode,
+  },
+  WABase64: { encodeB64: (text) => text },
+  WAWebCompanionRegClientUtils: { DEVICE_PLATFORM: 1 },
+  WAWebAdvSignatureApi: {},
+  WAWebUserPrefsInfoStore: { waNoiseInfo: { get: async () => ({ staticKeyPair: { pubKey: keys.noise } }) } },
+  WAWebSignalStoreApi: {
+    waSignalStore: { getRegistrationInfo: async () => ({ identityKeyPair: { pubKey: keys.identity } }) },
+  },
+  WAWebUserPrefsMultiDevice: { getADVSecretKey: () => keys.adv },
+  WAWebUserPrefsMeUser: { getMaybeMePnUser: () => me.pn, getMaybeMeLidUser: () => me.lid },
+  WAWebSyncGatingUtils: {},
+  WAWebMiscBrowserUtils: { info: () => ({}) },
+  WALinkify: { findLink: (text) => linksIn(text)[0], findLinks: linksIn },
+  WAWebLinkPreviewChatAction: { getLinkPreview: nothing },
+  WAWebWidFactory: { createWid, createWidFromWidLike: createWid, asUserWidOrThrow: (wid) => wid },
+  WAWebApiContact: {
+    getCurrentLid: otherOf('lid'),
+    getPhoneNumber: otherOf('c.us'),
+    getAlternateUserWid: alternateOf,
+  },
+  WAWebLidMigrationUtils: { toPn: otherOf('c.us') },
+  WAWebQueryExistsJob: { queryWidExists },
+  WAWebFindChatAction: { findOrCreateLatestChat },
+  WAWebChatLoadMessages: { loadEarlierMsgs: async () => [] },
+  WAWebChatGetters: { getIsNewsletter: no, getIsBroadcast: no },
+  WAWebStreamModel: { Stream: { markAvailable: nothing, markUnavailable: nothing } },
+  WAWebUpdateUnreadChatAction: { sendSeen },
+  WAWebPresenceChatAction: {
+    sendPresenceAvailable: async () => presence('available'),
+    sendPresenceUnavailable: async () => presence('unavailable'),
+  },
+  WAWebChatStateBridge: {
+    sendChatStateComposing: async (wid) => presence('composing', wid),
+    sendChatStateRecording: async (wid) => presence('recording', wid),
+    sendChatStatePaused: async (wid) => presence('paused', wid),
+  },
+  WAWebMsgKey: MsgKey,
+  WAWebGetEphemeralFieldsMsgActionsUtils: { getEphemeralFields: () => ({}) },
+  WAWebSendMsgChatAction: { addAndSendMsgToChat },
+  WAWebMsgReply: { canReplyMsg: yes },
+  WAWebMsgActionCapability: {
+    canSenderRevokeMsg: ({ id }) => id.fromMe,
+    canAdminRevokeMsg: no,
+    canEditText: ({ id, type }) => id.fromMe && type === 'chat',
+    canEditCaption: ({ id, caption }) => id.fromMe && caption !== undefined,
+    canStarMsg: yes,
+  },
+  WAWebSendMessageEditAction: { sendMessageEdit },
+  WAWebSendReactionMsgAction: { sendReactionToMsg },
+  WAWebAddonReactionTableMode: { reactionTableMode },
+  WAWebChatForwardMessage: { forwardMessages },
+  WAWebVcardParsingUtils: { parseVcard: (text) => ({ name: /^FN[^:]*:(.*)$/m.exec(text)?.[1]?.trim() }) },
+  WAWebVcardGetNameFromParsed: { vcardGetNameFromParsed: ({ name }) => name },
+  WAWebMediaOpaqueData: OpaqueData,
+  WAWebPrepRawMedia: { prepRawMedia },
+  WAWebMediaStorage: { getOrCreateMediaObject },
+  WAWebMmsMediaTypes: { msgToMediaType: ({ type }) => type, castToV4: (type) => type },
+  WAWebMediaDataUtils: { shouldUseMediaCache: no },
+  WAWebMediaMmsV4Upload: { uploadMedia, uploadUnencryptedMedia: uploadMedia },
+  WAWebUploadManager: { encryptAndUpload },
+  WAWebStartMediaUploadQpl: { startMediaUploadQpl: () => ({}) },
+  WAWebDownloadManager: { downloadManager },
+};
+
+window.require = (name) => {
+  const found = modules[name];
+  if (!found) throw new Error(`no module ${name}`);
+  return found;
+};
+window.Debug = { VERSION: '2.3000.1099999999' };
+start();

@@ -1,0 +1,132 @@
+/** The page's models: who is linked, how the socket stands, messages and chats. */
+import { Collection, createWid, Emitter, Model, MsgKey } from './models.js';
+import { readAll, write } from './store.js';
+
+export const Socket = new Model({ state: 'UNLAUNCHED', hasSynced: false });
+export const Conn = new Model({ ref: '', platform: 'android', pushname: '' });
+export const Cmd = new Emitter();
+export const Msg = new Collection();
+export const Chat = new Collection();
+export const Contact = new Collection();
+export const GroupMetadata = new Collection();
+/** By the one address of a person, the other. */
+export const alternates = new Map();
+export const me = { pn: undefined, lid: undefined };
+
+Msg.getMessagesById = async (ids) => ({ messages: ids.map((id) => Msg.get(id)).filter(Boolean) });
+GroupMetadata.update = async () => undefined;
+
+export function chatOf(wid, t = 0) {
+  const known = Chat.get(wid);
+  if (known) return known;
+  const chat = new Model({
+    id: wid,
+    name: wid.user,
+    formattedTitle: wid.user,
+    t,
+    unreadCount: 0,
+    msgs: new Collection(),
+  });
+  chat.isGroup = wid.isGroup();
+  if (wid.isGroup()) {
+    chat.groupMetadata = GroupMetadata.get(wid) ?? new Model({ id: wid, participants: [], isLidAddressingMode: false });
+  }
+  return Chat.add(chat);
+}
+
+const FILES = ['image', 'video', 'audio', 'ptt', 'document', 'sticker'];
+
+class Message extends Model {
+  isEphemeral = false;
+  isStatusV3 = false;
+
+  get mediaObject() {
+    return FILES.includes(this.type) ? { type: this.type } : undefined;
+  }
+
+  get mediaData() {
+    return this.mediaObject ? { mediaStage: 'RESOLVED' } : undefined;
+  }
+
+  unsafe() {
+    return this;
+  }
+
+  canReply() {
+    return true;
+  }
+
+  msgContextInfo() {
+    const author = this.author ?? this.from;
+    return {
+      quotedStanzaID: this.id.id,
+      quotedParticipant: String(author?._serialized ?? author),
+      quotedMsg: { body: this.body },
+    };
+  }
+}
+
+/** A message's model of its record: keys and addresses are objects again. */
+function modelOf(record) {
+  const { id, from, to, author, ...rest } = record;
+  const remote = createWid(id.remote);
+  const participant = id.participant ? createWid(id.participant) : undefined;
+  const key = new MsgKey({ ...id, remote, participant });
+  return new Message({
+    ...rest,
+    id: key,
+    from: createWid(from),
+    to: createWid(to),
+    ...(author ? { author: createWid(author) } : {}),
+  });
+}
+
+/** What is kept of a message. */
+function recordOf(message) {
+  const text = (value) => (value === undefined ? undefined : String(value._serialized ?? value));
+  const plain = message.serialize();
+  delete plain.isNewMsg;
+  const { id } = message;
+  return {
+    ...plain,
+    id: { fromMe: id.fromMe, id: id.id, remote: text(id.remote), participant: text(id.participant) },
+    from: text(message.from),
+    to: text(message.to),
+    author: text(message.author),
+  };
+}
+
+export const keep = (message) => write('messages', message.id._serialized, recordOf(message));
+
+/** A message's acknowledgement, on disk before anybody hears of it. */
+export async function acked(message, ack) {
+  await write('messages', message.id._serialized, { ...recordOf(message), ack });
+  message.set({ ack });
+}
+
+/** Shows a message: in its chat, and to whoever listens. */
+export function show(message) {
+  const chat = chatOf(message.id.remote);
+  chat.msgs.add(message);
+  chat.t = Math.max(chat.t ?? 0, message.t);
+  return Msg.add(message);
+}
+
+export async function learn(one, other) {
+  if (!one || !other || alternates.has(one)) return;
+  alternates.set(one, other);
+  alternates.set(other, one);
+  await write('people', one, [one, other]);
+}
+
+/** What an earlier life of the page kept. */
+export async function load() {
+  for (const [one, other] of await readAll('people')) {
+    alternates.set(one, other);
+    alternates.set(other, one);
+  }
+  const records = await readAll('messages');
+  for (const record of records.sort((a, b) => a.t - b.t)) show(modelOf({ ...record, isNewMsg: false }));
+}
+
+export const made = (fields) => modelOf(fields);

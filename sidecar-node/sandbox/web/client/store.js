@@ -1,0 +1,40 @@
+/** What the page keeps on disk, in IndexedDB: its link, its messages, who is who. A promise resolves at the commit. */
+
+const DATABASE = 'sandbox';
+const STORES = ['device', 'messages', 'people', 'chats'];
+
+let opening;
+
+function database() {
+  opening ??= new Promise((resolve, reject) => {
+    const request = indexedDB.open(DATABASE, 1);
+    request.onupgradeneeded = () => {
+      for (const name of STORES) request.result.createObjectStore(name);
+    };
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+  });
+  return opening;
+}
+
+async function transaction(store, mode, work) {
+  const open = await database();
+  return await new Promise((resolve, reject) => {
+    const running = open.transaction(store, mode);
+    const request = work(running.objectStore(store));
+    running.oncomplete = () => resolve(request?.result);
+    running.onabort = () => reject(running.error);
+  });
+}
+
+export const read = (store, key) => transaction(store, 'readonly', (objects) => objects.get(key));
+export const readAll = (store) => transaction(store, 'readonly', (objects) => objects.getAll());
+export const write = (store, key, value) => transaction(store, 'readwrite', (objects) => objects.put(value, key));
+
+export async function forget() {
+  (await database()).close();
+  await new Promise((resolve) => {
+    const request = indexedDB.deleteDatabase(DATABASE);
+    request.onsuccess = request.onerror = request.onblocked = () => resolve();
+  });
+}
