@@ -166,6 +166,12 @@ export class Phones {
     return id;
   }
 
+  /** Hands what an account's page sent to the devices of another account that read ciphertexts. */
+  async sendToKeyed(phone: Person, account: string, message: proto.IMessage, id: string): Promise<void> {
+    for (const companion of this.#sandbox.companions.of(account))
+      if (!isPage(companion)) await this.#post(phone, companion, message, id, {});
+  }
+
   /** A contact writes to a group: once for every linked device of every other member, under one sender key. */
   async sendToGroup(phone: Person, group: Group, message: proto.IMessage, id = phoneMessageId()): Promise<string> {
     const { senderKeys, journal, companions } = this.#sandbox;
