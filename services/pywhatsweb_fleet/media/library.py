@@ -207,10 +207,6 @@ class Library:
         await self._remove([(tenant, key) for key in dropped.keys])
         return dropped
 
-    async def forget_tenant(self, tenant: str) -> int:
-        """Removes every object of a tenant that left, rows or no rows; how many."""
-        return await self._objects.remove_all(f"{tenant}/")
-
     async def sweep(self, now_ms: int | None = None) -> int:
         """Drops what expired and removes what nobody holds; how many objects. For housekeeping."""
         now = _now() if now_ms is None else now_ms

@@ -19,7 +19,7 @@ from pywhatsweb_fleet.media.objects import Objects, ObjectsUnavailable
 from pywhatsweb_fleet.media.opening import Shelf, open_shelf
 from pywhatsweb_fleet.media.settings import MediaSettings
 from pywhatsweb_fleet.media.uploads import PART, Asked
-from pywhatsweb_fleet.storage import data_keys, media
+from pywhatsweb_fleet.storage import media
 from pywhatsweb_fleet.storage.media import Reference
 from pywhatsweb_fleet.storage.sealing import Keyring
 from pywhatsweb_fleet.storage.store import Store, open_store
@@ -158,15 +158,6 @@ async def test_parts_that_do_not_fit(shelf: Shelf, offset: int, size: int, code:
     assert refused.value.code is code
     with pytest.raises(MediaError):
         await shelf.uploads.part("other", upload_id, 0, bytes(PART))
-
-
-async def test_a_key_that_goes_takes_the_files_along(shelf: Shelf, store: Store) -> None:
-    """A tenant's media key is one row: without it nothing that lingers anywhere opens."""
-    held, _ = await shelf.library.put("acme", pieces(b"x" * 1000), reference=upload("m1"))
-    assert (await store.read(data_keys.ciphers, KEYRING, [("acme", data_keys.MEDIA)], make=False)).keys()
-    assert await shelf.library.forget_tenant("acme") == 1
-    with pytest.raises(MediaError):
-        await shelf.library.content("acme", held.object)
 
 
 async def test_an_object_store_that_is_away(store: Store) -> None:
