@@ -11,6 +11,7 @@ import contextlib
 import json
 import threading
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -21,6 +22,8 @@ from pywhatsweb_runtime.metrics import Metrics
 
 STALE_AFTER_S = 10.0
 _TICK_S = 0.5
+_LAGS = 30
+"""Ticks whose worst lag is told: longer than the time between two scrapes, or a stall between them would not show."""
 
 
 class Health:
@@ -32,6 +35,7 @@ class Health:
         self.checks: dict[str, Callable[[], str | None]] = {}
         self.details: dict[str, Callable[[], Any]] = {}
         self._beat = time.monotonic()
+        self._lags: deque[float] = deque(maxlen=_LAGS)
 
     def alive(self) -> bool:
         return time.monotonic() - self._beat < STALE_AFTER_S
@@ -51,7 +55,8 @@ class Health:
             before = time.monotonic()
             await asyncio.sleep(_TICK_S)
             self._beat = time.monotonic()
-            self.metrics.loop_lag.set(max(0.0, self._beat - before - _TICK_S))
+            self._lags.append(max(0.0, self._beat - before - _TICK_S))
+            self.metrics.loop_lag.set(max(self._lags))
 
 
 def _handler(health: Health) -> type[BaseHTTPRequestHandler]:

@@ -36,6 +36,11 @@ class Delivery:
     def headers(self) -> dict[str, str]:
         return headers.parse_block(self._headers)
 
+    @property
+    def stored_at(self) -> float:
+        """Seconds since 1970: the stream's time stamp, the last but one token of the reply's subject."""
+        return int(self.reply.rsplit(".", 2)[1]) / NS
+
 
 class Puller:
     """Made by `pulling`."""

@@ -10,6 +10,7 @@ import structlog
 
 from pywhatsweb.contracts import subjects
 from pywhatsweb_fleet.dispatcher.allowances import Allowances
+from pywhatsweb_fleet.dispatcher.backlogs import Backlogs
 from pywhatsweb_fleet.dispatcher.claims import Claims
 from pywhatsweb_fleet.dispatcher.control import SERVICE, answering
 from pywhatsweb_fleet.dispatcher.directory import following
@@ -34,7 +35,7 @@ DAY_MS = 86_400_000
 
 async def run(settings: DispatcherSettings, stopping: asyncio.Event) -> None:
     """Until ``stopping``; then what was taken is finished and every tenant is handed over."""
-    metrics = Metrics()
+    metrics = Metrics(settings.metrics_labels)
     health = Health("dispatcher", metrics)
     store = open_store(settings.store_url)
     async with contextlib.AsyncExitStack() as stack:
@@ -58,6 +59,8 @@ async def run(settings: DispatcherSettings, stopping: asyncio.Event) -> None:
         replicas = Replicas(bus, SERVICE, service)
         await replicas.look()
         tenants = await stack.enter_async_context(Tenants(deps, stalls, replicas, settings))
+        backlogs = Backlogs(bus, metrics, tenants.pinned)
+        metrics.sessions_known.set_function(directory.count_sessions)
         port = await stack.enter_async_context(
             serving(health, host=settings.health_host, port=settings.health_port)
         )
@@ -70,4 +73,5 @@ async def run(settings: DispatcherSettings, stopping: asyncio.Event) -> None:
             stalls.tick_for_ever(),
             tenants.follow_for_ever(),
             tenants.share_for_ever(),
+            backlogs.watch_for_ever(),
         )

@@ -48,6 +48,10 @@ class Directory:
         known = self._sessions.get(f"{tenant}.{session}")
         return None if known is None else known[1]
 
+    def count_sessions(self) -> int:
+        """Of every tenant, as far as is known here."""
+        return len(self._sessions)
+
     def learn(self, key: str, revision: int, record: SessionRecord) -> None:
         """A value that was just read or written."""
         known = self._sessions.get(key)

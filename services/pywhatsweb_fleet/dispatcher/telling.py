@@ -129,8 +129,10 @@ class _Telling:
 
     def count(self) -> None:
         """Once a batch: finding a metric's labels costs as much as anything else here."""
+        metrics = self._deps.metrics
+        tenant = metrics.tenant(self._tenant.id)
         for (label, code), number in self._counts.items():
-            self._deps.metrics.commands.labels(label, code).inc(number)
+            metrics.commands.labels(label, code, tenant).inc(number)
 
     async def all_stored(self) -> None:
         await asyncio.gather(

@@ -77,6 +77,10 @@ class Tenants:
     ) -> None:
         await asyncio.gather(*(served.stop() for served in self._served.values()))
 
+    def pinned(self) -> list[TenantId]:
+        """Those whose commands this replica takes, as far as is known here."""
+        return [tenant for tenant, served in self._served.items() if served.pinned]
+
     async def follow_for_ever(self) -> None:
         """Serves tenants that come and drops those that go."""
         while True:

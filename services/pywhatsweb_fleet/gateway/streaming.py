@@ -40,12 +40,15 @@ class Streams:
         if self._open[who.key_id] >= limit:
             raise GatewayError(ErrorCode.E_QUOTA_EXCEEDED, {"limit": limit})
         self._open[who.key_id] += 1
-        gauge = self.deps.health.metrics.http_streams.labels(kind)
-        gauge.inc()
+        metrics = self.deps.health.metrics
+        gauges = [metrics.http_streams.labels(kind), *([metrics.websockets] if kind == "websocket" else [])]
+        for gauge in gauges:
+            gauge.inc()
         try:
             yield
         finally:
-            gauge.dec()
+            for gauge in gauges:
+                gauge.dec()
             self._open[who.key_id] -= 1
             if not self._open[who.key_id]:
                 del self._open[who.key_id]

@@ -31,7 +31,7 @@ log = structlog.get_logger(__name__)
 
 async def run(settings: KanbanSettings, stopping: asyncio.Event) -> None:
     """Until ``stopping``; then the batches under way are committed."""
-    health = Health("kanban", Metrics())
+    health = Health("kanban", Metrics(settings.metrics_labels))
     store = open_store(settings.store_url, pool_size=settings.sql_pool, deadline_s=settings.sql_deadline_s)
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(store.close)
@@ -47,9 +47,9 @@ async def run(settings: KanbanSettings, stopping: asyncio.Event) -> None:
         publisher = await stack.enter_async_context(publishing(bus))
         reader = await stack.enter_async_context(reading(bus))
         holder = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
-        deps = Deps(bus, store, publisher, reader, holder)
+        deps = Deps(bus, store, publisher, reader, holder, health.metrics)
         tenants = await stack.enter_async_context(ingesting(bus, deps, settings))
-        deps.outbox = outbox = Outbox(store, publisher, tenants.record)
+        deps.outbox = outbox = Outbox(store, publisher, tenants.record, health.metrics)
         await tenants.sweep()
         timers = Timers(store, tenants, outbox)
         health.checks["board"] = tenants.problem

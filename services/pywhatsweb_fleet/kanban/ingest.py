@@ -13,6 +13,7 @@ import contextlib
 import random
 import time
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Final
 
 import structlog
@@ -32,6 +33,7 @@ from pywhatsweb_fleet.storage.store import Store
 from pywhatsweb_runtime import deadletters
 from pywhatsweb_runtime.bus import ApiError, BrokerUnavailable, Bus, Stored
 from pywhatsweb_runtime.direct import Reader
+from pywhatsweb_runtime.metrics import Metrics
 from pywhatsweb_runtime.publisher import Publisher
 from pywhatsweb_runtime.registry import TenantRecord
 
@@ -48,12 +50,15 @@ _SKIP_MOST: Final = 2000
 class Deps:
     """What all tenants' ingests share."""
 
-    def __init__(self, bus: Bus, store: Store, publisher: Publisher, reader: Reader, holder: str) -> None:
+    def __init__(  # noqa: PLR0917 - wired in one place
+        self, bus: Bus, store: Store, publisher: Publisher, reader: Reader, holder: str, metrics: Metrics
+    ) -> None:
         self.bus = bus
         self.store = store
         self.publisher = publisher
         self.reader = reader
         self.holder = holder
+        self.metrics = metrics
         self.outbox: Outbox
 
 
@@ -139,6 +144,8 @@ class Ingest:
             transitions = await self._settle(told, before, last, stored)
             if transitions is None:
                 return True
+            stored_at = datetime.fromisoformat(stored[0].headers["Nats-Time-Stamp"]).timestamp()
+            self._deps.metrics.ingest_lag.observe(max(0.0, time.time() - stored_at))
             if transitions:
                 await self._deps.outbox.flush(self._tenant)
         return len(stored) == limit

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 
 import structlog
@@ -17,6 +17,7 @@ from pywhatsweb_fleet.storage.faults import StorageUnavailable
 from pywhatsweb_fleet.storage.kanban import OutboxRow
 from pywhatsweb_fleet.storage.store import Store
 from pywhatsweb_runtime.bus import ApiError, BrokerUnavailable
+from pywhatsweb_runtime.metrics import Metrics
 from pywhatsweb_runtime.publisher import Publisher
 from pywhatsweb_runtime.registry import TenantRecord
 
@@ -29,11 +30,16 @@ class Outbox:
     """Of every tenant."""
 
     def __init__(
-        self, store: Store, publisher: Publisher, record: Callable[[str], TenantRecord | None]
+        self,
+        store: Store,
+        publisher: Publisher,
+        record: Callable[[str], TenantRecord | None],
+        metrics: Metrics,
     ) -> None:
         self._store = store
         self._publisher = publisher
         self._record = record
+        self._metrics = metrics
         self._locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def flush(self, tenant: TenantId) -> None:
@@ -68,6 +74,8 @@ class Outbox:
             body = codec.encode(event, record.events)
             submitted.append(await self._publisher.submit(subject, body, headers))
         await asyncio.gather(*submitted)
+        for (kind, tenant), number in Counter((row.kind, row.tenant) for row in rows).items():
+            self._metrics.board_transitions.labels(kind, self._metrics.tenant(tenant)).inc(number)
 
     async def sweep(self, every_s: float) -> None:
         """Beside the service: publishes what a replica that died has left."""

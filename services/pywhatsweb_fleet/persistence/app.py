@@ -34,7 +34,7 @@ async def run(settings: PersistenceSettings, stopping: asyncio.Event) -> None:
     # Threads of the store wait for the interpreter's lock behind the event loop; the default of 5 ms a wait, several
     # waits a transaction, would be most of a transaction's time while a backlog is worked off.
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
-    health = Health("persistence", Metrics())
+    health = Health("persistence", Metrics(settings.metrics_labels))
     store = open_store(settings.store_url, pool_size=settings.sql_pool, deadline_s=settings.sql_deadline_s)
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(store.close)
@@ -50,7 +50,7 @@ async def run(settings: PersistenceSettings, stopping: asyncio.Event) -> None:
         health.checks["broker"] = lambda: None if bus.client.is_connected else "not connected"
         await provision.ensure_platform(bus, settings.replicas)
         publisher = await stack.enter_async_context(publishing(bus))
-        tenants = await stack.enter_async_context(ingesting(bus, store, publisher, settings))
+        tenants = await stack.enter_async_context(ingesting(bus, store, publisher, settings, health.metrics))
         health.checks["ingest"] = tenants.problem
         await stack.enter_async_context(answering(bus, Queries(store), tenants))
         shelf = await stack.enter_async_context(

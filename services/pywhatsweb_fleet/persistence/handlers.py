@@ -16,6 +16,7 @@ from pywhatsweb_fleet.persistence.recording import Familiar, record
 from pywhatsweb_fleet.persistence.rows import Told, rows_of
 from pywhatsweb_fleet.storage.group_commit import GroupCommit
 from pywhatsweb_runtime import deadletters
+from pywhatsweb_runtime.metrics import Metrics
 from pywhatsweb_runtime.publisher import Publisher
 from pywhatsweb_runtime.registry import TenantRecord
 
@@ -52,6 +53,7 @@ class Deps(NamedTuple):
     """Commits what all tenants' batches have to write."""
     publisher: Publisher
     familiar: Familiar
+    metrics: Metrics
 
 
 async def settle(deps: Deps, tenant: TenantId, of: TenantRecord, batch: Sequence[Arrived]) -> None:

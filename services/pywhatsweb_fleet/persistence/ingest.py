@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, Final
@@ -28,7 +29,7 @@ from pywhatsweb_runtime.registry import TenantRecord
 
 log = structlog.get_logger(__name__)
 
-DURABLE: Final = "persistence"
+DURABLE: Final = streams.RECORDER
 _LANES: Final = 2
 """Batches at once: one is decoded while the other is being committed."""
 _LEAST_WINDOW: Final = 1000
@@ -116,6 +117,7 @@ class Ingest:
                 if not await self._patiently(partial(self._settle, arrived)):
                     puller.take_back(messages)
                     return
+                self._deps.metrics.ingest_lag.observe(max(0.0, time.time() - messages[0].stored_at))
                 puller.acks(messages)
                 self.settled += len(messages)
             finally:

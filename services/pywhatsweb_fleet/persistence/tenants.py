@@ -20,6 +20,7 @@ from pywhatsweb_fleet.storage.store import Store
 from pywhatsweb_runtime import registry
 from pywhatsweb_runtime.bus import ApiError, BrokerUnavailable, Bus
 from pywhatsweb_runtime.kv import Bucket, Entry
+from pywhatsweb_runtime.metrics import Metrics
 from pywhatsweb_runtime.publisher import Publisher
 from pywhatsweb_runtime.registry import TenantRecord
 
@@ -117,12 +118,12 @@ class Tenants:
 
 @contextlib.asynccontextmanager
 async def ingesting(
-    bus: Bus, store: Store, publisher: Publisher, settings: PersistenceSettings
+    bus: Bus, store: Store, publisher: Publisher, settings: PersistenceSettings, metrics: Metrics
 ) -> AsyncIterator[Tenants]:
     """Ingests for every tenant that there is, for as long as the block lasts."""
     batch = settings.batch_on(store.dialect)
     async with group_commit(store, most=2 * batch) as group:
-        tenants = Tenants(bus, Deps(group, publisher, Familiar()), settings, batch)
+        tenants = Tenants(bus, Deps(group, publisher, Familiar(), metrics), settings, batch)
         async with _running(bus, tenants):
             yield tenants
 

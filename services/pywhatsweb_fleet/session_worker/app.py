@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from pywhatsweb.contracts import subjects
 from pywhatsweb_fleet.media.links import Links
 from pywhatsweb_fleet.media.opening import Shelf, open_shelf
+from pywhatsweb_fleet.session_worker import burdens
 from pywhatsweb_fleet.session_worker.deps import Deps
 from pywhatsweb_fleet.session_worker.engines.port import Engine, EngineError
 from pywhatsweb_fleet.session_worker.engines.sidecar import Config, SidecarEngine, node_launch
@@ -39,7 +40,7 @@ log = structlog.get_logger(__name__)
 
 async def run(settings: Settings, stopping: asyncio.Event) -> None:
     """Until ``stopping`` is set: then sessions are handed over and everything is closed."""
-    metrics = Metrics()
+    metrics = Metrics(settings.metrics_labels)
     health = Health("session-worker", metrics)
     health.checks["start"] = lambda: "starting"
     async with contextlib.AsyncExitStack() as stack:
@@ -85,7 +86,9 @@ async def run(settings: Settings, stopping: asyncio.Event) -> None:
         announce(settings.ready_file)
         log.info("session worker ready", worker=settings.worker_id, engines=sorted(engines))
         fetching = [fetcher.run(keeper.working)] if fetcher is not None else []
-        await lifecycle.until(stopping, keeper.run(), keeper.lease(), *fetching)
+        sidecars = [engine for engine in engines.values() if isinstance(engine, SidecarEngine)]
+        beside = [burdens.watch(sidecars, metrics), *fetching]
+        await lifecycle.until(stopping, keeper.run(), keeper.lease(), *beside)
 
 
 async def _files(  # noqa: PLR0917 - wired in one place

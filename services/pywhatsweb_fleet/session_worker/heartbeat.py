@@ -116,7 +116,7 @@ class Watch:
             log.warning("a session does not answer", silent_s=silent_s)
             if not suspect:
                 await self._told.alert("heartbeat_failed", "E_TIMEOUT", silent_seconds=silent_s)
-        self._deps.metrics.errors.labels("silent_session").inc()
+        self._deps.metrics.errors.labels("silent_session", *self._sending.who).inc()
         unacknowledged = self._sending.timeouts
         await self._told.alert(
             "silent_session", "E_TIMEOUT", silent_seconds=silent_s, unacknowledged=unacknowledged

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import random
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 
 import msgspec
@@ -27,6 +28,7 @@ from pywhatsweb_fleet.session_worker.session import OwnedSession
 from pywhatsweb_fleet.session_worker.views import Views
 from pywhatsweb_runtime import headers, registry
 from pywhatsweb_runtime.bus import WRONG_LAST_SEQUENCE, ApiError, BrokerUnavailable, Stored
+from pywhatsweb_runtime.metrics import set_all
 
 log = structlog.get_logger(__name__)
 
@@ -57,6 +59,8 @@ class Keeper:
         self._next_connect = 0.0
         self._next_give = time.monotonic() + 5
         self._work: set[asyncio.Task[None]] = set()
+        self._told: set[tuple[str, str, str]] = set()
+        """Which sessions the metrics have."""
         self._changes = asyncio.Semaphore(_CHANGES_AT_ONCE)
         self.views = Views(deps.bus, deps.reader, self._nudge.set)
         self.liveness = Liveness(
@@ -103,9 +107,12 @@ class Keeper:
                     await self._look()
             except (BrokerUnavailable, ApiError) as error:
                 log.warning("could not look after sessions", error=type(error).__name__)
-            self._deps.metrics.sessions.clear()
-            for status, count in self.by_status().items():
-                self._deps.metrics.sessions.labels(status).set(count)
+            self._tell_metrics()
+
+    def _tell_metrics(self) -> None:
+        metrics = self._deps.metrics
+        counts = Counter((own.status.value, *metrics.who(*own.key)) for own in self._owned.values())
+        set_all(metrics.sessions, counts, self._told)
 
     async def lease(self) -> None:
         """Tells the engines, for ever, how long ownership is still good."""

@@ -291,7 +291,8 @@ class Lane:
         return await self._status(queued, "failed", "E_CANCEL_TOO_LATE")
 
     async def _status(self, queued: Queued, status: str, code: str | None = None) -> asyncio.Future[PubAck]:
-        self._deps.metrics.messages_out.labels(status).inc()
+        who = self._deps.metrics.who(self._events.tenant, self._events.session)
+        self._deps.metrics.messages_out.labels(status, *who).inc()
         return await submit_status(self._events, queued, status, code)
 
     async def _settle(self, settled: Futures, last: int) -> None:

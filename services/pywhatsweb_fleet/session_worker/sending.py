@@ -87,6 +87,8 @@ class Sending:
         self.cold = ColdHold(deps, events)
         self._repeats = Repeats(deps, events)
         self._deps = deps
+        self.who = deps.metrics.who(events.tenant, events.session)
+        """Labels of metrics."""
         self._events = events
         self._book = book
         self._link = link
@@ -240,7 +242,7 @@ class Sending:
                 self._book.put(message_id, entry)
             if not entry.advance(MessageStatus.SENT) and entry.last in _TAKEN:
                 return await self._as_told(queued)
-        self._deps.metrics.messages_out.labels("sent").inc()
+        self._deps.metrics.messages_out.labels("sent", *self.who).inc()
         if queued.verb == "send":
             self.cold.talked(queued.chat)
 
@@ -308,8 +310,8 @@ class Sending:
         entry = self._book.get(queued.message_id)
         if entry is not None:
             entry.advance(MessageStatus.FAILED)
-        self._deps.metrics.messages_out.labels("failed").inc()
-        self._deps.metrics.errors.labels(error.code).inc()
+        self._deps.metrics.messages_out.labels("failed", *self.who).inc()
+        self._deps.metrics.errors.labels(error.code, *self.who).inc()
         if error.code == "E_WHATSAPP_REACHOUT_LIMITED":
             await self.cold.begin()
 
@@ -343,8 +345,8 @@ class Sending:
             return await self._as_told(queued)  # a repeat under its id: WhatsApp had it before
         if flight.waited and await self._told_by_another(queued):
             return []
-        self._deps.metrics.messages_out.labels("unknown").inc()
-        self._deps.metrics.errors.labels(code).inc()
+        self._deps.metrics.messages_out.labels("unknown", *self.who).inc()
+        self._deps.metrics.errors.labels(code, *self.who).inc()
         alert = d.Alert(
             kind="ack_timeout",
             error=error_of(code),

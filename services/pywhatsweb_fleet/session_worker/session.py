@@ -255,7 +255,13 @@ class OwnedSession:
         keys_kept = self._units is None or self._units.all_durable
         if self._units is not None:
             self._units.close()
-        self._units = Units(self._reports.store, self._write_keys, self._committed, self._on_units_failed)
+        self._units = Units(
+            self._reports.store,
+            self._write_keys,
+            self._committed,
+            self._on_units_failed,
+            self._deps.metrics.gate_hold.observe,
+        )
         self._sending.link_opened(keys_kept=keys_kept)
         pairing = self.record.pairing
         spec = port.OpenSpec(
@@ -300,12 +306,13 @@ class OwnedSession:
             self._tries = 0
         self._tries += 1
         self._opened_at = 0.0
-        self._deps.metrics.reconnections.labels(reason).inc()
+        metrics = self._deps.metrics
+        metrics.reconnections.labels(reason, *metrics.who(*self.key)).inc()
         # WhatsApp asks for a new connection right after a pairing: to those who watch, that is still the pairing.
         told = not (change.retry_at_once and self.status in _PAIRING)
-        self._do(
-            self._reopen(reason, reconnect.delay_s(self._tries, at_once=change.retry_at_once), told=told)
-        )
+        pause_s = reconnect.delay_s(self._tries, at_once=change.retry_at_once)
+        metrics.reconnection_delay.observe(pause_s)
+        self._do(self._reopen(reason, pause_s, told=told))
 
     async def _reopen(self, reason: str, wait_s: float, *, told: bool) -> None:
         # What the old link handed over is made durable first: the new one starts from it (a pairing, above all).

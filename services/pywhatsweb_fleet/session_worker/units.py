@@ -7,6 +7,7 @@ crash in between would leave a message that can no longer be decrypted and was n
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -30,6 +31,10 @@ StoreEvent = Callable[[EventUnit], Awaitable[Sequence[asyncio.Future[PubAck]]]]
 StoreKeys = Callable[[Sequence[KeysUnit]], Awaitable[None]]
 
 
+def _nobody_asks(_seconds: float) -> None:
+    """How long units are held is not measured."""
+
+
 class Units:
     """The units of one open link. A task runs only while there are some."""
 
@@ -38,8 +43,10 @@ class Units:
         "_done",
         "_events",
         "_failed",
+        "_held",
         "_keys",
         "_queue",
+        "_since",
         "_task",
         "_waiters",
         "closed",
@@ -52,11 +59,16 @@ class Units:
         keys: StoreKeys,
         committed: Callable[[int], None],
         failed: Callable[[Exception], None],
+        held: Callable[[float], None] = _nobody_asks,
     ) -> None:
+        """``held`` is told, once a round, for how many seconds its first unit waited to be durable."""
         self._events = events
         self._keys = keys
         self._committed = committed
         self._failed = failed
+        self._held = held
+        self._since: deque[float] = deque()
+        """When each of the queue was put."""
         self._queue: deque[EventUnit | KeysUnit] = deque()
         self._task: asyncio.Task[None] | None = None
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
@@ -68,6 +80,7 @@ class Units:
         if self.closed:
             return
         self._queue.append(unit)
+        self._since.append(time.monotonic())
         if unit.unit:
             self.last = unit.unit
         if self._task is None:
@@ -92,6 +105,7 @@ class Units:
         """Drops what is not durable yet: WhatsApp will tell it again."""
         self.closed = True
         self._queue.clear()
+        self._since.clear()
         if self._task is not None:
             self._task.cancel()
             self._task = None
@@ -115,6 +129,7 @@ class Units:
 
     async def _one_round(self) -> None:
         """All events up to the next keys, together; then all keys up to the next event, in one write."""
+        since = self._since[0]
         events: list[EventUnit] = []
         while self._queue and isinstance(self._queue[0], EventUnit):
             events.append(self._queue.popleft())  # type: ignore[arg-type]
@@ -124,6 +139,9 @@ class Units:
             keys.append(self._queue.popleft())  # type: ignore[arg-type]
         if keys:
             await self._insist(lambda: self._keys(keys))
+        for _ in range(len(events) + len(keys)):
+            self._since.popleft()
+        self._held(time.monotonic() - since)
         last = max([unit.unit for unit in events] + [unit.unit for unit in keys], default=0)
         if last > self._done:
             self._done = last

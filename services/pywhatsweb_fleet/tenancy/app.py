@@ -37,7 +37,7 @@ log = structlog.get_logger(__name__)
 
 async def run(settings: TenancySettings, stopping: asyncio.Event) -> None:
     """Until ``stopping``; an erasure that is under way goes on at the next start."""
-    health = Health("tenancy", Metrics())
+    health = Health("tenancy", Metrics(settings.metrics_labels))
     store = open_store(settings.store_url)
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(store.close)

@@ -18,7 +18,7 @@ from pywhatsweb_fleet.storage.sealing import Keyring
 from pywhatsweb_fleet.storage.store import open_store
 from pywhatsweb_fleet.webhooks.deps import Deps
 from pywhatsweb_fleet.webhooks.handlers import Handlers
-from pywhatsweb_fleet.webhooks.holding import holding
+from pywhatsweb_fleet.webhooks.holding import Holding, holding
 from pywhatsweb_fleet.webhooks.posting import Poster, posting
 from pywhatsweb_fleet.webhooks.settings import WebhooksSettings
 from pywhatsweb_fleet.webhooks.tenants import following
@@ -33,6 +33,7 @@ from pywhatsweb_runtime.ready import announce
 
 log = structlog.get_logger(__name__)
 
+_TELL_EVERY_S = 5.0
 _REFUSALS = {
     StorageUnavailable: ErrorCode.E_STORAGE_UNAVAILABLE,
     Unsealable: ErrorCode.E_STORAGE_CORRUPT,
@@ -50,7 +51,7 @@ async def run(
 
     ``resolve`` and ``connector`` are the way to the receivers.
     """
-    metrics = Metrics()
+    metrics = Metrics(settings.metrics_labels)
     health = Health("webhooks", metrics)
     keyring = Keyring.parse(settings.encryption_key or "")
     store = open_store(settings.store_url, pool_size=settings.sql_pool, deadline_s=settings.sql_deadline_s)
@@ -78,7 +79,6 @@ async def run(
         )  # fmt: skip
         held = await stack.enter_async_context(holding(deps))
         tenants.changed = held.ring
-        metrics.webhooks.set_function(held.held)
         health.checks["webhooks"] = held.problem
         handlers = Handlers(deps, held.ring)
         await stack.enter_async_context(
@@ -92,4 +92,13 @@ async def run(
         )
         announce(settings.ready_file)
         log.info("ready", tenants=len(tenants), health_port=port, database=store.dialect)
-        await lifecycle.until(stopping, tenants.follow(), held.keep())
+        await lifecycle.until(stopping, tenants.follow(), held.keep(), _tell_for_ever(metrics, held))
+
+
+async def _tell_for_ever(metrics: Metrics, held: Holding) -> None:
+    while True:
+        metrics.webhooks.set(held.held())
+        metrics.webhook_waiting.labels("open").set(held.waiting(later=False))
+        metrics.webhook_waiting.labels("later").set(held.waiting(later=True))
+        metrics.webhook_age.set(held.oldest_s())
+        await asyncio.sleep(_TELL_EVERY_S)

@@ -58,6 +58,13 @@ class Holding:
     def held(self) -> int:
         return len(self._running)
 
+    def waiting(self, *, later: bool) -> int:
+        """Events that wait to be posted: put aside for ``later``, or read just now."""
+        return sum(runner.waiting()[later] for runner, _ in self._running.values())
+
+    def oldest_s(self) -> float:
+        return max((runner.oldest_s() for runner, _ in self._running.values()), default=0.0)
+
     async def on_reconnect(self) -> None:
         """The streams may be other ones now."""
         for key in list(self._running):

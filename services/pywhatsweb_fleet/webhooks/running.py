@@ -90,6 +90,15 @@ class Runner:
         self._posting: set[asyncio.Task[None]] = set()
         self._stopping = False
 
+    def waiting(self) -> tuple[int, int]:
+        """How many events are read and not dealt with, and how many are put aside for a later try."""
+        return sum(not item.parked for item in self._open.values()), self._parked
+
+    def oldest_s(self) -> float:
+        """For how long the oldest of them has been tried in vain."""
+        first = min((item.first_at for item in self._lanes if item.first_at), default=0)
+        return max(0.0, (_now() - first) / 1000) if first else 0.0
+
     def wake(self) -> None:
         """Something has come."""
         self._more = True

@@ -22,7 +22,10 @@ DISPATCHER = "dispatcher"
 WORKER_TTL_S = 5.0
 """A worker whose liveness key is older than this is dead; it renews every 1.5 s and fences itself after 3.5 s."""
 
-EVENT_READERS = ("persistence", "kanban", "webhooks", "gateway")
+RECORDER = "persistence"
+"""Durable on an events stream of those who write the record."""
+
+EVENT_READERS = (RECORDER, "kanban", "webhooks", "gateway")
 """Names of the fleet's own durables on an events stream: never a tenant's, whose are called ``user-…``."""
 
 TENANTS_BUCKET = "WA_TENANTS"
