@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import json
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from typing import Any
@@ -109,12 +110,16 @@ async def test_a_session_pairs_and_a_message_is_read(stack: Compose) -> None:
             message="the answer came",
         )
     assert '"status":"WORKING"' in stack.pww("session", "status", "first", "--format", "json")
+    stack.pww("session", "stop", "first")
     assert json.loads(stack.pww("health", "--format", "json"))["ok"]
 
 
 async def test_scaling_under_load_loses_no_command(stack: Compose) -> None:
-    """1 → 3 → 6 → 2 workers while every session sends: each command ends as sent, each text arrives once, in order."""
-    sessions = [f"load{number}" for number in range(6)]
+    """1 → 3 → 6 → 2 workers while every session sends: each command ends as sent, each text arrives once, in order.
+
+    Twelve sessions, so that six workers with their fair share of two each all have some.
+    """
+    sessions = [f"load{number}" for number in range(12)]
     numbers = {session: new_number() for session in sessions}
     scaled = asyncio.Event()
     sent = dict.fromkeys(sessions, 0)
@@ -131,8 +136,8 @@ async def test_scaling_under_load_loses_no_command(stack: Compose) -> None:
 
         async def spread(workers: int) -> bool:
             found = await user.ok("session.list")
-            working = [told["worker"] for told in found["sessions"] if told["status"] == "WORKING"]
-            return len(set(working)) == workers and len(working) == len(found["sessions"])
+            loads = Counter(told["worker"] for told in found["sessions"] if told["status"] == "WORKING")
+            return sorted(loads.values()) == [len(sessions) // workers] * workers
 
         loads = asyncio.gather(*map(load, sessions))
         for scale in (3, 6, 2):
@@ -233,3 +238,24 @@ async def _publish(user: Plain, session: str, command_id: str) -> None:
         except (nats.errors.Error, TimeoutError):
             pass
         await asyncio.sleep(0.5)
+
+
+async def test_three_brokers_lose_one(images: dict[str, int]) -> None:
+    """The override: the fleet comes up on three nodes, and with one of them killed a command is still sent."""
+    project = Compose("deploy/compose/nats-cluster.yml", nodes=3)
+    try:
+        print(f"\nthree nodes: healthy after {project.up(timeout=UP_S):.1f} s")  # noqa: T201
+        assert project.healthy(), project.healths()
+        async with program(project) as user, whatsapp(project) as local:
+            await pair(user, local, "s1", new_number())
+            (node,) = project.containers("nats-3")
+            project.crash(node)
+            await asyncio.wait_for(_publish(user, "s1", "c-1"), RECOVERS_S)
+            await wait_until(
+                lambda: user.steps("c-1")[-1:] in (["delivered"], ["read"]),
+                RECOVERS_S,
+                message="it was delivered",
+            )
+            await wait_until(project.healthy, RECOVERS_S, interval=0.5, message="the node is back")
+    finally:
+        project.down()

@@ -16,7 +16,7 @@ from pywhatsweb_runtime.bus import BrokerSettings, Bus, connect
 from tests.support.compose import inspect, no_engine
 
 NATS, POSTGRES = "nats:2.15-alpine", "postgres:16"
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(180)]
 
 
 @pytest.fixture(autouse=True)
