@@ -70,6 +70,10 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
 class WorkerRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     engines: list[str]
+    capabilities: dict[str, list[str]] = {}
+    """Of each engine that declares some (`contracts.capabilities`)."""
+    versions: dict[str, str] = {}
+    """Of each engine's library, as far as it is told."""
     sessions: int = 0
     draining: bool = False
     started_at: int = 0

@@ -14,6 +14,7 @@ from pywhatsweb_fleet.dispatcher.backlogs import Backlogs
 from pywhatsweb_fleet.dispatcher.claims import Claims
 from pywhatsweb_fleet.dispatcher.control import SERVICE, answering
 from pywhatsweb_fleet.dispatcher.directory import following
+from pywhatsweb_fleet.dispatcher.engines import Engines
 from pywhatsweb_fleet.dispatcher.holds import following as hearing_of_holds
 from pywhatsweb_fleet.dispatcher.replicas import Replicas
 from pywhatsweb_fleet.dispatcher.settings import DispatcherSettings
@@ -54,7 +55,7 @@ async def run(settings: DispatcherSettings, stopping: asyncio.Event) -> None:
         health.checks["store"] = lambda: claims.problem
         stalls = StallWatch()
         holds = await stack.enter_async_context(hearing_of_holds(bus))
-        deps = Deps(bus, publisher, directory, claims, metrics, holds, Allowances(store))
+        deps = Deps(bus, publisher, directory, claims, metrics, holds, Allowances(store), Engines(bus))
         service = await stack.enter_async_context(answering(deps, settings, health))
         replicas = Replicas(bus, SERVICE, service)
         await replicas.look()

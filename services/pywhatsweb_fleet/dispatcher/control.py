@@ -53,7 +53,9 @@ class Control:
     def __init__(self, deps: Deps, settings: DispatcherSettings, health: Health) -> None:
         self._deps = deps
         self._health = health
-        self._sessions = Sessions(deps.bus, deps.directory, settings.engine, settings.allowed_engines)
+        self._sessions = Sessions(
+            deps.bus, deps.directory, deps.engines, settings.engine, settings.allowed_engines
+        )
         self._consumers = Consumers(deps.bus)
         self._room = asyncio.Semaphore(_AT_ONCE)
         self.running: set[asyncio.Task[None]] = set()
@@ -69,6 +71,7 @@ class Control:
             "session.status": sessions.status,
             "session.list": sessions.list,
             "session.qr": sessions.qr,
+            "session.capabilities": sessions.capabilities,
             "message.status": self.message_status,
             "consumer.create": self._consumers.create,
             "consumer.delete": self._consumers.delete,

@@ -79,16 +79,26 @@ class Dispatching:
         """Refuses what may not go on; the chats of the others that are written to for the first time."""
         directory = self._deps.directory
         await directory.refresh(tenant.id, {job.session for job in jobs})
+        await self._doubt(tenant, jobs)
         now_ms, clock = time.time_ns() // 1_000_000, time.monotonic()
         for job in jobs:
             session = directory.session(tenant.id, job.session)
-            handlers.admit(tenant, session, job, self._quotas, now_ms=now_ms, clock=clock)
+            handlers.admit(tenant, session, job, self._deps.engines, self._quotas, now_ms=now_ms, clock=clock)
         await self._deps.holds.refuse(tenant, jobs, now_ms)
         strangers = await self._deps.allowances.refuse(tenant, jobs, now_ms)
         # The rest of a flood stays in the tenant's own stream, which refuses its publisher when it is full.
         flood = sum(job.refusal is ErrorCode.E_RATE_LIMITED for job in jobs)
         await asyncio.sleep(penalty_s(tenant.record, flood))
         return strangers
+
+    async def _doubt(self, tenant: Tenant, jobs: list[Job]) -> None:
+        """Looks again before one is refused for its engine: a worker that just started may have a newer version."""
+        engines, directory = self._deps.engines, self._deps.directory
+        for job in jobs:
+            session = directory.session(tenant.id, job.session)
+            if session is not None and engines.doubtful(session.engine, job.needs):
+                await engines.refresh()
+                return
 
     async def _announce(self, tenant: Tenant, jobs: list[Job]) -> dict[int, asyncio.Future[PubAck]]:
         """`accepted` of those that go straight into a queue with room, by their sequences."""

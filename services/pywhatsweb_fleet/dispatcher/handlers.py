@@ -8,6 +8,7 @@ from pywhatsweb.contracts.queued import Queued
 from pywhatsweb.contracts.statuses import MessageStatus
 from pywhatsweb.errors import ErrorBody, ErrorCode, error_struct
 from pywhatsweb_fleet.dispatcher.claims import Verdict
+from pywhatsweb_fleet.dispatcher.engines import Engines
 from pywhatsweb_fleet.dispatcher.outcomes import Outcome
 from pywhatsweb_fleet.dispatcher.quotas import Quotas
 from pywhatsweb_fleet.dispatcher.reading import Job, Tenant
@@ -36,10 +37,20 @@ def refuse_early(tenant: Tenant, session: SessionRecord | None, job: Job, now_ms
 
 
 def admit(
-    tenant: Tenant, session: SessionRecord | None, job: Job, quotas: Quotas, *, now_ms: int, clock: float
+    tenant: Tenant,
+    session: SessionRecord | None,
+    job: Job,
+    engines: Engines,
+    quotas: Quotas,
+    *,
+    now_ms: int,
+    clock: float,
 ) -> None:
-    """`refuse_early`, then the quotas. ``clock``: monotonic seconds."""
+    """`refuse_early`, then what the engine cannot do, then the quotas. ``clock``: monotonic seconds."""
     if refuse_early(tenant, session, job, now_ms):
+        return
+    if session is not None and (lacking := engines.lacks(session.engine, job.needs)) is not None:
+        job.refuse(ErrorCode.E_UNSUPPORTED_TYPE, {"engine": session.engine, "kind": lacking})
         return
     missing = quotas.wait(tenant.record, job.session, clock)
     if missing:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from pywhatsweb import phone
-from pywhatsweb.contracts import codec, commands, deadletters, ids, subjects
+from pywhatsweb.contracts import capabilities, codec, commands, deadletters, ids, subjects
 from pywhatsweb.contracts.codec import Form
 from pywhatsweb.contracts.event_data import Chat
 from pywhatsweb.contracts.ids import ChatKey, CommandId, SessionId, TenantId, WhatsAppMessageId
@@ -57,7 +57,7 @@ class Job:
 
     __slots__ = (
         "body", "causation_id", "chat", "chat_key", "command_id", "correlation_id", "details", "digest",
-        "expires_ms", "fingerprint", "message_id", "metadata", "origin", "raw", "readable",
+        "expires_ms", "fingerprint", "message_id", "metadata", "needs", "origin", "raw", "readable",
         "recipient", "redelivered", "refusal", "send_at_ms", "session", "target", "target_id",
         "verb",
     )  # fmt: skip
@@ -79,6 +79,8 @@ class Job:
         self.causation_id = causation_id if _is_line(causation_id or "") else None
         """The command or event that it came of, if its publisher names one."""
         self.metadata: dict[str, Any] = {}
+        self.needs: tuple[str, ...] = ()
+        """What the session's engine has to be capable of."""
         self.recipient = ""
         self.chat: Chat | None = None
         self.chat_key: ChatKey = subjects.NO_CHAT
@@ -190,6 +192,7 @@ def _made_id(tenant: Tenant, raw: Raw) -> CommandId:
 
 def _address(job: Job, tenant: Tenant, command: commands.AnyCommand) -> None:
     job.metadata = command.metadata
+    job.needs = capabilities.needs(job.verb, command)
     job.fingerprint = commands.fingerprint(command)
     job.message_id = ids.whatsapp_message_id(tenant.key, job.session, job.command_id)
     if command.expires_at is not None:

@@ -13,13 +13,14 @@ from typing import Any, NamedTuple
 import msgspec
 
 from pywhatsweb import phone
+from pywhatsweb.contracts import capabilities, events, streams, subjects
 from pywhatsweb.contracts import control_data as d
-from pywhatsweb.contracts import events, streams, subjects
 from pywhatsweb.contracts.ids import SessionId
 from pywhatsweb.contracts.statuses import SessionStatus
 from pywhatsweb.errors import ErrorCode, SessionError, error_struct
 from pywhatsweb_fleet.dispatcher import qr
 from pywhatsweb_fleet.dispatcher.directory import Directory, decode_session
+from pywhatsweb_fleet.dispatcher.engines import Engines
 from pywhatsweb_fleet.dispatcher.reading import Tenant
 from pywhatsweb_runtime import registry
 from pywhatsweb_runtime.bus import WRONG_LAST_SEQUENCE, ApiError, Bus
@@ -41,9 +42,12 @@ class Known(NamedTuple):
 class Sessions:
     """The bucket of sessions and the owners' records, together."""
 
-    def __init__(self, bus: Bus, directory: Directory, engine: str, engines: tuple[str, ...]) -> None:
+    def __init__(
+        self, bus: Bus, directory: Directory, known: Engines, engine: str, engines: tuple[str, ...]
+    ) -> None:
         self._bus = bus
         self._directory = directory
+        self._known_engines = known
         self._engine = engine
         self._engines = engines
 
@@ -114,6 +118,21 @@ class Sessions:
             terminal=await asyncio.to_thread(qr.terminal_text, code.code),
             expires_at=events.timestamp(code.expires_at),
             attempt=max(1, code.attempt),
+        )
+
+    async def capabilities(self, tenant: Tenant, args: d.SessionRef) -> d.SessionCapabilities:
+        engine = (await self._record(tenant, args.session_id)).engine
+        await self._known_engines.refresh()
+        declared = self._known_engines.declared.get(engine)
+        if declared is None:
+            raise SessionError(ErrorCode.E_ENGINE_UNAVAILABLE, {"engine": engine})
+        return d.SessionCapabilities(
+            session_id=args.session_id,
+            engine=engine,
+            version=self._known_engines.versions.get(engine),
+            kinds=sorted(declared & capabilities.KINDS),
+            verbs=sorted(declared & capabilities.VERBS),
+            features=sorted(declared & capabilities.FEATURES),
         )
 
     async def count_by_status(self, tenant: Tenant) -> dict[str, int]:

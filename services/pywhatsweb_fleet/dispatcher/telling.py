@@ -16,6 +16,7 @@ from pywhatsweb_fleet.dispatcher import handlers, outcomes
 from pywhatsweb_fleet.dispatcher.allowances import Allowances
 from pywhatsweb_fleet.dispatcher.claims import Claims
 from pywhatsweb_fleet.dispatcher.directory import Directory
+from pywhatsweb_fleet.dispatcher.engines import Engines
 from pywhatsweb_fleet.dispatcher.holds import ColdHolds
 from pywhatsweb_fleet.dispatcher.intake import Settled
 from pywhatsweb_fleet.dispatcher.outcomes import Outcome
@@ -36,6 +37,7 @@ class Deps(NamedTuple):
     metrics: Metrics
     holds: ColdHolds
     allowances: Allowances
+    engines: Engines
 
 
 class Step(NamedTuple):

@@ -11,7 +11,7 @@ import contextlib
 import random
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 
 import msgspec
 import structlog
@@ -83,10 +83,15 @@ class Keeper:
     def _describe(self) -> registry.WorkerRecord:
         return registry.WorkerRecord(
             engines=sorted(self._engines),
+            capabilities={name: sorted(known) for name, known in self._declared()},
+            versions={name: engine.version for name, engine in self._engines.items() if engine.version},
             sessions=len(self._owned),
             draining=self._draining,
             started_at=self._started_at,
         )
+
+    def _declared(self) -> Iterator[tuple[str, Sequence[str]]]:
+        return ((name, engine.capabilities) for name, engine in self._engines.items() if engine.capabilities)
 
     # The loop.
 

@@ -119,6 +119,11 @@ class Sessions(Part):
     async def status(self, session_id: str) -> d.SessionInfo:
         return await self._ask("session.status", d.SessionRef(session_id=session_id), d.SessionInfo)
 
+    async def capabilities(self, session_id: str) -> d.SessionCapabilities:
+        """What the session's engine can send and do; E_ENGINE_UNAVAILABLE while no worker runs it."""
+        args = d.SessionRef(session_id=session_id)
+        return await self._ask("session.capabilities", args, d.SessionCapabilities)
+
     async def list(self, *, active: bool | None = None) -> builtins.list[d.SessionInfo]:
         """`active`: only those that are to run, or only the others."""
         return (await self._ask("session.list", d.SessionList(active=active), d.Sessions)).sessions

@@ -369,5 +369,8 @@ class SessionClient:
     async def status(self) -> d.SessionInfo:
         return await self._fleet.sessions.status(self.id)
 
+    async def capabilities(self) -> d.SessionCapabilities:
+        return await self._fleet.sessions.capabilities(self.id)
+
     async def qr(self) -> d.SessionQr:
         return await self._fleet.sessions.qr(self.id)

@@ -48,6 +48,9 @@ VERBS: dict[str, Verb] = {
     "session.status": Verb(d.SessionRef, d.SessionInfo, "A session as it is now"),
     "session.list": Verb(d.SessionList, d.Sessions, "The tenant's sessions"),
     "session.qr": Verb(d.SessionRef, d.SessionQr, "The present QR code"),
+    "session.capabilities": Verb(
+        d.SessionRef, d.SessionCapabilities, "What the session's engine can send and do"
+    ),
     "message.status": Verb(d.MessageStatusArgs, d.MessageStatusInfo, "How far a command has come"),
     "message.search": Verb(r.MessageSearch, d.Messages, "Messages with these words, the newest first"),
     "analytics.counts": Verb(

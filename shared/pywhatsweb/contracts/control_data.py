@@ -110,6 +110,22 @@ class Sessions(Result, frozen=True, kw_only=True):
     sessions: list[SessionInfo]
 
 
+class SessionCapabilities(Result, frozen=True, kw_only=True):
+    """What a session's engine can do; another command is rejected with E_UNSUPPORTED_TYPE before it is queued.
+
+    `kinds` are types of the send command (``interactive.button`` an interactive one), `verbs` the other commands,
+    `features` ways to send (docs/KINDS.md).
+    """
+
+    session_id: str
+    engine: str
+    version: str | None = None
+    """Of the engine's library."""
+    kinds: list[str]
+    verbs: list[str]
+    features: list[str]
+
+
 class SessionQr(Result, frozen=True, kw_only=True):
     """The present QR code, raw, as a PNG data URL and as text for a terminal. E_QR_NOT_AVAILABLE when there
     is none."""

@@ -13,6 +13,7 @@ from pywhatsweb_fleet.dispatcher.allowances import Allowances
 from pywhatsweb_fleet.dispatcher.claims import Claims
 from pywhatsweb_fleet.dispatcher.directory import following
 from pywhatsweb_fleet.dispatcher.dispatching import Dispatching
+from pywhatsweb_fleet.dispatcher.engines import Engines
 from pywhatsweb_fleet.dispatcher.holds import ColdHolds
 from pywhatsweb_fleet.dispatcher.reading import Raw
 from pywhatsweb_fleet.dispatcher.telling import Deps
@@ -56,7 +57,7 @@ async def redelivery(nats_server: NatsServer, tmp_path: Path) -> AsyncIterator[R
         await bus.api(f"STREAM.UPDATE.{name}", {**config, "duplicate_window": 100_000_000})
         async with following(bus) as directory:
             claims, holds = Claims(store, 86_400_000), ColdHolds(bus)
-            deps = Deps(bus, publisher, directory, claims, Metrics(), holds, Allowances(store))
+            deps = Deps(bus, publisher, directory, claims, Metrics(), holds, Allowances(store), Engines(bus))
             yield Redelivery(User(tenant), Dispatching(tenant.name, deps))
     await store.close()
 

@@ -105,7 +105,7 @@ async def test_every_verb_of_the_control_plane_has_its_method() -> None:
             getattr(control.Sessions(asked), n)("s1")
             for n in ("start", "stop", "restart", "logout", "delete")
         ),
-        *(getattr(control.Sessions(asked), n)("s1") for n in ("status", "qr")),
+        *(getattr(control.Sessions(asked), n)("s1") for n in ("status", "qr", "capabilities")),
         control.Sessions(asked).list(active=True),
         control.MessageRecords(asked).status("c1"),
         control.MessageRecords(asked).search("word", origin="inbound"),

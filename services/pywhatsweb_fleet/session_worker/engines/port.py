@@ -194,6 +194,14 @@ class Engine(Protocol):
 
     name: str
 
+    @property
+    def version(self) -> str:
+        """The library's; "" while it is not known."""
+
+    @property
+    def capabilities(self) -> Sequence[str]:
+        """What it can do, in the names of `contracts.capabilities`; none: it does not say, and is asked anything."""
+
     async def start(self) -> None:
         """Ready to open sessions, or EngineError("E_ENGINE_UNAVAILABLE") with the reason in words."""
 

@@ -4,6 +4,8 @@ import type { EngineFactory } from '../port.ts';
 import { hardenLibrary, patchSources } from './harden.ts';
 
 const ACTIONS = ['send', 'react', 'edit', 'delete', 'read', 'presence', 'check_numbers', 'media.get'];
+/** Ways to send that not every engine knows (`contracts/capabilities.py` names them). */
+const FEATURES = ['reply', 'view_once', 'gif'];
 
 export const makeBaileysEngine: EngineFactory = async (config) => {
   patchSources();
@@ -13,7 +15,7 @@ export const makeBaileysEngine: EngineFactory = async (config) => {
   const { version } = createRequire(import.meta.url)('baileys/package.json') as { version: string };
   return {
     version,
-    capabilities: [...KINDS, ...ACTIONS],
+    capabilities: [...KINDS, ...ACTIONS, ...FEATURES],
     open: (frame, link) => new BaileysSession(frame, link, config),
   };
 };

@@ -75,6 +75,8 @@ class SidecarEngine:
         self._lease_until: float | None = None
         self._lease_timer: asyncio.TimerHandle | None = None
         self._started = False
+        self.version = ""
+        self.capabilities: tuple[str, ...] = ()
         self._process = SidecarProcess(
             launch,
             HelloWorker(worker=worker, config=config),
@@ -205,6 +207,8 @@ class SidecarEngine:
             raise EngineError(
                 "E_ENGINE_UNAVAILABLE", f"the sidecar has no engine {self.name}, only: {offered}"
             )
+        about = hello.engines[self.name]
+        self.version, self.capabilities = about.version, about.capabilities
         self._channel = channel
         self._waiting_units = self._waiting_bytes = 0
         if self._lease_until is not None:

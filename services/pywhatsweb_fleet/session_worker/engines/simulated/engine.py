@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from pywhatsweb import __version__
 from pywhatsweb_fleet.session_worker.engines.port import EngineError, OpenSpec, SessionHost
 from pywhatsweb_fleet.session_worker.engines.simulated.device import read_credentials
-from pywhatsweb_fleet.session_worker.engines.simulated.link import SimulatedSession
+from pywhatsweb_fleet.session_worker.engines.simulated.link import CAPABILITIES, SimulatedSession
 from pywhatsweb_fleet.session_worker.engines.simulated.settings import SimulatedSettings, read_settings
 from pywhatsweb_fleet.session_worker.engines.simulated.whatsapp import SimulatedWhatsApp, now_ms
 
@@ -25,6 +26,8 @@ class SimulatedEngine:
     """
 
     name = "simulated"
+    version = __version__
+    capabilities = tuple(sorted(CAPABILITIES))
 
     def __init__(
         self,

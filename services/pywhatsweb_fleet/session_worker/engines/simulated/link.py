@@ -7,6 +7,7 @@ import secrets
 from collections import deque
 from typing import TYPE_CHECKING
 
+from pywhatsweb.contracts import capabilities
 from pywhatsweb_fleet.session_worker.engines.port import (
     Action,
     CloseHow,
@@ -48,6 +49,7 @@ SEND_TYPES = frozenset((*_MEDIA_TYPES, *_OTHER_TYPES))
 ACKNOWLEDGED = frozenset(("send", "react", "edit", "delete"))
 """Actions that WhatsApp answers; the rest it only takes."""
 ACTIONS = ACKNOWLEDGED | {"read", "presence", "check_numbers", "media.get"}
+CAPABILITIES = (SEND_TYPES | ACTIONS | capabilities.KINDS | capabilities.FEATURES) & capabilities.ALL
 
 NACKS = {463: "E_WHATSAPP_REACHOUT_LIMITED", 479: "E_WHATSAPP_STALE_SESSION", 421: "E_WHATSAPP_ADDRESSING"}
 

@@ -1,0 +1,57 @@
+"""What engines differ in: the names under which they declare what they can do, and which of them a command needs.
+
+| names | what |
+|---|---|
+| ``text``, ``image``, … | a `type` of the send command |
+| ``interactive.button``, … | a `type` of an interactive message |
+| ``edit``, ``delete``, ``react``, … | a verb |
+| ``view_once``, ``mentions``, ``gif``, … | how a message is sent, beside its type (`FEATURES`) |
+
+A template needs nothing: the fleet makes another kind of message of it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pywhatsweb.contracts import commands
+from pywhatsweb.contracts.interactive import Interactive
+
+_INTERACTIVE = {
+    str(kind.__struct_config__.tag): f"interactive.{kind.__struct_config__.tag}"
+    for kind in Interactive.__args__
+}
+KINDS = frozenset((*(commands.SEND_TYPES.keys() - {"interactive", "template"}), *_INTERACTIVE.values()))
+VERBS = frozenset(commands.COMMANDS.keys() - {"send", "cancel"})
+FEATURES = frozenset(("reply", "view_once", "gif", "delete_for_me"))
+"""``delete_for_me``: a deletion that is not for everyone."""
+ALL = KINDS | VERBS | FEATURES
+
+
+def needs(verb: str, command: commands.AnyCommand) -> tuple[str, ...]:
+    """The names that an engine has to declare for `command`, the most telling first."""
+    if isinstance(command, commands.SendCommand):
+        return _of_send(command)
+    if verb == "cancel":
+        return ()
+    if isinstance(command, commands.Delete) and not command.for_everyone:
+        return ("delete_for_me",)
+    return (verb,)
+
+
+def _of_send(command: commands.SendCommand) -> tuple[str, ...]:
+    kind, content = commands.send_type(command), commands.content_of(command)
+    if kind == "template":
+        return ()
+    if kind == "interactive":
+        kind = _INTERACTIVE[str(content.__struct_config__.tag)]
+    return (kind, *_features(command, content))
+
+
+def _features(command: commands.SendCommand, content: Any) -> tuple[str, ...]:
+    asked = {
+        "reply": command.context is not None,
+        "view_once": getattr(content, "view_once", False),
+        "gif": getattr(content, "gif", False),
+    }
+    return tuple(name for name, wanted in asked.items() if wanted)
