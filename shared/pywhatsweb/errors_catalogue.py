@@ -357,7 +357,7 @@ ENTRIES: tuple[Entry, ...] = tuple(Entry(*row) for row in (
     ("E_SIDECAR_CRASHED", 503, "high", True,
      "The engine's process ended.", "None: it is started again.",
      "O processo do motor terminou.", "Nenhuma: ele é reiniciado."),
-    ("E_ENGINE_UNAVAILABLE", 503, "high", False,
+    ("E_ENGINE_UNAVAILABLE", 422, "high", False,
      "This engine is not installed or not allowed.", "Choose another one, or install it.",
      "Este motor não está instalado ou permitido.", "Escolha outro ou instale-o."),
     ("E_ENGINE_ERROR", 500, "high", True,

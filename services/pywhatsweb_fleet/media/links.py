@@ -94,7 +94,7 @@ class Links:
         _check(url)
         bounds = {"connect": _IDLE_S, "read": _IDLE_S, "write": _IDLE_S, "pool": self._within_s}
         headers = [
-            (b"Host", urlsplit(url).netloc.encode("idna" if not url.isascii() else "ascii")),
+            (b"Host", urlsplit(url).netloc.encode()),
             (b"User-Agent", f"PyWhatsWeb/{__version__}".encode()),
             (b"Accept", b"*/*"),
             (b"Accept-Encoding", b"identity"),
@@ -111,6 +111,8 @@ def _check(url: str) -> None:
         parts.port  # noqa: B018 - it raises for one that is no number
     except ValueError:
         raise _refused("url") from None
+    if not (url.isascii() and url.isprintable()):  # others write %C3%A9, or xn-- in a host
+        raise _refused("url")
     if parts.scheme != "https":
         raise _refused("scheme")
     if not parts.hostname or parts.username is not None or parts.password is not None or len(url) > _MAX_URL:

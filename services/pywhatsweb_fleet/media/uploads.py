@@ -5,6 +5,7 @@ A part may be sent again, in any order, to whichever replica answers; what was g
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 from collections.abc import AsyncIterator
@@ -25,6 +26,7 @@ from pywhatsweb_fleet.storage.store import Store
 PART: Final = 512 * 1024
 _KEPT_MS: Final = 86_400_000
 _MISSING_TOLD: Final = 100
+_IS_ID: Final = re.compile(r"upl_[0-9a-f]{24}").fullmatch
 
 
 class Asked(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -117,7 +119,9 @@ class Uploads:
             raise MediaError(ErrorCode.E_MEDIA_UPLOAD_INCOMPLETE, {"missing": missing})
 
     async def abort(self, tenant: str, upload_id: str) -> None:
-        """Gives an upload up, or lets go of one that was finished."""
+        """Gives an upload up, or lets go of one that was finished. Raises MediaError for what is no upload's id."""
+        if not _IS_ID(upload_id):  # it becomes a part of a path
+            raise MediaError(ErrorCode.E_MEDIA_NOT_FOUND)
         await self._objects.remove_all(_key(tenant, upload_id, None))
         await self._store.transact(table.end, tenant, upload_id)
 

@@ -78,6 +78,8 @@ class Poster:
             return Answer(False, None, "cannot_connect", _since(began))
         except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException, OSError):
             return Answer(False, None, "connection_broken", _since(began))
+        except (TypeError, ValueError):  # httpcore's, for an address or a header that it cannot write
+            return Answer(False, None, "unusable_address", _since(began))
         ok = 200 <= status < 300
         later = _retry_after(found) if status in _ASK_LATER else 0.0
         return Answer(ok, status, None, _since(began), None if ok else excerpt, later)

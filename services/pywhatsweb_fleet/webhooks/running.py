@@ -268,8 +268,10 @@ class Runner:
             while lane.items and not self._ending and self._deps.may_post():
                 if not await self._try(lane, lane.items[0]):
                     return
-        except (StorageUnavailable, BrokerUnavailable, ApiError):
+        except Exception as error:
             lane.items[0].due_at = _now() + round(_TROUBLE_PAUSE_S * 1000)
+            if not isinstance(error, StorageUnavailable | BrokerUnavailable | ApiError):
+                raise  # nobody expected it: it is told, and tried again as rarely
         finally:
             self._lanes.again(lane)
 

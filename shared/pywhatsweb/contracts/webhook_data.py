@@ -176,7 +176,9 @@ def check_create(args: WebhookCreate) -> None:
 
 
 def _is_address(url: str) -> bool:
-    """Whether it has a host, and no name or password in it."""
+    """Whether it is ASCII (others write %C3%A9, or xn-- in a host), has a host, and no name or password in it."""
+    if not (url.isascii() and url.isprintable()):
+        return False
     try:
         parts = urlsplit(url)
         return bool(parts.hostname) and parts.port != 0 and parts.username is None and parts.password is None

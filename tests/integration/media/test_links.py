@@ -157,6 +157,7 @@ async def test_a_public_link_is_fetched(tmp_path: Path) -> None:
         "https://files.example/to-file",
         "https://files.example/round",
         "http://files.example/a",
+        "https://files.example/\u00e9",
         "https://user:word@files.example/a",
         "https:///a",
         "https://files.example:port/a",

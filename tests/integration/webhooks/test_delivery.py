@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from pywhatsweb.errors import ContractError, ErrorCode, RequestError
+from pywhatsweb_fleet.webhooks.posting import Poster, posting
 from pywhatsweb_fleet.webhooks.settings import WebhooksSettings
 from pywhatsweb_runtime.bus import Bus
 from pywhatsweb_runtime.publisher import Publisher
@@ -206,6 +207,9 @@ async def test_gone_and_later_are_honoured(
         ({"url": "ftp://example.org/"}, ErrorCode.E_INVALID_FIELD),
         ({"url": "https://user:pass@example.org/"}, ErrorCode.E_INVALID_FIELD),
         ({"url": "https://:443/"}, ErrorCode.E_INVALID_FIELD),
+        ({"url": "https://ex\u00e4mple.org/"}, ErrorCode.E_INVALID_FIELD),
+        ({"url": "https://example.org/\u00e9"}, ErrorCode.E_INVALID_FIELD),
+        ({"url": "https://example.org/\x7f"}, ErrorCode.E_INVALID_FIELD),
         ({"url": "https://example.org/", "headers": {"Content-Length": "1"}}, ErrorCode.E_INVALID_FIELD),
         ({"url": "https://example.org/", "headers": {"X\r\nY": "1"}}, ErrorCode.E_INVALID_FIELD),
         ({"url": "https://example.org/", "headers": {"X": "1\r\nY: 2"}}, ErrorCode.E_INVALID_FIELD),
@@ -249,6 +253,13 @@ async def test_no_packet_goes_to_a_private_address(
         with pytest.raises(RequestError) as refused:
             await ask("webhook.create", url="http://example.org/")
         assert refused.value.details == {"path": "$.url", "expected": "https"}
+
+
+async def test_an_address_that_cannot_be_written_is_a_failure(settings: WebhooksSettings) -> None:
+    """One that was taken by an earlier version fails as others do: it is tried again later, and told."""
+    async with posting(Poster(settings)) as poster:
+        told = await poster.post("https://example.org/\u00e9", b"{}", {})
+    assert (told.ok, told.status, told.error) == (False, None, "unusable_address")
 
 
 async def test_a_redirect_is_a_failure(service: None, ask: Ask, receiver: Receiver) -> None:

@@ -114,9 +114,10 @@ def _sender(kind: str) -> Handler:
     return handle
 
 
-def _action(verb: str) -> Handler:
+def _action(verb: str, status: int = 200) -> Handler:
     async def handle(call: Call) -> Answer:
-        return Answer(_told(await ask_any(call.deps.bus, call.who, verb, session_id=call.session())))
+        told = _told(await ask_any(call.deps.bus, call.who, verb, session_id=call.session()))
+        return Answer(told, status=status)
 
     return handle
 
@@ -155,9 +156,9 @@ ROUTES = (
     Route("POST", "/api/sessions", create, "WAHA: create a session", _TAG, "manage", WahaSession, status=201),
     Route("GET", _ONE, _action("session.status"), "WAHA: a session", _TAG, "read"),
     Route("DELETE", _ONE, _action("session.delete"), "WAHA: delete a session", _TAG, "manage"),
-    Route("POST", f"{_ONE}/start", _action("session.start"), "WAHA: start", _TAG, "manage", status=201),
+    Route("POST", f"{_ONE}/start", _action("session.start", 201), "WAHA: start", _TAG, "manage", status=201),
     *(
-        Route("POST", f"{_ONE}/{name}", _action(f"session.{name}"), f"WAHA: {name}", _TAG, "manage", status=201)
+        Route("POST", f"{_ONE}/{name}", _action(f"session.{name}", 201), f"WAHA: {name}", _TAG, "manage", status=201)
         for name in ("stop", "restart", "logout")
     ),
     *(
