@@ -18,10 +18,11 @@ from typing import Any
 
 from prometheus_client import generate_latest
 
-from pywhatsweb_runtime.metrics import Metrics
+from pywhatsweb_runtime.metrics import Metrics, set_all
 
 STALE_AFTER_S = 10.0
 _TICK_S = 0.5
+_CHECK_EVERY_S = 5.0
 _LAGS = 30
 """Ticks whose worst lag is told: longer than the time between two scrapes, or a stall between them would not show."""
 
@@ -34,8 +35,12 @@ class Health:
         self.metrics = metrics
         self.checks: dict[str, Callable[[], str | None]] = {}
         self.details: dict[str, Callable[[], Any]] = {}
+        self.port: int | None = None
+        """That it is served on; None: it is not."""
         self._beat = time.monotonic()
-        self._lags: deque[float] = deque(maxlen=_LAGS)
+        self._lags: deque[float] = deque((0.0,), maxlen=_LAGS)
+        self._checked: set[tuple[str]] = set()
+        metrics.loop_lag.set_function(self._lag)
 
     def alive(self) -> bool:
         return time.monotonic() - self._beat < STALE_AFTER_S
@@ -51,12 +56,20 @@ class Health:
 
     async def beat(self) -> None:
         """Runs for ever beside the service."""
+        check_at = 0.0
         while True:
             before = time.monotonic()
             await asyncio.sleep(_TICK_S)
             self._beat = time.monotonic()
             self._lags.append(max(0.0, self._beat - before - _TICK_S))
-            self.metrics.loop_lag.set(max(self._lags))
+            if self._beat >= check_at:
+                check_at = self._beat + _CHECK_EVERY_S
+                failed = {(name,): float(check() is not None) for name, check in self.checks.items()}
+                set_all(self.metrics.check_failed, failed, self._checked)
+
+    def _lag(self) -> float:
+        """Seconds; asked by another thread, so a loop that is stuck shows."""
+        return max(*tuple(self._lags), time.monotonic() - self._beat - _TICK_S)
 
 
 def _handler(health: Health) -> type[BaseHTTPRequestHandler]:
@@ -102,8 +115,9 @@ async def serving(
         if port is not None:
             server = ThreadingHTTPServer((host, port), _handler(health))
             server.daemon_threads = True
+            health.port = server.server_address[1]
             threading.Thread(target=server.serve_forever, name="health", daemon=True).start()
-        yield server.server_address[1] if server is not None else None
+        yield health.port
     finally:
         beat.cancel()
         if server is not None:

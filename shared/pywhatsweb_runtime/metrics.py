@@ -198,7 +198,14 @@ class Metrics:
         # Every service.
         self.loop_lag = Gauge(
             "pww_event_loop_lag_seconds",
-            "How late the event loop's timer was at worst in the last quarter of a minute",
+            "How late the event loop's timer was at worst in the last quarter of a minute, or is now",
+            registry=registry,
+        )
+        # check: broker, store, ownership … as in /readyz.
+        self.check_failed = Gauge(
+            "pww_check_failed",
+            "Whether a check of the service's health fails (1)",
+            ["check"],
             registry=registry,
         )
 

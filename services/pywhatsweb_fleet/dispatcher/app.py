@@ -65,7 +65,7 @@ async def run(settings: DispatcherSettings, stopping: asyncio.Event) -> None:
         port = await stack.enter_async_context(
             serving(health, host=settings.health_host, port=settings.health_port)
         )
-        announce(settings.ready_file)
+        announce(settings.ready_file, health.port)
         log.info("ready", tenants=len(directory.tenants), health_port=port)
         await lifecycle.until(
             stopping,

@@ -53,6 +53,6 @@ async def run(settings: GatewaySettings, stopping: asyncio.Event) -> None:
         app = web.application(deps, Streams(deps, stopping))
         await stack.enter_async_context(serving(health, host=settings.health_host, port=settings.health_port))
         port = await stack.enter_async_context(server.listening(app, settings))
-        announce(settings.ready_file)
+        announce(settings.ready_file, health.port)
         log.info("ready", http_port=port, loopback=settings.loopback)
         await lifecycle.until(stopping, known.sweep_for_ever(), shared.tell_for_ever())

@@ -61,7 +61,7 @@ async def run(settings: PersistenceSettings, stopping: asyncio.Event) -> None:
         port = await stack.enter_async_context(
             serving(health, host=settings.health_host, port=settings.health_port)
         )
-        announce(settings.ready_file)
+        announce(settings.ready_file, health.port)
         log.info("ready", tenants=len(tenants.records), health_port=port, database=store.dialect)
         await lifecycle.until(
             stopping,

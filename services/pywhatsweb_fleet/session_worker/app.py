@@ -83,7 +83,7 @@ async def run(settings: Settings, stopping: asyncio.Event) -> None:
         bus.on_reconnect.append(keeper.reconnected)
         stack.push_async_callback(keeper.drain)
         del health.checks["start"]
-        announce(settings.ready_file)
+        announce(settings.ready_file, health.port)
         log.info("session worker ready", worker=settings.worker_id, engines=sorted(engines))
         fetching = [fetcher.run(keeper.working)] if fetcher is not None else []
         sidecars = [engine for engine in engines.values() if isinstance(engine, SidecarEngine)]

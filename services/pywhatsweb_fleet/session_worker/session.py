@@ -428,6 +428,7 @@ class OwnedSession:
         reason = "credentials_unreadable"
         self._log.error("the credentials cannot be read; is a master key missing?")
         if self.status is not SessionStatus.RECONNECTING:
+            self._deps.metrics.errors.labels("E_CREDENTIALS_UNREADABLE", *self._sending.who).inc()
             await self.told.alert(reason, "E_CREDENTIALS_UNREADABLE")
         self._tries += 1
         await self.told.change(SessionStatus.RECONNECTING, reason=reason, error=reconnect.trouble_of(reason))

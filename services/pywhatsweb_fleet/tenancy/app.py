@@ -80,7 +80,7 @@ async def run(settings: TenancySettings, stopping: asyncio.Event) -> None:
             )
         )
         await stack.enter_async_context(serving(health, host=settings.health_host, port=settings.health_port))
-        announce(settings.ready_file)
+        announce(settings.ready_file, health.port)
         log.info("ready", tenants=len(found.tenants), mode=settings.broker_mode)
         await lifecycle.until(stopping, erasing.run_for_ever(), registrar.keep_applied())
 

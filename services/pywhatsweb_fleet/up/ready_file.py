@@ -17,6 +17,8 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
     platform: User
     tenants: dict[str, TenantSecrets]
     pids: dict[str, list[int]]
+    health: dict[str, str] = {}
+    """Service with number → URL of its `/health`, `/metrics` and so on."""
 
 
 def write(paths: list[Path], ready: Ready) -> None:

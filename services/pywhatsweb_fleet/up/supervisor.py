@@ -26,6 +26,7 @@ from pywhatsweb_fleet.up import datadir, ready_file, sandbox, services
 from pywhatsweb_fleet.up.child import Child
 from pywhatsweb_fleet.up.datadir import LOOPBACK, Layout, Ports, StartError
 from pywhatsweb_fleet.up.embedded import EmbeddedBroker
+from pywhatsweb_runtime import ready
 
 log = structlog.get_logger(__name__)
 
@@ -173,6 +174,7 @@ class Fleet:
             "PWW_NATS_USER": user.user,
             "PWW_NATS_PASSWORD_FILE": str(self._layout.password(service.name)),
             "PWW_READY_FILE": str(marker),
+            "PWW_HEALTH_PORT": "0",
         }
         if service.name == "session_worker":
             # The same at each start: what the last one owned is its own at once, since that one has ended.
@@ -262,6 +264,7 @@ class Fleet:
             nats_url=self._broker.url,
             http_url=f"http://{LOOPBACK}:{self._http_port}" if "gateway" in pids else None,
             sandbox_url=self._whatsapp.http_url if self._whatsapp is not None else None,
+            health=self._health(),
             platform=self._broker.secrets.platform,
             tenants=self._broker.secrets.tenants,
             pids=pids,
@@ -277,6 +280,15 @@ class Fleet:
             return
         self._told = told
         self._published = self._is_up
+
+    def _health(self) -> dict[str, str]:
+        """Where each service tells its health and metrics."""
+        found = {}
+        for _, child in self._children:
+            port = ready.announced_port(self._layout.run / f"{child.name}.ready")
+            if port is not None and child.pid is not None:
+                found[child.name] = f"http://{LOOPBACK}:{port}"
+        return found
 
     _published = False
 

@@ -90,7 +90,7 @@ async def run(
         port = await stack.enter_async_context(
             serving(health, host=settings.health_host, port=settings.health_port)
         )
-        announce(settings.ready_file)
+        announce(settings.ready_file, health.port)
         log.info("ready", tenants=len(tenants), health_port=port, database=store.dialect)
         await lifecycle.until(stopping, tenants.follow(), held.keep(), _tell_for_ever(metrics, held))
 
