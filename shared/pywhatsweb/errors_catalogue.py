@@ -71,6 +71,15 @@ ENTRIES: tuple[Entry, ...] = tuple(Entry(*row) for row in (
     ("E_INVALID_TEMPLATE", 400, "low", False,
      "The template or its parameters do not fit.", "Compare name, language and components with the template.",
      "O modelo ou seus parâmetros não conferem.", "Compare nome, idioma e componentes com o modelo."),
+    ("E_TEMPLATE_NOT_FOUND", 404, "low", False,
+     "There is no template of this name.", "Store it with template.put, or list them with template.list.",
+     "Não existe modelo com esse nome.", "Grave-o com template.put, ou liste-os com template.list."),
+    ("E_TEMPLATE_LANGUAGE", 404, "low", False,
+     "The template does not exist in this language.", "Use one of `languages`, or store it in this one.",
+     "O modelo não existe nesse idioma.", "Use um dos idiomas em `languages`, ou grave-o nesse idioma."),
+    ("E_TEMPLATE_VARIABLE", 400, "low", False,
+     "A variable of the template has no value.", "Give the value of `variable`, or a default in the template.",
+     "Uma variável do modelo está sem valor.", "Informe o valor de `variable`, ou um padrão no modelo."),
 
     # Whom and when.
     ("E_INVALID_PHONE", 400, "low", False,

@@ -28,6 +28,7 @@ _COMMANDS = {
     "search": ("search:search", "Find messages by their words."),
     "stats": ("search:stats", "Count messages, and show how soon contacts were answered."),
     "ask": ("ask:ask", "Ask the control plane anything that it answers."),
+    "template": ("template:app", "Store texts with variables, and preview them."),
     "media": ("media:app", "Store files, fetch, show, list and delete them."),
     "chat": ("chat:app", "See the Kanban board and move its chats."),
     "deadletter": ("deadletter:app", "See what was set aside, put it back or drop it."),

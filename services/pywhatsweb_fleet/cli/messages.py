@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from pywhatsweb_fleet.cli import exits, show
+from pywhatsweb_fleet.cli.once import assignments
 from pywhatsweb_fleet.cli.options import Answer, Connection
 
 Until = Literal["none", "accepted", "sent", "delivered", "read"]
@@ -24,11 +25,14 @@ _FAILURES = ("failed", "rejected", "expired", "cancelled")
 
 
 def send(
-    text: str,
+    text: str | None = None,
     /,
     *,
     session: str,
     to: str,
+    template: str | None = None,
+    language: str = "pt_BR",
+    var: Annotated[list[str] | None, Parameter(consume_multiple=True, negative="")] = None,
     id: str | None = None,  # noqa: A002 - the option's name
     wait: Until = "sent",
     timeout: float = 60,
@@ -37,7 +41,9 @@ def send(
     where: Connection = None,
     form: Answer = "human",
 ) -> int:
-    """Send a text, and wait for what becomes of it. Exit code: 0 as asked, 1 failed, 3 no fleet, 4 not in time.
+    """Send a text or a template, and wait for what becomes of it.
+
+    Exit code: 0 as asked, 1 failed, 3 no fleet, 4 not in time.
 
     Parameters
     ----------
@@ -47,6 +53,12 @@ def send(
         Which session sends it.
     to
         A number (+5511999990001), a LID, or a group.
+    template
+        A stored template instead of a text.
+    language
+        The template's language.
+    var
+        name=value (or number=value) of the template's variables.
     id
         The command's id: the same one is never sent twice. Random when absent.
     wait
@@ -61,14 +73,22 @@ def send(
     command: dict[str, Any] = {
         "id": id or f"cli-{secrets.token_hex(8)}",
         "to": to,
-        "type": "text",
-        "text": {"body": text},
+        **_content(text, template, language, var),
     }
     if reply_to is not None:
         command["context"] = {"message_id": reply_to}
     if send_at is not None:
         command["send_at"] = send_at
     return asyncio.run(_send(where, form, session, command, wait=wait, timeout=timeout))
+
+
+def _content(text: str | None, template: str | None, language: str, var: list[str] | None) -> dict[str, Any]:
+    if (text is None) == (template is None):
+        raise exits.CommandError("a text, or --template, one of both.", exit_code=exits.USAGE)
+    if template is None:
+        return {"type": "text", "text": {"body": text}}
+    named = {"name": template, "language": {"code": language}, "variables": assignments("--var", var)}
+    return {"type": "template", "template": named}
 
 
 async def _send(

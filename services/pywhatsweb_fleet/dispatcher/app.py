@@ -20,6 +20,7 @@ from pywhatsweb_fleet.dispatcher.replicas import Replicas
 from pywhatsweb_fleet.dispatcher.settings import DispatcherSettings
 from pywhatsweb_fleet.dispatcher.stalls import StallWatch
 from pywhatsweb_fleet.dispatcher.telling import Deps
+from pywhatsweb_fleet.dispatcher.templates import Templates
 from pywhatsweb_fleet.dispatcher.tenants import Tenants
 from pywhatsweb_fleet.storage.store import open_store
 from pywhatsweb_runtime import bus as broker
@@ -55,7 +56,17 @@ async def run(settings: DispatcherSettings, stopping: asyncio.Event) -> None:
         health.checks["store"] = lambda: claims.problem
         stalls = StallWatch()
         holds = await stack.enter_async_context(hearing_of_holds(bus))
-        deps = Deps(bus, publisher, directory, claims, metrics, holds, Allowances(store), Engines(bus))
+        deps = Deps(
+            bus,
+            publisher,
+            directory,
+            claims,
+            metrics,
+            holds,
+            Allowances(store),
+            Engines(bus),
+            Templates(store),
+        )
         service = await stack.enter_async_context(answering(deps, settings, health))
         replicas = Replicas(bus, SERVICE, service)
         await replicas.look()

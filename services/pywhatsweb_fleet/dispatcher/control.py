@@ -78,6 +78,7 @@ class Control:
             "consumer.list": self._consumers.list,
             "health.get": self.health_get,
             **deadletters.answers(self._deps),
+            **self._deps.templates.answers(),
         }
 
     def endpoint(self, verb: str, answer: Answer) -> Callable[[Request], Awaitable[None]]:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Mapping
+from typing import Any
 
 import structlog
 
@@ -47,6 +49,7 @@ class Dispatching:
             raise Stale  # removed; its streams are about to go
         jobs = [self._read(tenant, raw) for raw in raws]
         strangers = await self._admit(tenant, [job for job in jobs if job.refusal is None])
+        await self._deps.templates.render(tenant, [job for job in jobs if job.readable])
         readable = [job for job in jobs if job.readable]
         verdicts = await self._deps.claims.claim(tenant, readable, strangers)
         refused = {job.raw.sequence: job.refusal for job in readable if job.refusal is not None}
@@ -135,6 +138,8 @@ class Dispatching:
             return Step(job, outcomes.refusal(job))
         if job.redelivered and await recovery.was_queued(self._deps.bus, tenant, job):
             return Step(job, Outcome(MessageStatus.ACCEPTED, message_id=job.message_id))
+        if job.unrendered is not None:  # it could be, the first time
+            return await self._refuse(tenant, job, job.unrendered.code, job.unrendered.details)
         if job.target:
             return await self._cancel(tenant, job, before)
         if job.send_at_ms > time.time_ns() // 1_000_000:
@@ -143,9 +148,11 @@ class Dispatching:
             return Step(job, None, await self._schedules.submit(tenant, job))
         return await enqueue(self._deps, tenant, job, told)
 
-    async def _refuse(self, tenant: Tenant, job: Job, code: ErrorCode) -> Step:
+    async def _refuse(
+        self, tenant: Tenant, job: Job, code: ErrorCode, details: Mapping[str, Any] | None = None
+    ) -> Step:
         """A job that is claimed already."""
-        job.refuse(code)
+        job.refuse(code, details)
         await self._deps.claims.refuse(tenant, [job])
         return Step(job, outcomes.refusal(job))
 

@@ -18,6 +18,7 @@ from pywhatsweb.contracts import capabilities, codec, commands, deadletters, ids
 from pywhatsweb.contracts.codec import Form
 from pywhatsweb.contracts.event_data import Chat
 from pywhatsweb.contracts.ids import ChatKey, CommandId, SessionId, TenantId, WhatsAppMessageId
+from pywhatsweb.contracts.interactive import Template
 from pywhatsweb.errors import ContractError, ErrorCode
 from pywhatsweb_runtime.registry import TenantRecord
 
@@ -59,7 +60,7 @@ class Job:
         "body", "causation_id", "chat", "chat_key", "command_id", "correlation_id", "details", "digest",
         "expires_ms", "fingerprint", "message_id", "metadata", "needs", "origin", "raw", "readable",
         "recipient", "redelivered", "refusal", "send_at_ms", "session", "target", "target_id",
-        "verb",
+        "template", "unrendered", "verb",
     )  # fmt: skip
 
     def __init__(self, raw: Raw, session: SessionId, verb: str, *, origin: str = "") -> None:
@@ -91,6 +92,9 @@ class Job:
         self.target = ""
         """Of a cancel: the digest of what it cancels, and its id."""
         self.target_id = ""
+        self.template: Template | None = None
+        """What it names instead of saying it; `templates` puts that into `body`."""
+        self.unrendered: ContractError | None = None
         self.readable = False
         """Whether it is a command at all, so that its id can be claimed."""
         self.redelivered = False
@@ -209,6 +213,8 @@ def _address(job: Job, tenant: Tenant, command: commands.AnyCommand) -> None:
     if isinstance(command, commands.Cancel):
         job.target_id = command.command_id
         job.target = ids.command_digest(tenant.key, job.session, CommandId(command.command_id))
+    if isinstance(command, commands.SendTemplate):
+        job.template = command.template
     if isinstance(command, commands.SendCommand) and command.send_at is not None:
         _schedule(job, _ms(command.send_at))
 

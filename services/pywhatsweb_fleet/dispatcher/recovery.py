@@ -32,9 +32,15 @@ class _Event(msgspec.Struct):
 
 
 async def was_queued(bus: Bus, tenant: Tenant, job: Job) -> bool:
-    """Whether the command is in its queue, or has been taken out of it. False within the window: all one."""
-    if time.time_ns() // 1_000_000 - job.raw.stored_ms < SURE_FOR_MS:
+    """Whether the command is in its queue, or has been taken out of it.
+
+    False within the window, where that is all one: unless it cannot be queued again.
+    """
+    if job.unrendered is None and time.time_ns() // 1_000_000 - job.raw.stored_ms < SURE_FOR_MS:
         return False
+    schedule = subjects.schedule(tenant.id, job.session, job.digest)
+    if job.unrendered is not None and await bus.last(streams.schedules_name(tenant.id), schedule) is not None:
+        return True
     async with reading(bus) as reader:
         return await _waits(reader, tenant, job) or await _was_told_of(reader, tenant, job)
 

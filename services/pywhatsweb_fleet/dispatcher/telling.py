@@ -21,6 +21,7 @@ from pywhatsweb_fleet.dispatcher.holds import ColdHolds
 from pywhatsweb_fleet.dispatcher.intake import Settled
 from pywhatsweb_fleet.dispatcher.outcomes import Outcome
 from pywhatsweb_fleet.dispatcher.reading import Job, Tenant
+from pywhatsweb_fleet.dispatcher.templates import Templates
 from pywhatsweb_runtime.bus import MESSAGE_TOO_LARGE, QUEUE_FULL, WRONG_LAST_SEQUENCE, ApiError, Bus
 from pywhatsweb_runtime.deadletters import Publication
 from pywhatsweb_runtime.metrics import Metrics
@@ -38,6 +39,7 @@ class Deps(NamedTuple):
     holds: ColdHolds
     allowances: Allowances
     engines: Engines
+    templates: Templates
 
 
 class Step(NamedTuple):

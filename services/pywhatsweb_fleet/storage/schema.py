@@ -7,6 +7,7 @@ from pywhatsweb_fleet.storage import (  # noqa: F401 - imported for their tables
     kanban_tables,
     law_tables,
     media_tables,
+    template_tables,
     webhook_tables,
 )
 from pywhatsweb_fleet.storage.tables import metadata

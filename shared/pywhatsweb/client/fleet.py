@@ -17,6 +17,7 @@ from pywhatsweb.client.outcomes import Outcomes
 from pywhatsweb.client.publishing import Publisher, publishing
 from pywhatsweb.client.sending import Handle, SessionClient
 from pywhatsweb.client.streams import EventStream, Gap
+from pywhatsweb.client.templates import Templates
 from pywhatsweb.client.webhooks import Webhooks
 from pywhatsweb.contracts import codec, commands, subjects
 from pywhatsweb.contracts import control as contract
@@ -50,6 +51,7 @@ class FleetClient:
         self.deadletters = DeadLetters(self._asker)
         self.consumers = control.Consumers(self._asker)
         self.webhooks = Webhooks(self._asker)
+        self.templates = Templates(self._asker)
         self.analytics = control.Analytics(self._asker)
         self.outcomes = Outcomes(link, tenant, self.messages)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import mimetypes
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict, Unpack
@@ -293,7 +293,20 @@ class SessionClient:
         event = content.EventInvite(name=name, start_at=start_at, end_at=end_at, description=description)
         return await self.send(c.SendEvent(to=to, event=event, **_envelope(options)))
 
-    async def send_template(self, to: str, template: i.Template, **options: Unpack[SendOptions]) -> Handle:
+    async def send_template(
+        self,
+        to: str,
+        template: i.Template | str,
+        language: str = "pt_BR",
+        *,
+        variables: Mapping[str, str] | None = None,
+        **options: Unpack[SendOptions],
+    ) -> Handle:
+        """A stored template by its name and the values of its variables; or whole, in the Cloud API's form."""
+        if isinstance(template, str):
+            template = i.Template(
+                name=template, language=i.Language(code=language), variables=dict(variables or {})
+            )
         return await self.send(c.SendTemplate(to=to, template=template, **_envelope(options)))
 
     async def edit(self, to: str, message_id: str, body: str, **options: Unpack[Options]) -> Handle:

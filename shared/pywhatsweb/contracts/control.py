@@ -17,6 +17,7 @@ from pywhatsweb.contracts import deadletter_data as dl
 from pywhatsweb.contracts import kanban_data as k
 from pywhatsweb.contracts import media_data as m
 from pywhatsweb.contracts import record_data as r
+from pywhatsweb.contracts import template_data as t
 from pywhatsweb.contracts import usage_data as ud
 from pywhatsweb.contracts import webhook_data as w
 from pywhatsweb.contracts.codec import Form
@@ -73,6 +74,15 @@ VERBS: dict[str, Verb] = {
     "attendant.list": Verb(d.Nothing, k.Attendants, "The tenant's attendants and their open chats"),
     "policy.get": Verb(d.Nothing, k.PolicyInfo, "How the tenant's board behaves"),
     "policy.set": Verb(k.PolicySet, k.PolicyInfo, "Change that, from the next decision on"),
+    "template.put": Verb(
+        t.TemplatePut, t.TemplateInfo, "Store a template in one language, or replace it there"
+    ),
+    "template.get": Verb(t.TemplateRef, t.TemplateInfo, "One template in one language"),
+    "template.list": Verb(t.TemplateList, t.Templates, "The tenant's templates, by name and language"),
+    "template.delete": Verb(
+        t.TemplateDelete, t.TemplateDeleted, "Forget a template in one language, or in all"
+    ),
+    "template.preview": Verb(t.TemplatePreview, t.TemplateRendered, "What a template would be sent as"),
     "contact.check": Verb(d.ContactCheck, d.CheckedNumbers, "Which numbers are on WhatsApp"),
     "contact.get": Verb(d.ContactRef, d.ContactInfo, "One contact"),
     "contact.list": Verb(d.ContactList, d.Contacts, "Known contacts"),
@@ -176,6 +186,8 @@ def _check_own(args: d.Args) -> None:
             r.check_search(args)
         case k.PolicySet():
             k.check_policy(args.policy)
+        case t.TemplatePut():
+            t.check_put(args)
         case ud.UsageGet():
             ud.check_usage(args)
         case cd.ConsumerCreate():

@@ -294,9 +294,13 @@ class TemplateComponent(Content, frozen=True, kw_only=True):
 
 
 class Template(Content, frozen=True, kw_only=True):
-    """A message by the name of a stored template and the values of its variables."""
+    """A message by the name of a stored template and the values of its variables.
+
+    The values stand in `components`, in the Cloud API's form, or shorter in `variables`, by name or number.
+    """
 
     name: Annotated[str, limits.text(1, 512)]
     language: Language
     components: list[TemplateComponent] = field(default_factory=list)
+    variables: dict[str, str] = field(default_factory=dict)
     namespace: str | None = None

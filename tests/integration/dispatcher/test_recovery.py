@@ -3,6 +3,7 @@
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -17,7 +18,9 @@ from pywhatsweb_fleet.dispatcher.engines import Engines
 from pywhatsweb_fleet.dispatcher.holds import ColdHolds
 from pywhatsweb_fleet.dispatcher.reading import Raw
 from pywhatsweb_fleet.dispatcher.telling import Deps
-from pywhatsweb_fleet.storage.store import open_store
+from pywhatsweb_fleet.dispatcher.templates import Templates
+from pywhatsweb_fleet.storage import templates
+from pywhatsweb_fleet.storage.store import Store, open_store
 from pywhatsweb_runtime.metrics import Metrics
 from pywhatsweb_runtime.publisher import publishing
 from tests.support import NatsServer, wait_until
@@ -28,10 +31,14 @@ from tests.support.fleet import platform
 class Redelivery:
     """Dispatches one message of long ago, as often as asked."""
 
-    def __init__(self, user: User, dispatching: Dispatching) -> None:
+    def __init__(self, user: User, dispatching: Dispatching, store: Store) -> None:
         self.user = user
+        self.store = store
         self._dispatching = dispatching
-        body = msgspec.msgpack.encode(text(id="c1"))
+        self.body(text(id="c1"))
+
+    def body(self, command: dict[str, Any]) -> None:
+        body = msgspec.msgpack.encode(command)
         self._raw = Raw("wa.cmd.acme.s1.send", 7, int(time.time() * 1000) - 600_000, {}, body)
 
     async def deliver(self) -> None:
@@ -57,8 +64,9 @@ async def redelivery(nats_server: NatsServer, tmp_path: Path) -> AsyncIterator[R
         await bus.api(f"STREAM.UPDATE.{name}", {**config, "duplicate_window": 100_000_000})
         async with following(bus) as directory:
             claims, holds = Claims(store, 86_400_000), ColdHolds(bus)
-            deps = Deps(bus, publisher, directory, claims, Metrics(), holds, Allowances(store), Engines(bus))
-            yield Redelivery(User(tenant), Dispatching(tenant.name, deps))
+            own = (Allowances(store), Engines(bus), Templates(store))
+            deps = Deps(bus, publisher, directory, claims, Metrics(), holds, *own)
+            yield Redelivery(User(tenant), Dispatching(tenant.name, deps), store)
     await store.close()
 
 
@@ -107,3 +115,22 @@ async def test_what_was_claimed_but_not_queued_is_queued(redelivery: Redelivery)
     await user.tenant.bus.purge(streams.outbox_name(user.tenant.name), "wa.out.acme.s1")
     await redelivery.deliver()
     assert len(await user.outbox()) == 1
+
+
+async def test_what_was_queued_stays_so_though_its_template_is_gone(redelivery: Redelivery) -> None:
+    """It cannot be rendered again, and need not be; what was never queued ends with the reason."""
+    user, store = redelivery.user, redelivery.store
+    row = templates.TemplateRow("acme", "aviso", "pt_BR", 1, '{"body": "oi"}', 1, None)
+    await store.transact(templates.put, row)
+    command = {"id": "c1", "to": "+5511999990001", "type": "template"}
+    redelivery.body({**command, "template": {"name": "aviso", "language": {"code": "pt_BR"}}})
+    await redelivery.deliver()
+    await store.transact(templates.delete, "acme", "aviso", None)
+    await redelivery.deliver()
+    (waiting,) = await user.outbox()
+    assert msgspec.msgpack.decode(waiting.data)["text"] == {"body": "oi"}
+    await user.told("c1", "accepted")
+    await user.tenant.bus.purge(streams.outbox_name(user.tenant.name), "wa.out.acme.s1")
+    await redelivery.deliver()
+    (_, rejected) = await user.told("c1", "accepted", "rejected")
+    assert rejected["data"]["error"]["code"] == "E_TEMPLATE_NOT_FOUND"

@@ -19,6 +19,7 @@ from pywhatsweb.client.local import read_ready
 from pywhatsweb.client.media import MediaFiles
 from pywhatsweb.client.sending import SessionClient, media_fields
 from pywhatsweb.client.streams import GapWatch, wanted
+from pywhatsweb.client.templates import Templates
 from pywhatsweb.client.webhooks import Webhooks
 from pywhatsweb.contracts import codec, commands, content
 from pywhatsweb.contracts import control as contract
@@ -154,6 +155,9 @@ async def test_every_verb_of_the_control_plane_has_its_method() -> None:
         Webhooks(asked).list(),
         anext(Webhooks(asked).deliveries("w")),
         anext(Webhooks(asked).deadletters("w")),
+        Templates(asked).put("paid", "en", "hi {{name}}", header="Order"),
+        *(getattr(Templates(asked), n)("paid") for n in ("get", "delete", "preview")),
+        Templates(asked).list(),
     )
     for call in calls:
         with pytest.raises(asyncio.CancelledError):

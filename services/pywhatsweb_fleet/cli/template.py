@@ -1,0 +1,249 @@
+"""``pww template …``: texts with variables, in several languages. ``pww send --template`` sends them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import App, Parameter
+
+from pywhatsweb_fleet.cli import exits, show
+from pywhatsweb_fleet.cli.once import ask, assignments
+from pywhatsweb_fleet.cli.options import Answer, Connection
+
+app = App(
+    name="template",
+    help="Store texts with variables, in several languages; see and preview them.",
+    result_action="return_value",
+)
+
+Several = Annotated[list[str] | None, Parameter(consume_multiple=True, negative="")]
+
+
+@app.command
+def put(
+    name: str,
+    body: str | None = None,
+    /,
+    *,
+    language: str,
+    file: Path | None = None,
+    header: str | None = None,
+    media: Literal["image", "video", "document"] | None = None,
+    media_id: str | None = None,
+    link: str | None = None,
+    footer: str | None = None,
+    default: Several = None,
+    example: Several = None,
+    by: str | None = None,
+    where: Connection = None,
+    form: Answer = "human",
+) -> int:
+    """Store a template in one language, or replace it there.
+
+    Parameters
+    ----------
+    name
+        Lower-case letters, digits and _.
+    body
+        The text, with variables by number ({{1}}) or by name ({{cliente}}).
+    language
+        Such as pt_BR.
+    file
+        A JSON file with header, body, footer, defaults and examples instead.
+    header
+        A line in bold above the text.
+    media
+        A file above the text, of this kind; each command brings it, unless one is named here.
+    media_id
+        A stored file (pww media put).
+    link
+        A file by its https address.
+    footer
+        A line below the text.
+    default
+        name=value, where a command brings none.
+    example
+        name=value, for previews.
+    by
+        Who does it.
+    """
+    if (body is None) == (file is None):
+        raise exits.CommandError("the text, or --file, one of both.", exit_code=exits.USAGE)
+    said = (
+        _read(file) if file is not None else {"body": body, "header": _header(header, media, media_id, link)}
+    )
+    more = {
+        "footer": footer,
+        "defaults": assignments("--default", default) or None,
+        "examples": assignments("--example", example) or None,
+    }
+    said |= {key: value for key, value in more.items() if value is not None}
+    return _tell(ask(where, "template.put", **{**said, "name": name, "language": language, "by": by}), form)
+
+
+@app.command(name="list")
+def list_(
+    *, name: str | None = None, limit: int = 500, where: Connection = None, form: Answer = "human"
+) -> int:
+    """List the tenant's templates.
+
+    Parameters
+    ----------
+    name
+        Only this one, in each language.
+    limit
+        How many, at most 500.
+    """
+    found = ask(where, "template.list", name=name, limit=limit)["templates"]
+    if form == "json":
+        for one in found:
+            show.json_line(one)
+    elif not found:
+        print("No templates.")
+    else:
+        show.table(
+            ("NAME", "LANGUAGE", "VARIABLES", "BODY"),
+            (
+                (one["name"], one["language"], ", ".join(one["variables"]), _line(one["body"]))
+                for one in found
+            ),
+        )
+    return exits.OK
+
+
+@app.command(name="show")
+def show_(
+    name: str, /, *, language: str | None = None, where: Connection = None, form: Answer = "human"
+) -> int:
+    """Show a template.
+
+    Parameters
+    ----------
+    name
+        The template.
+    language
+        Needed where there are several.
+    """
+    return _tell(ask(where, "template.get", name=name, language=language), form)
+
+
+@app.command
+def delete(
+    name: str,
+    /,
+    *,
+    language: str | None = None,
+    by: str | None = None,
+    where: Connection = None,
+    form: Answer = "human",
+) -> int:
+    """Forget a template.
+
+    Parameters
+    ----------
+    name
+        The template.
+    language
+        Only in this language; otherwise in all.
+    by
+        Who does it.
+    """
+    gone = ask(where, "template.delete", name=name, language=language, by=by)
+    if form == "json":
+        show.json_line(gone)
+    else:
+        print(f"{gone['name']}: {', '.join(gone['languages'])} forgotten.")
+    return exits.OK
+
+
+@app.command
+def preview(
+    name: str,
+    /,
+    *,
+    language: str | None = None,
+    var: Several = None,
+    where: Connection = None,
+    form: Answer = "human",
+) -> int:
+    """Show what would be sent; without values, with the template's own examples.
+
+    Parameters
+    ----------
+    name
+        The template.
+    language
+        Needed where there are several.
+    var
+        name=value, or number=value.
+    """
+    variables = assignments("--var", var) or None
+    found = ask(where, "template.preview", name=name, language=language, variables=variables)
+    if form == "json":
+        show.json_line(found)
+        return exits.OK
+    content = dict(found["content"])
+    text = content.pop("body", None) or content.pop("caption", "")
+    show.pairs({"type": found["type"], **content})
+    print(text)
+    return exits.OK
+
+
+def _header(
+    text: str | None, media: str | None, media_id: str | None, link: str | None
+) -> dict[str, Any] | None:
+    if media is None:
+        if media_id or link:
+            raise exits.CommandError("--media says what kind of file it is.", exit_code=exits.USAGE)
+        return None if text is None else {"type": "text", "text": text}
+    if text is not None:
+        raise exits.CommandError("a header is a text or a file, not both.", exit_code=exits.USAGE)
+    file = {key: value for key, value in (("id", media_id), ("link", link)) if value is not None}
+    return {"type": media, **({"file": file} if file else {})}
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise exits.CommandError(
+            f"{file} cannot be read ({error.strerror}).", exit_code=exits.USAGE
+        ) from None
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise exits.CommandError(f"{file} is not a JSON object.", exit_code=exits.USAGE)
+    return found
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _tell(one: dict[str, Any], form: Answer) -> int:
+    if form == "json":
+        show.json_line(one)
+        return exits.OK
+    header = one["header"] or {}
+    show.pairs(
+        {
+            "name": one["name"],
+            "language": one["language"],
+            "version": one["version"],
+            "changed": one["changed_at"],
+            "by": one["changed_by"],
+            "header": header.get("text") or header.get("type"),
+            "variables": ", ".join(one["variables"]),
+            "defaults": _pairs(one["defaults"]),
+            "examples": _pairs(one["examples"]),
+            "footer": one["footer"],
+        }
+    )
+    print(one["body"])
+    return exits.OK
+
+
+def _pairs(values: dict[str, str]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in values.items())
