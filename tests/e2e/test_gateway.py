@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from tests.support import wait_until
+from tests.support.fuzzing import fuzz
 from tests.support.running import Fleet, plain
 
 TO = "+5511988880005"
@@ -23,7 +24,7 @@ TO = "+5511988880005"
 
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
-    tenants = ("--tenant", "demo", "--tenant", "acme")
+    tenants = ("--tenant", "demo", "--tenant", "acme", "--tenant", "fuzz")
     running = Fleet(tmp_path_factory.mktemp("gateway"), "--engine", "simulated", "--no-sandbox", *tenants)
     running.start()
     yield running
@@ -202,3 +203,21 @@ async def test_an_export_over_http_and_who_asked_for_it(fleet: Fleet) -> None:
         assert found["session.start"]["actor"] == found["data.export"]["actor"]
         assert found["data.export"]["actor"].startswith("key:")
         assert found["data.export"]["correlation_id"] == "case 7"
+
+
+def test_every_answer_is_in_the_openapi_document(fleet: Fleet) -> None:
+    """Requests made from the document, right and wrong: no server's error, and no answer that it does not have."""
+    url, tenant = fleet.ready["http_url"], fleet.ready["tenants"]["fuzz"]
+    told = fuzz(url, tenant["api_key"], examples=1)
+    assert told.faults == {}
+    assert {200, 400, 404} <= told.statuses.keys()
+    assert told.statuses.total() > 250
+
+
+@pytest.mark.benchmark
+@pytest.mark.timeout(1200)
+def test_many_more_requests(fleet: Fleet) -> None:
+    """As above, for minutes."""
+    url, tenant = fleet.ready["http_url"], fleet.ready["tenants"]["fuzz"]
+    told = fuzz(url, tenant["api_key"], examples=60)
+    assert told.faults == {}
