@@ -46,7 +46,12 @@ Refusals = Mapping[type[Exception], ErrorCode]
 
 class _Answering:
     def __init__(
-        self, answers: Mapping[str, Answer], find: FindTenant, refusals: Refusals, max_request_bytes: int
+        self,
+        answers: Mapping[str, Answer],
+        find: FindTenant,
+        refusals: Refusals,
+        max_request_bytes: int,
+        at_once: int,
     ) -> None:
         self._answers = answers
         self._max_request_bytes = max_request_bytes
@@ -56,7 +61,7 @@ class _Answering:
             ApiError: ErrorCode.E_BROKER_UNAVAILABLE,
             **refusals,
         }
-        self._room = asyncio.Semaphore(_AT_ONCE)
+        self._room = asyncio.Semaphore(at_once)
         self.running: set[asyncio.Task[None]] = set()
 
     def endpoint(self, verb: str) -> Callable[[Request], Awaitable[None]]:
@@ -109,9 +114,10 @@ async def answering(
     find: FindTenant,
     refusals: Refusals,
     max_request_bytes: int = _MAX_REQUEST_BYTES,
+    at_once: int = _AT_ONCE,
 ) -> AsyncIterator[None]:
     """Answers ``answers`` as ``pww-<name>`` while the block lasts; at its end what was begun is answered still."""
-    served = _Answering(answers, find, refusals, max_request_bytes)
+    served = _Answering(answers, find, refusals, max_request_bytes, at_once)
     service = await nats.micro.add_service(
         bus.client,
         name=f"pww-{name}",

@@ -62,6 +62,10 @@ class BrokerUnavailable(Exception):
     """No answer within the time-out; what was asked may or may not have happened."""
 
 
+class NobodyAnswers(BrokerUnavailable):
+    """Nobody listens there: what was asked has certainly not happened."""
+
+
 class Stored:
     """A message as it lies in a stream. Headers that are given as they came are parsed when asked for."""
 
@@ -109,11 +113,11 @@ class Bus:
     async def request(
         self, subject: str, data: bytes = b"", *, headers: dict[str, str] | None = None, deadline: float = 5.0
     ) -> Msg:
-        """One answer. Raises BrokerUnavailable when there is none in time."""
+        """One answer. Raises BrokerUnavailable when there is none in time; NobodyAnswers when nobody listens."""
         try:
             return await self.client.request(subject, data, timeout=deadline, headers=headers)
         except NoRespondersError:
-            raise BrokerUnavailable(f"nobody answers {_family(subject)}") from None
+            raise NobodyAnswers(f"nobody answers {_family(subject)}") from None
         except (TimeoutError, nats.errors.Error) as error:
             raise BrokerUnavailable(f"{type(error).__name__} at {_family(subject)}") from error
 

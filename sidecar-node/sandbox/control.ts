@@ -244,6 +244,7 @@ function changeContact(sandbox: Sandbox, number: string, body: Body): unknown {
   person.behaviour = { ...person.behaviour, ...behaviour };
   if (name !== undefined) person.name = name;
   sandbox.people.save(person);
+  if (body.profile !== undefined) sandbox.profiles.change(number, body.profile);
   sandbox.phones.behaviourChanged(person);
   sandbox.events.emit('change');
   return contactView(sandbox, person);

@@ -18,6 +18,7 @@ export type EntryKind =
   | 'pair'
   | 'unlink'
   | 'nack'
+  | 'blocked'
   | 'fault'
   | 'presence';
 

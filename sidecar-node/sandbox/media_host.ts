@@ -166,6 +166,8 @@ export class MediaHost {
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const url = new URL(request.url ?? '/', 'https://media');
+    const picture = this.#sandbox.profiles.pictureAt(url.pathname);
+    if (picture) return void response.writeHead(200, { 'content-type': 'image/jpeg' }).end(picture);
     const name = decodeURIComponent(url.pathname.split('/').pop() ?? '').replace(/=+$/, '');
     if (!url.pathname.startsWith('/mms/') || !BLOB_NAME.test(name)) return void response.writeHead(404).end();
     if (request.method === 'POST' || request.method === 'PUT')

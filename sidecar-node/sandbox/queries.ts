@@ -65,7 +65,7 @@ const QUERIES: Record<string, (query: Query) => Answer> = {
   abt: () => [
     node('props', { protocol: '1', ab_key: 'sandbox', hash: 'sandbox', refresh: DIRTY_PROPS_TTL, refresh_id: '0' }, []),
   ],
-  blocklist: () => [node('list', { dhash: 'sandbox' }, [])],
+  blocklist: ({ sandbox, companion, first }) => sandbox.profiles.answerBlocklist(companion.number, first),
   'privacy/privacy': () => [
     node(
       'privacy',
@@ -91,14 +91,18 @@ const QUERIES: Record<string, (query: Query) => Answer> = {
     ),
   ],
   'urn:xmpp:whatsapp:dirty': () => [],
-  'w:profile:picture': ({ stanza }) => (stanza.attrs.type === 'set' ? [] : new QueryError('item-not-found', 404)),
-  status: () => [],
+  'w:profile:picture': ({ sandbox, companion, stanza }) =>
+    sandbox.profiles.answerPicture(companion.number, stanza) ?? new QueryError('item-not-found', 404),
+  status: ({ sandbox, companion, first }) => {
+    if (first?.tag === 'status') sandbox.profiles.setAbout(companion.number, bytesOf(first)?.toString() ?? '');
+    return [];
+  },
   'md/remove-companion-device': removeCompanion,
   'w:g2': ({ sandbox, companion, stanza }) =>
     sandbox.groups.answer(companion, stanza) ?? new QueryError('item-not-found', 404),
   'w:stats': () => [],
   'w:mex': mex,
-  'w:biz': () => [],
+  'w:biz': ({ sandbox, first }) => sandbox.profiles.answerBusiness(first),
   disappearing_mode: () => [],
   bot: () => [node('bot', { v: '2' }, [])],
   'urn:xmpp:ping': () => [],

@@ -12,6 +12,7 @@ import { MediaHost } from './media_host.ts';
 import { Pairing } from './pairing.ts';
 import { People, type Person } from './people.ts';
 import { Phones } from './phones.ts';
+import { Profiles } from './profiles.ts';
 import { Queue } from './queue.ts';
 import { Relay } from './relay.ts';
 import { SenderKeys } from './sender_keys.ts';
@@ -50,6 +51,7 @@ export class Sandbox {
   readonly signal: Signal;
   readonly senderKeys: SenderKeys;
   readonly groups: Groups;
+  readonly profiles: Profiles;
   readonly journal: Journal;
   readonly queue: Queue;
   readonly faults = new Faults();
@@ -77,6 +79,7 @@ export class Sandbox {
     this.signal = new Signal(this.store, this.people);
     this.senderKeys = new SenderKeys(this.store);
     this.groups = new Groups(this);
+    this.profiles = new Profiles(this);
     this.journal = new Journal(this.store);
     this.queue = new Queue(this.store);
     this.media = new MediaHost(this);

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { proto } from 'baileys/WAProto/index.js';
-import type { MediaKind } from './content.ts';
+import { type MediaKind, phoneMessageId } from './content.ts';
 import type { Group } from './groups.ts';
 import { type Person, parseNumber } from './people.ts';
 import { Refusal } from './refusal.ts';
@@ -50,11 +50,18 @@ async function sendOne(
     throw new Refusal('"id" must have 1 to 64 letters, digits, "_", "." or "-".');
   }
   const message = await build(sandbox, contact, account, body);
+  if (!group && sandbox.profiles.isBlocked(account, contact.number)) return [blocked(sandbox, contact, account, id)];
   return [
     await (group
       ? sandbox.phones.sendToGroup(contact, group, message, id)
       : sandbox.phones.send(contact, account, message, id)),
   ];
+}
+
+/** The server takes what a blocked contact sends, and hands it to nobody. */
+function blocked(sandbox: Sandbox, contact: Person, account: string, id = phoneMessageId()): string {
+  sandbox.journal.append({ kind: 'blocked', account, contact: contact.number, id });
+  return id;
 }
 
 /** "text 1", "text 2" and so on. */

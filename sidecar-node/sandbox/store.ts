@@ -55,6 +55,11 @@ export class Store {
     this.#database.exec(SCHEMA);
   }
 
+  /** Tables of a part of the sandbox, made if they are not there. */
+  exec(schema: string): void {
+    this.#database.exec(schema);
+  }
+
   run(sql: string, ...values: SQLInputValue[]): { changes: number; id: number } {
     this.#begin();
     const result = this.#prepare(sql).run(...values);

@@ -1,5 +1,6 @@
 import { isPage } from './companions.ts';
 import type { Person } from './people.ts';
+import { accountOf } from './profiles.ts';
 import type { Sandbox } from './sandbox.ts';
 import { child, children, lidJid, type Node, node, pnJid, seconds } from './wire.ts';
 
@@ -33,18 +34,24 @@ function answerUser(sandbox: Sandbox, account: string, protocols: string[], user
       : Buffer.from(contact as Uint8Array | string)
           .toString()
           .replace(/\D/g, '');
-  const person = asked ? people.ofJid(asked) : people.ofJid(pnJid(phone));
-  const jid = asked ?? pnJid(phone);
+  const person = asked ? people.ofJid(asked) : accountOf(sandbox, phone);
+  const jid = asked ?? pnJid(person?.number ?? phone);
   // Only accounts can gain devices; remembering every contact asked about would grow without end.
   if (person?.isPhone && protocols.includes('devices')) sandbox.watchDevices(person.number, account);
   const registered = person !== undefined && people.behaviourOf(person).registered;
   const answers = protocols.flatMap((protocol) =>
-    answerProtocol(sandbox, protocol, registered ? person : undefined, phone),
+    answerProtocol(sandbox, protocol, registered ? person : undefined, phone, account),
   );
   return node('user', { jid }, answers);
 }
 
-function answerProtocol(sandbox: Sandbox, protocol: string, person: Person | undefined, phone: string): Node[] {
+function answerProtocol(
+  sandbox: Sandbox,
+  protocol: string,
+  person: Person | undefined,
+  phone: string,
+  asker: string,
+): Node[] {
   if (protocol === 'contact')
     return [node('contact', { type: person ? 'in' : 'out' }, phone ? Buffer.from(`+${phone}`) : undefined)];
   if (!person) return [];
@@ -63,8 +70,7 @@ function answerProtocol(sandbox: Sandbox, protocol: string, person: Person | und
       ]),
     ];
   }
-  if (protocol === 'status')
-    return [node('status', { t: seconds() }, Buffer.from('Hey there! I am using the sandbox.'))];
+  if (protocol === 'status') return [sandbox.profiles.status(person, asker)];
   if (protocol === 'disappearing_mode') return [node('disappearing_mode', { duration: '0', t: '0' })];
   return [];
 }

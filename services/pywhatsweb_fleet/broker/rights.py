@@ -84,12 +84,14 @@ SERVICES: Final[dict[str, Rights]] = {
             "wa.out.>",
             "wa.sch.>",
             "wa.dlq.>",
+            # What live sessions are asked.
+            "wa.ask.>",
             # Dead letters that are put back (deadletter.redrive).
             "wa.cmd.>",
             _SESSIONS,
         ),
         subscribe=(*_ANSWERS, subjects.ALL_NOW, _TENANTS, _SESSIONS),
-        why="takes commands, queues them, answers session.*, message.*, consumer.*, deadletter.*, health.*",
+        why="takes commands, queues them, answers session.*, message.*, consumer.*, deadletter.*, health.*, live ones",
     ),
     "session_worker": Rights(
         publish=(
@@ -107,13 +109,11 @@ SERVICES: Final[dict[str, Rights]] = {
             "wa.wake.>",
             "wa.own.>",
             "wa.ask.>",
-            "$SRV.>",
-            *(f"{subjects.ALL_CONTROL}.{noun}.>" for noun in ("contact", "group", "chat", "session")),
             _TENANTS,
             _SESSIONS,
             _WORKERS,
         ),
-        why="owns sessions: drains their queues, publishes their events",
+        why="owns sessions: drains their queues, publishes their events, answers what they are asked",
     ),
     "persistence": Rights(
         publish=(
@@ -127,7 +127,6 @@ SERVICES: Final[dict[str, Rights]] = {
             "wa.pad.>",
             "wai.pad.>",
             "wa.dlq.>",
-            "wa.ask.>",
             "wai.evt.>",
             _bucket("WA_AUDIT"),
         ),
@@ -191,6 +190,8 @@ def answers(service: str) -> tuple[str, ...]:
     nats-server's ``allow_responses`` would be narrower, but a reload of the configuration makes it forget which answers
     are owed: each tenant that comes or goes would cost somebody an answer.
     """
+    if "wa.ask.>" in SERVICES[service].subscribe:
+        return (own_inbox("dispatcher"),)
     if "$SRV.>" not in SERVICES[service].subscribe:
         return ()
     # _R_: where an account's request that crossed the border wants its answer.

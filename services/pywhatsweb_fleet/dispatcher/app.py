@@ -12,10 +12,13 @@ from pywhatsweb.contracts import subjects
 from pywhatsweb_fleet.dispatcher.allowances import Allowances
 from pywhatsweb_fleet.dispatcher.backlogs import Backlogs
 from pywhatsweb_fleet.dispatcher.claims import Claims
+from pywhatsweb_fleet.dispatcher.contacts import Contacts
 from pywhatsweb_fleet.dispatcher.control import SERVICE, answering
 from pywhatsweb_fleet.dispatcher.directory import following
 from pywhatsweb_fleet.dispatcher.engines import Engines
 from pywhatsweb_fleet.dispatcher.holds import following as hearing_of_holds
+from pywhatsweb_fleet.dispatcher.live import Live
+from pywhatsweb_fleet.dispatcher.live import answering as answering_live
 from pywhatsweb_fleet.dispatcher.replicas import Replicas
 from pywhatsweb_fleet.dispatcher.settings import DispatcherSettings
 from pywhatsweb_fleet.dispatcher.stalls import StallWatch
@@ -68,6 +71,8 @@ async def run(settings: DispatcherSettings, stopping: asyncio.Event) -> None:
             Templates(store),
         )
         service = await stack.enter_async_context(answering(deps, settings, health))
+        live = Live(bus, directory)
+        await stack.enter_async_context(answering_live(bus, Contacts(live).answers(), directory.find))
         replicas = Replicas(bus, SERVICE, service)
         await replicas.look()
         tenants = await stack.enter_async_context(Tenants(deps, stalls, replicas, settings))

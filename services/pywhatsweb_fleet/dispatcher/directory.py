@@ -94,6 +94,13 @@ class Directory:
     async def on_tenant(self, _entry: Entry) -> None:
         self.tenants_changed.set()
 
+    async def find(self, tenant: str) -> registry.TenantRecord | None:
+        """Its record, looked for anew when it is not known yet."""
+        if tenant not in self.tenants:
+            await self.sweep_tenants()
+        known = self.tenants.get(TenantId(tenant))
+        return None if known is None else known.record
+
     async def sweep_tenants(self) -> None:
         found: dict[TenantId, Tenant] = {}
         for entry in await self.tenant_bucket.all():

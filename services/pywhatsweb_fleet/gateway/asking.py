@@ -6,7 +6,7 @@ from typing import Any, Final, TypeVar, cast
 
 import msgspec
 
-from pywhatsweb.contracts import codec, control, subjects
+from pywhatsweb.contracts import codec, control, live, subjects
 from pywhatsweb.contracts import control_data as d
 from pywhatsweb.errors import ErrorCode
 from pywhatsweb_fleet.broker.keys import Scope
@@ -28,7 +28,7 @@ _LONG: Final = frozenset(
         "data.erase",
         "data.download",
         "audit.verify",
-        "contact.check",
+        *live.VERBS,
     )
 )
 _READ: Final = frozenset(
@@ -70,7 +70,12 @@ def scope_of(verb: str) -> Scope:
         return "admin"
     if noun == "chat" and name not in _READ:
         return "board"
-    return "read" if name in _READ else "manage"
+    return "read" if name in _READ or _only_asks(verb) else "manage"
+
+
+def _only_asks(verb: str) -> bool:
+    known = live.VERBS.get(verb)
+    return known is not None and not known.acts
 
 
 def bind(who: Principal, verb: str, args: d.Args) -> d.Args:

@@ -20,6 +20,7 @@ from pywhatsweb.contracts import streams, subjects
 from pywhatsweb.contracts.events import SessionStatus
 from pywhatsweb.contracts.ids import SessionId, TenantId
 from pywhatsweb_fleet.session_worker import placement
+from pywhatsweb_fleet.session_worker.asked import Asked
 from pywhatsweb_fleet.session_worker.deps import Deps
 from pywhatsweb_fleet.session_worker.engines.port import Engine
 from pywhatsweb_fleet.session_worker.liveness import Liveness
@@ -63,6 +64,7 @@ class Keeper:
         """Which sessions the metrics have."""
         self._changes = asyncio.Semaphore(_CHANGES_AT_ONCE)
         self.views = Views(deps.bus, deps.reader, self._nudge.set)
+        self._asked = Asked(deps.bus, self._is_ours, self._confirmed)
         self.liveness = Liveness(
             deps.bus, self._me, self._describe, self._on_fenced, replicas=deps.settings.replicas
         )
@@ -261,7 +263,19 @@ class Keeper:
         await wakes.enter_async_context(
             self._deps.bus.client.sinking(subjects.wake(TenantId(key[0]), SessionId(key[1])), woken)
         )
+        asked = subjects.ask(TenantId(key[0]), SessionId(key[1]))
+        await wakes.enter_async_context(
+            self._deps.bus.client.sinking(asked, self._asked.listener(session))
+        )
         self._wakes[key] = wakes
+
+    def _is_ours(self, session: OwnedSession) -> bool:
+        return self.liveness.held and self._owned.get(session.key) is session
+
+    async def _confirmed(self, session: OwnedSession) -> bool:
+        """Whether the stream's leader still has our epoch as the newest."""
+        owner = await self.views.owner(session.key)
+        return owner.sequence == session.epoch and owner.worker == self._me
 
     def _wake_all(self) -> None:
         for session in self._owned.values():

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Final, Literal, TypeVar
 
 from pywhatsweb.client.connection import Link, NobodyAnswers
-from pywhatsweb.contracts import codec, control, subjects
+from pywhatsweb.contracts import codec, control, live, subjects
 from pywhatsweb.contracts import consumer_data as cd
 from pywhatsweb.contracts import control_data as d
 from pywhatsweb.contracts import record_data as r
@@ -40,7 +40,7 @@ class Asker:
         """
         raw = codec.encode(args)
         control.parse(verb, raw)
-        within = self._timeout if timeout is None else timeout
+        within = timeout or (live.ASK_S if verb in live.VERBS else self._timeout)
         until = asyncio.get_running_loop().time() + min(within, _PATIENCE_S)
         subject = self._subject(verb)
         while True:
@@ -246,41 +246,6 @@ class Chats(Part):
     ) -> d.ChatInfo:
         args = d.ChatMove(to=to, chat=chat, by=by, reason=reason, session_id=session_id)
         return await self._ask("chat.reopen", args, d.ChatInfo)
-
-
-class Contacts(Part):
-    """``contact.*``"""
-
-    async def check(
-        self, numbers: Sequence[str], *, session_id: str | None = None
-    ) -> builtins.list[d.CheckedNumber]:
-        """Which of up to 500 numbers are on WhatsApp."""
-        args = d.ContactCheck(numbers=list(numbers), session_id=session_id)
-        return (await self._ask("contact.check", args, d.CheckedNumbers)).numbers
-
-    async def get(
-        self, to: str | None = None, *, chat: str | None = None, session_id: str | None = None
-    ) -> d.ContactInfo:
-        return await self._ask(
-            "contact.get", d.ContactRef(to=to, chat=chat, session_id=session_id), d.ContactInfo
-        )
-
-    async def list(
-        self, *, session_id: str | None = None, limit: int = 50, cursor: str | None = None
-    ) -> d.Contacts:
-        args = d.ContactList(session_id=session_id, limit=limit, cursor=cursor)
-        return await self._ask("contact.list", args, d.Contacts)
-
-
-class Groups(Part):
-    """``group.*``"""
-
-    async def get(self, session_id: str, group: str) -> d.GroupInfo:
-        return await self._ask("group.get", d.GroupRef(session_id=session_id, group=group), d.GroupInfo)
-
-    async def list(self, session_id: str, *, limit: int = 50, cursor: str | None = None) -> d.Groups:
-        args = d.GroupList(session_id=session_id, limit=limit, cursor=cursor)
-        return await self._ask("group.list", args, d.Groups)
 
 
 class Consumers(Part):

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from pywhatsweb.client import control, law
+from pywhatsweb.client import control, law, people
 from pywhatsweb.client.connection import Link, opened
 from pywhatsweb.client.deadletters import DeadLetters
 from pywhatsweb.client.durables import DurableStream
@@ -42,8 +42,8 @@ class FleetClient:
         self.sessions = control.Sessions(self._asker)
         self.messages = control.MessageRecords(self._asker)
         self.chats = control.Chats(self._asker)
-        self.contacts = control.Contacts(self._asker)
-        self.groups = control.Groups(self._asker)
+        self.contacts = people.Contacts(self._asker)
+        self.groups = people.Groups(self._asker)
         self.media = MediaFiles(self._asker)
         self.data = law.PersonalData(self._asker)
         self.retention = law.Retention(self._asker)

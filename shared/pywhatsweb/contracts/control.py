@@ -10,7 +10,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from msgspec import Struct
 
-from pywhatsweb.contracts import codec, decoding
+from pywhatsweb.contracts import codec, decoding, live
 from pywhatsweb.contracts import consumer_data as cd
 from pywhatsweb.contracts import control_data as d
 from pywhatsweb.contracts import deadletter_data as dl
@@ -83,7 +83,7 @@ VERBS: dict[str, Verb] = {
         t.TemplateDelete, t.TemplateDeleted, "Forget a template in one language, or in all"
     ),
     "template.preview": Verb(t.TemplatePreview, t.TemplateRendered, "What a template would be sent as"),
-    "contact.check": Verb(d.ContactCheck, d.CheckedNumbers, "Which numbers are on WhatsApp"),
+    **{verb: Verb(known.args, known.result, known.summary) for verb, known in live.VERBS.items()},
     "contact.get": Verb(d.ContactRef, d.ContactInfo, "One contact"),
     "contact.list": Verb(d.ContactList, d.Contacts, "Known contacts"),
     "group.get": Verb(d.GroupRef, d.GroupInfo, "One group"),

@@ -29,12 +29,14 @@ NOBODY = [
 ]
 """What no service may publish to."""
 
-ANSWERERS = set(SERVICES) - {"gateway"}
+ANSWERERS = set(SERVICES) - {"gateway", "session_worker"}
 PUBLISHERS = {
     "_INBOX.somebody.else": ANSWERERS,
     "_R_.somebody": ANSWERERS,
     "wa.cmd.acme.s1.send": {"gateway", "dispatcher"},
     "wa.out.acme.s1": {"dispatcher"},
+    "wa.ask.acme.s1": {"dispatcher"},
+    "_INBOX_dispatcher.x": ANSWERERS | {"session_worker"},
     "wai.own.acme.s1": {"session_worker"},
     "wai.now.acme.s1": {"session_worker"},
     "wa.ctl.acme.data.erase": {"gateway"},

@@ -11,11 +11,15 @@ export const makeBaileysEngine: EngineFactory = async (config) => {
   patchSources();
   const library = await import('baileys');
   hardenLibrary(library, config);
-  const [{ BaileysSession }, { KINDS }] = await Promise.all([import('./session.ts'), import('./content.ts')]);
+  const [{ BaileysSession }, { KINDS }, { ASKS }] = await Promise.all([
+    import('./session.ts'),
+    import('./content.ts'),
+    import('./asks.ts'),
+  ]);
   const { version } = createRequire(import.meta.url)('baileys/package.json') as { version: string };
   return {
     version,
-    capabilities: [...KINDS, ...ACTIONS, ...FEATURES],
+    capabilities: [...KINDS, ...ACTIONS, ...ASKS, ...FEATURES],
     open: (frame, link) => new BaileysSession(frame, link, config),
   };
 };

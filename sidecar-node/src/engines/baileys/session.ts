@@ -15,6 +15,7 @@ import type { ActFrame, Closed, Config, How, OpenFrame, Pairing, Result, Row, Se
 import type { EngineSession, Link, SessionStats } from '../port.ts';
 import { Acks } from './acks.ts';
 import { Actions } from './actions.ts';
+import { Asks } from './asks.ts';
 import { BoundedCache, SentMessages } from './caches.ts';
 import { closedBy } from './closing.ts';
 import { OutputGate } from './gate.ts';
@@ -40,6 +41,7 @@ export class BaileysSession implements EngineSession {
   #acks = new Acks();
   #inbound: Inbound;
   #actions: Actions;
+  #asks: Asks;
   #socket: WASocket;
   /** References of actions without their result yet. */
   #acting = new Set<number>();
@@ -88,6 +90,7 @@ export class BaileysSession implements EngineSession {
       stuck: (tag) => this.destroy({ reason: 'engine_error', detail: `handling of a ${tag} never ended` }),
     });
     this.#actions = new Actions(this.#socket, sent, this.#acks, authors, link);
+    this.#asks = new Asks(this.#socket);
     this.#listen();
     link.state('connecting');
   }
@@ -181,7 +184,8 @@ export class BaileysSession implements EngineSession {
     const answer = (result: Result): void => {
       if (this.#acting.delete(ref)) this.#link.result(ref, result);
     };
-    this.#actions.run(frame).then(answer, (error: unknown) => {
+    const result = this.#asks.run(frame) ?? this.#actions.run(frame);
+    result.then(answer, (error: unknown) => {
       answer({ ok: false, code: 'E_INTERNAL', detail: errorText(error), uncertain: true });
     });
   }

@@ -64,6 +64,7 @@ class Account:
 
     __slots__ = (
         "barred",
+        "blocked",
         "device",
         "link",
         "name",
@@ -82,6 +83,8 @@ class Account:
         self.device: str | None = None
         self.barred: CloseReason | None = None
         """Why earlier credentials are worth nothing, when they are."""
+        self.blocked: dict[str, dict[str, Any]] | None = None
+        """By LID."""
         self.number: str | None = None
         self.name: str | None = None
         self.link: SimulatedSession | None = None

@@ -23,6 +23,7 @@ from pywhatsweb_fleet.session_worker.engines.port import (
 )
 from pywhatsweb_fleet.session_worker.engines.simulated.account import Account
 from pywhatsweb_fleet.session_worker.engines.simulated.answers import answer_at_once, carried
+from pywhatsweb_fleet.session_worker.engines.simulated.asks import ASKS, answer
 from pywhatsweb_fleet.session_worker.engines.simulated.device import (
     Credentials,
     invented_code,
@@ -206,6 +207,8 @@ class SimulatedSession:
         """As the port says. Raises EngineError."""
         if self._stage != "open":
             raise EngineError("E_CONNECTION_LOST", "the session is not open")
+        if action.action in ASKS:
+            return answer(self._account, self.settings, action, self._engine.now_ms())
         if action.action not in ACTIONS:
             raise EngineError("E_UNSUPPORTED_TYPE", f"no action {action.action!r}")
         if action.action == "send" and action.content.get("type") not in SEND_TYPES:

@@ -1,0 +1,71 @@
+"""What the simulated WhatsApp answers to questions about people: everybody is there, but for `settings.absent`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from pywhatsweb_fleet.session_worker.engines.port import Action, Done, EngineError
+from pywhatsweb_fleet.session_worker.engines.simulated.account import Account, known_person
+from pywhatsweb_fleet.session_worker.engines.simulated.settings import SimulatedSettings
+
+ABOUT = "Simulated"
+
+Answer = Callable[[Account, SimulatedSettings, Action], Any]
+
+
+def _person(action: Action) -> dict[str, Any]:
+    to = action.to
+    if to is None or not (to.pn or to.lid):
+        raise EngineError("E_INVALID_RECIPIENT", "no pn or lid")
+    return known_person(to.pn, to.lid)
+
+
+def _check(_account: Account, settings: SimulatedSettings, action: Action) -> list[dict[str, Any]]:
+    found = []
+    for number in map(str, action.content.get("numbers", ())):
+        exists = number not in settings.absent
+        who = known_person(number, None) if exists else {"pn": None, "lid": None}
+        found.append({"number": number, "exists": exists, **who})
+    return found
+
+
+def _info(_account: Account, settings: SimulatedSettings, action: Action) -> dict[str, Any]:
+    who = _person(action)
+    exists = who["pn"] not in settings.absent
+    return {"person": who, "exists": exists, "about": ABOUT if exists else None}
+
+
+def _picture(_account: Account, _settings: SimulatedSettings, action: Action) -> dict[str, Any]:
+    _person(action)
+    return {"url": None}
+
+
+def _block(account: Account, _settings: SimulatedSettings, action: Action) -> None:
+    who = _person(action)
+    account.blocked = {**(account.blocked or {}), who["lid"]: who}
+
+
+def _unblock(account: Account, _settings: SimulatedSettings, action: Action) -> None:
+    lid = _person(action)["lid"]
+    account.blocked = {one: who for one, who in (account.blocked or {}).items() if one != lid} or None
+
+
+def _blocked(account: Account, _settings: SimulatedSettings, _action: Action) -> list[dict[str, Any]]:
+    return [*(account.blocked or {}).values()]
+
+
+_ANSWERS: dict[str, Answer] = {
+    "contact.check": _check,
+    "contact.info": _info,
+    "contact.picture": _picture,
+    "contact.block": _block,
+    "contact.unblock": _unblock,
+    "contact.blocked": _blocked,
+}
+ASKS = frozenset(_ANSWERS)
+
+
+def answer(account: Account, settings: SimulatedSettings, action: Action, now_ms: int) -> Done:
+    """Raises EngineError."""
+    return Done(action.id, now_ms, _ANSWERS[action.action](account, settings, action))

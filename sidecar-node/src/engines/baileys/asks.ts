@@ -1,0 +1,73 @@
+/** Questions and administration: acts that are no messages. They wait for WhatsApp beside what is sent. */
+import type { WASocket } from 'baileys';
+import { errorText } from '../../logs.ts';
+import { type ActFrame, ActionError, type Result } from '../../protocol.ts';
+import { type Handler, refusalOf } from './ask.ts';
+import { requireJid } from './identity.ts';
+import { QUESTIONS } from './questions.ts';
+
+/** At once, in one session; the worker allows fewer. */
+const MAX_ASKED = 64;
+
+const HANDLERS: Readonly<Record<string, Handler>> = { ...QUESTIONS };
+
+/** Acts that are answered here. */
+export const ASKS: readonly string[] = Object.keys(HANDLERS);
+
+export class Asks {
+  #socket: WASocket;
+  #under = 0;
+
+  constructor(socket: WASocket) {
+    this.#socket = socket;
+  }
+
+  /** Undefined for an act of another kind; never rejects. */
+  run(frame: ActFrame): Promise<Result> | undefined {
+    const handler = HANDLERS[frame.action];
+    return handler && this.#run(handler, frame);
+  }
+
+  async #run(handler: Handler, frame: ActFrame): Promise<Result> {
+    if (this.#under >= MAX_ASKED) return refused(new ActionError('E_QUEUE_FULL'));
+    if (!this.#socket.ws.isOpen) return refused(new ActionError('E_CONNECTION_LOST'));
+    this.#under++;
+    try {
+      const ask = { socket: this.#socket, content: frame.content ?? {}, frame, jid: () => requireJid(frame.to) };
+      return { ok: true, at: Date.now(), data: (await handler(ask)) ?? {} };
+    } catch (error) {
+      return refused(explained(error, frame.action));
+    } finally {
+      this.#under--;
+    }
+  }
+}
+
+const ABOUT_GROUPS: Readonly<Record<number, string>> = {
+  401: 'E_NOT_GROUP_ADMIN',
+  403: 'E_NOT_GROUP_ADMIN',
+  404: 'E_GROUP_NOT_FOUND',
+};
+const ABOUT_ALL: Readonly<Record<number, string>> = {
+  404: 'E_CONTACT_NOT_FOUND',
+  409: 'E_CONFLICT',
+  429: 'E_WHATSAPP_RATE_LIMITED',
+};
+
+/** An error of Baileys under a code of the catalogue. Without WhatsApp's word what was asked may have been done. */
+function explained(error: unknown, action: string): ActionError {
+  if (error instanceof ActionError) return error;
+  const refusal = refusalOf(error);
+  if (refusal !== undefined) {
+    const code = (action.startsWith('group.') ? ABOUT_GROUPS[refusal] : undefined) ?? ABOUT_ALL[refusal];
+    return code ? new ActionError(code) : new ActionError('E_WHATSAPP_REJECTED', String(refusal));
+  }
+  const status = (error as { output?: { statusCode?: number } }).output?.statusCode;
+  if (status === 408) return new ActionError('E_TIMEOUT', '', true);
+  if (status === 428) return new ActionError('E_CONNECTION_LOST', '', true);
+  return new ActionError('E_ENGINE_ERROR', errorText(error), true);
+}
+
+function refused({ code, message, uncertain }: ActionError): Result {
+  return { ok: false, code, detail: message, uncertain };
+}

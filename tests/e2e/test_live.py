@@ -1,0 +1,163 @@
+"""What is asked of a session that works: its worker asks WhatsApp (real Baileys on the sandbox), and answers."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import ssl
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+
+import pywhatsweb
+from pywhatsweb import RequestError
+from pywhatsweb.client import FleetClient
+from tests.support import wait_until
+from tests.support.running import Fleet, Plain, Sandbox, new_number, pair, plain, sandbox
+
+FRIEND = "+5511977770001"
+BUSINESS = "+5511977770002"
+SHY = "+5511977770003"
+NOBODY = "+5511977770004"
+PICTURE = b"\xff\xd8\xff\xe0 the picture of a friend"
+
+
+@pytest.fixture
+async def client(fleet: Fleet) -> AsyncIterator[FleetClient]:
+    known = fleet.ready["tenants"]["demo"]
+    async with pywhatsweb.connect(
+        fleet.ready["nats_url"], user=known["user"], password=known["password"]
+    ) as connected:
+        yield connected
+
+
+@pytest.fixture
+async def program(fleet: Fleet) -> AsyncIterator[Plain]:
+    async with plain(fleet) as found:
+        yield found
+
+
+@pytest.fixture
+async def whatsapp(fleet: Fleet) -> AsyncIterator[Sandbox]:
+    async with sandbox(fleet) as found:
+        yield found
+
+
+async def working(program: Plain, whatsapp: Sandbox, session: str = "live") -> str:
+    """The session's number; it is paired when it is not yet."""
+    found = await program.ask("session.status", session_id=session)
+    if found["ok"] and found["data"]["status"] == "WORKING":
+        return str(found["data"]["phone_number"])
+    number = new_number()
+    await pair(program, whatsapp, session, number)
+    return number
+
+
+def trusted(fleet: Fleet) -> ssl.SSLContext:
+    """Who trusts the local WhatsApp's media host."""
+    return ssl.create_default_context(cafile=str(next(fleet.directory.rglob("media_ca.pem"))))
+
+
+async def refused(work: Any) -> str:
+    with pytest.raises(RequestError) as failure:
+        await work
+    return failure.value.code.wire
+
+
+async def test_which_numbers_are_on_whatsapp(program: Plain, whatsapp: Sandbox, client: FleetClient) -> None:
+    """Each answer stands for the number as it was asked; the account's own form wins over the written one."""
+    await working(program, whatsapp)
+    await whatsapp.post("/api/contacts", number=NOBODY, behaviour={"registered": False})
+    old = await whatsapp.post("/api/contacts", number="+551187776666")
+    asked = [FRIEND, NOBODY, "+5511987776666", "(11) 97777-0001", "no number"]
+    found = await client.contacts.check(asked, session_id="live")
+    assert [one.number for one in found] == asked
+    assert [one.exists for one in found] == [True, False, True, True, False]
+    assert [one.pn for one in found] == [FRIEND, None, "+551187776666", FRIEND, None]
+    assert found[2].lid == old["lid"]
+    anywhere = await client.contacts.check([FRIEND])
+    assert anywhere[0].exists, "any session that works is asked when none is named"
+
+
+async def test_what_people_show_of_themselves(
+    fleet: Fleet, program: Plain, whatsapp: Sandbox, client: FleetClient
+) -> None:
+    """About, picture and business; what is hidden or not there is null, not an error."""
+    await working(program, whatsapp)
+    picture = base64.b64encode(PICTURE).decode()
+    await whatsapp.post("/api/contacts", number=FRIEND, profile={"about": "Só amigos", "picture": picture})
+    await whatsapp.post(
+        "/api/contacts", number=SHY, profile={"about": "hidden", "picture": picture, "hidden": True}
+    )
+    shop = {"description": "Pães e bolos", "category": "Padaria", "email": "a@b.example", "address": "Rua 1"}
+    await whatsapp.post("/api/contacts", number=BUSINESS, profile={"business": shop})
+    friend = await client.contacts.info(FRIEND, session_id="live")
+    assert (friend.exists, friend.person.pn, friend.about, friend.business) == (
+        True,
+        FRIEND,
+        "Só amigos",
+        None,
+    )
+    assert friend.person.lid
+    assert friend.about_at
+    assert friend.picture
+    async with httpx.AsyncClient(verify=trusted(fleet)) as http:
+        assert (await http.get(friend.picture)).content == PICTURE
+    by_lid = await client.contacts.info(f"lid:{friend.person.lid}", session_id="live")
+    assert by_lid.about == "Só amigos"
+    shy = await client.contacts.info(SHY, session_id="live")
+    assert (shy.exists, shy.about, shy.picture) == (True, None, None)
+    assert (await client.contacts.picture(SHY, session_id="live")).url is None
+    told = (await client.contacts.info(BUSINESS, session_id="live")).business
+    assert told is not None
+    assert (told.description, told.category, told.email) == ("Pães e bolos", "Padaria", "a@b.example")
+    await whatsapp.post("/api/contacts", number=NOBODY, behaviour={"registered": False})
+    assert not (await client.contacts.info(NOBODY, session_id="live")).exists
+
+
+async def test_who_is_blocked_reaches_nobody(program: Plain, whatsapp: Sandbox, client: FleetClient) -> None:
+    """What a blocked contact sends does not come; unblocked, the next does."""
+    number = await working(program, whatsapp)
+    pest = "+5511977770009"
+    await client.contacts.block(pest, session_id="live")
+    assert [person.pn for person in await client.contacts.blocked("live")] == [pest]
+    await whatsapp.post(f"/api/contacts/{pest}/send", to=number, text="let me in")
+    await client.contacts.unblock(pest, session_id="live")
+    assert await client.contacts.blocked("live") == []
+    await whatsapp.post(f"/api/contacts/{pest}/send", to=number, text="at last")
+
+    def heard() -> list[str]:
+        mine = [e for e in program.of("message", "live") if e["data"]["from"]["pn"] == pest]
+        return [e["data"]["text"]["body"] for e in mine]
+
+    await wait_until(lambda: "at last" in heard(), 20)
+    assert heard() == ["at last"]
+
+
+async def test_a_session_that_cannot_answer_says_why(
+    program: Plain, whatsapp: Sandbox, client: FleetClient
+) -> None:
+    """Unknown, stopped, not paired yet, and of another tenant: each has its code."""
+    await working(program, whatsapp)
+    assert await refused(client.contacts.blocked("nobody")) == "E_SESSION_NOT_FOUND"
+    await program.ok("session.start", session_id="unpaired")
+    await wait_until(lambda: program.of("qr", "unpaired"), 30)
+    assert await refused(client.contacts.blocked("unpaired")) == "E_SESSION_NOT_READY"
+    await program.ok("session.stop", session_id="unpaired")
+    assert await refused(client.contacts.blocked("unpaired")) == "E_SESSION_STOPPED"
+    assert await refused(client.contacts.block("120363012345678901@g.us", session_id="live")) == (
+        "E_INVALID_RECIPIENT"
+    )
+
+
+async def test_many_questions_at_once(program: Plain, whatsapp: Sandbox, client: FleetClient) -> None:
+    """More than one session takes at once are told to wait; those taken are answered."""
+    await working(program, whatsapp)
+    answers = await asyncio.gather(
+        *(client.contacts.check([FRIEND], session_id="live") for _ in range(60)), return_exceptions=True
+    )
+    codes = {answer.code.wire for answer in answers if isinstance(answer, RequestError)}
+    assert codes <= {"E_RATE_LIMITED"}
+    assert sum(isinstance(answer, list) and answer[0].exists for answer in answers) >= 16
