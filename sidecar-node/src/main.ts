@@ -3,7 +3,7 @@
 import './node_crypto.ts';
 import net from 'node:net';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
-import type { Engine } from './engines/port.ts';
+import type { Engine, EngineFactory } from './engines/port.ts';
 import { type Frame, FrameError, FrameReader, FrameWriter } from './frames.ts';
 import { Host, scope } from './host.ts';
 import { errorText, type LogSink, levelFilter, silenceConsole } from './logs.ts';
@@ -60,10 +60,20 @@ async function hello(frame: Frame): Promise<void> {
   for (const next of queued) dispatch(host, next);
 }
 
+/** Imported when asked for: each brings a library that takes its time and its memory. */
+const FACTORIES: Record<string, () => Promise<EngineFactory>> = {
+  baileys: async () => (await import('./engines/baileys/engine.ts')).makeBaileysEngine,
+  webjs: async () => (await import('./engines/webjs/engine.ts')).makeWebjsEngine,
+};
+
 async function loadEngines(config: Config, log: LogSink): Promise<Record<string, Engine> | undefined> {
   try {
-    const { makeBaileysEngine } = await import('./engines/baileys/engine.ts');
-    return { baileys: await makeBaileysEngine(config, log) };
+    const made: Record<string, Engine> = {};
+    for (const name of config.engines ?? ['baileys']) {
+      const make = await FACTORIES[name]?.();
+      if (make) made[name] = await make(config, log);
+    }
+    return made;
   } catch (error) {
     fatal(EXIT.dependency, 'E_ENGINE_UNAVAILABLE', errorText(error));
     return undefined;

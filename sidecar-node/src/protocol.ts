@@ -10,7 +10,12 @@ export interface Config {
   whatsapp_ca?: string;
   log_level?: string;
   credit?: number;
+  /** Those that sessions of this worker name; Baileys alone by default. */
+  engines?: string[];
+  /** webjs: the browser; folder of the profiles; megabytes that one browser may use. */
   chromium?: string;
+  profiles?: string;
+  browser_memory_mb?: number;
 }
 
 export interface Pairing {

@@ -118,10 +118,16 @@ export class Worker extends EventEmitter {
     return this.next((frame) => frame.type === 'state' && frame.session === session && frame.state === state, from);
   }
 
-  event(kind: string, match: (data: Record<string, unknown>) => boolean = () => true, from = 0): Promise<Frame> {
+  event(
+    kind: string,
+    match: (data: Record<string, unknown>) => boolean = () => true,
+    from = 0,
+    ms = 15_000,
+  ): Promise<Frame> {
     return this.next(
       (frame) => frame.type === 'event' && frame.kind === kind && match(frame.data as Record<string, unknown>),
       from,
+      ms,
     );
   }
 

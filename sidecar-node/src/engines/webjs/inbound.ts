@@ -1,0 +1,230 @@
+/** The library's events, in the order in which they came, as the event kinds of PROTOCOL.md. */
+import { errorText } from '../../logs.ts';
+import type { Link } from '../port.ts';
+import { chat, isGroup, type Person, person } from './identity.ts';
+import {
+  type Call,
+  type Client,
+  type Key,
+  type Message,
+  type Model,
+  type Notification,
+  type PollVote,
+  type Reaction,
+  serialized,
+} from './library.ts';
+import { describe } from './messages.ts';
+import type { People } from './people.ts';
+import type { Watermark } from './watermark.ts';
+
+const STATUSES: Record<number, string> = { 2: 'delivered', 3: 'read', 4: 'played' };
+const CHANGES: Record<string, string> = {
+  add: 'add',
+  invite: 'add',
+  linked_group_join: 'add',
+  remove: 'remove',
+  leave: 'remove',
+  promote: 'promote',
+  demote: 'demote',
+  subject: 'subject',
+  description: 'description',
+  create: 'create',
+};
+
+export interface InboundParts {
+  link: Link;
+  people: People;
+  watermark: Watermark;
+  me(): { pn: string; lid: string | undefined };
+  /** Whether this id is, or may be, of a message that we send ourselves. */
+  isOurs(id: string): boolean;
+  /** A message's acknowledgement; true when something waited for it. */
+  acked(id: string, ack: number): boolean;
+  /** Resolves when another unit may be told: the worker reads, and the credit is not used up. */
+  room(): Promise<void>;
+  failed(error: unknown): void;
+}
+
+export class Inbound {
+  #parts: InboundParts;
+  #tail: Promise<void> = Promise.resolve();
+
+  constructor(parts: InboundParts) {
+    this.#parts = parts;
+  }
+
+  listen(client: Client): void {
+    client.on('message_create', ({ rawData }: Message) => this.#turn(() => this.message(rawData, false)));
+    client.on('message_ack', (message: Message, ack: number) => this.ack(message.rawData, ack));
+    client.on('message_edit', ({ rawData }: Message) => this.#turn(() => this.#edited(rawData)));
+    client.on('message_revoke_everyone', ({ rawData }: Message) => this.#turn(() => this.#revoked(rawData)));
+    client.on('message_reaction', (reaction: Reaction) => this.#turn(() => this.#reacted(reaction)));
+    client.on('message_ciphertext_failed', ({ rawData }: Message) => this.#turn(() => this.#undecryptable(rawData)));
+    client.on('vote_update', (vote: PollVote) => this.#turn(() => this.#voted(vote)));
+    client.on('call', (call: Call) => this.#turn(() => this.#called(call)));
+    for (const event of ['group_join', 'group_leave', 'group_admin_changed', 'group_update'])
+      client.on(event, (notice: Notification) => this.#turn(() => this.#group(notice)));
+  }
+
+  /** What came while nobody listened: told as it would have been. */
+  catchUp(models: Model[]): void {
+    for (const model of models) {
+      this.#turn(() => this.message(model, true));
+      if (model.id.fromMe && (model.ack ?? 0) > 0) this.ack(model, model.ack ?? 0);
+    }
+  }
+
+  #turn(work: () => Promise<void>): void {
+    this.#tail = this.#tail.then(() => this.#parts.room()).then(work);
+    this.#tail = this.#tail.catch((error: unknown) => this.#parts.failed(error));
+  }
+
+  async message(model: Model, offline: boolean): Promise<void> {
+    const { link, watermark } = this.#parts;
+    const described = describe(model);
+    if (!described || watermark.knows(model.id._serialized) || this.#parts.isOurs(model.id.id)) return;
+    const { type, body, media } = described;
+    link.event('message', {
+      ...(await this.#head(model.id, model)),
+      type,
+      [type]: body,
+      ...(await this.#context(model)),
+      ...(media ? { media } : {}),
+      offline,
+      history: false,
+    });
+    watermark.told(model.id._serialized, model.t);
+  }
+
+  ack(model: Model, ack: number): void {
+    const { id } = model;
+    if (!id.fromMe) return;
+    const waited = this.#parts.acked(id.id, ack);
+    const status = ack < 0 ? (waited ? undefined : 'failed') : STATUSES[ack];
+    if (status) this.#turn(() => this.#status(model, status));
+  }
+
+  async #status({ id }: Model, status: string): Promise<void> {
+    const where = chat(id.remote, await this.#parts.people.other(id.remote));
+    this.#parts.link.event('status', { message_ids: [id.id], chat: where, from_self: true, status, at: Date.now() });
+  }
+
+  /** Whose and where a message is. */
+  async #head(key: Key, model: Partial<Model> = {}): Promise<Record<string, unknown>> {
+    return {
+      id: key.id,
+      chat: chat(key.remote, await this.#parts.people.other(key.remote)),
+      from: await this.#author(key, model),
+      from_self: key.fromMe,
+      sent_at: Number(model.t ?? 0) * 1000 || Date.now(),
+    };
+  }
+
+  async #author(key: Key, model: Partial<Model>): Promise<Person> {
+    if (key.fromMe) return this.#me();
+    const jid = isGroup(key.remote) ? serialized(model.author ?? key.participant) : key.remote;
+    return person(jid, await this.#parts.people.other(jid), model.notifyName as string | undefined);
+  }
+
+  #me(): Person {
+    const { pn, lid } = this.#parts.me();
+    return person(pn, lid);
+  }
+
+  async #person(jid: string): Promise<Person> {
+    return person(jid, await this.#parts.people.other(jid));
+  }
+
+  async #context(model: Model): Promise<Record<string, unknown>> {
+    const { quotedStanzaID, quotedParticipant, isForwarded, mentionedJidList } = model;
+    const from = quotedParticipant ? await this.#person(serialized(quotedParticipant as string)) : undefined;
+    const context = {
+      ...(quotedStanzaID ? { message_id: quotedStanzaID, ...(from ? { from } : {}) } : {}),
+      ...(isForwarded ? { forwarded: true } : {}),
+    };
+    const mentions = [];
+    for (const jid of (mentionedJidList ?? []) as string[]) mentions.push(await this.#person(serialized(jid)));
+    return {
+      ...(Object.keys(context).length > 0 ? { context } : {}),
+      ...(mentions.length > 0 ? { mentions } : {}),
+    };
+  }
+
+  async #edited(model: Model): Promise<void> {
+    if (model.id.fromMe) return;
+    const described = describe(model) ?? { type: 'unsupported', body: { kind: 'edit' } };
+    const edit = (model.latestEditMsgKey as { id?: string } | undefined)?.id ?? `${model.id.id}-edit`;
+    const at = Number(model.latestEditSenderTimestampMs ?? 0) || Date.now();
+    const { type, body } = described;
+    const head = { ...(await this.#head(model.id, model)), id: edit, sent_at: at };
+    this.#parts.link.event('edit', { ...head, message_id: model.id.id, type, [type]: body });
+  }
+
+  async #revoked(model: Model): Promise<void> {
+    if (model.id.fromMe) return;
+    const at = Number(model.revokeTimestamp ?? 0) * 1000 || Date.now();
+    const id = String(model.revokeMsgId ?? `${model.id.id}-revoke`);
+    const head = { ...(await this.#head(model.id, model)), id, sent_at: at };
+    this.#parts.link.event('delete', { ...head, message_id: model.id.id });
+  }
+
+  async #reacted({ id, msgId, reaction, senderId, timestamp }: Reaction): Promise<void> {
+    if (id.fromMe) return;
+    const remote = serialized(id.remote);
+    this.#parts.link.event('reaction', {
+      ...(await this.#head({ ...id, remote }, { t: timestamp, author: senderId })),
+      message_id: msgId.id,
+      emoji: reaction ?? '',
+    });
+  }
+
+  async #undecryptable(model: Model): Promise<void> {
+    this.#parts.link.event('undecryptable', {
+      ...(await this.#head(model.id, model)),
+      reason: String(model.subtype ?? ''),
+    });
+  }
+
+  async #voted({ voter, selectedOptions, interractedAtTs, parentMsgKey }: PollVote): Promise<void> {
+    const jid = serialized(voter);
+    const remote = serialized(parentMsgKey.remote);
+    this.#parts.link.event('poll_vote', {
+      id: `${parentMsgKey.id}-${interractedAtTs}`,
+      chat: chat(remote, await this.#parts.people.other(remote)),
+      from: await this.#person(jid),
+      from_self: false,
+      message_id: parentMsgKey.id,
+      options: selectedOptions.map(({ name }) => name ?? ''),
+      sent_at: Number(interractedAtTs) || Date.now(),
+    });
+  }
+
+  async #called({ id, from, isVideo }: Call): Promise<void> {
+    const jid = serialized(from);
+    if (!jid) return;
+    const other = await this.#parts.people.other(jid);
+    this.#parts.link.event('call', {
+      id,
+      chat: chat(jid, other),
+      from: person(jid, other),
+      state: 'offer',
+      video: isVideo,
+    });
+  }
+
+  async #group({ type, chatId, author, recipientIds, body }: Notification): Promise<void> {
+    const change = CHANGES[type] ?? 'settings';
+    const participants = [];
+    for (const jid of recipientIds ?? []) participants.push(await this.#person(serialized(jid)));
+    this.#parts.link.event('group', {
+      group: chat(chatId).group,
+      change,
+      by: author ? await this.#person(author) : null,
+      ...(participants.length > 0 ? { participants } : {}),
+      ...(change === 'subject' ? { subject: body } : {}),
+    });
+  }
+}
+
+export const quietly = (link: Link, event: string) => (error: unknown) =>
+  link.log('warn', event, { error: errorText(error) });

@@ -1,0 +1,114 @@
+/** The part of whatsapp-web.js that is used here, with its types: its own declarations want those of a browser. */
+import type { ChildProcess } from 'node:child_process';
+import type { EventEmitter } from 'node:events';
+import { createRequire } from 'node:module';
+
+const require = createRequire(import.meta.url);
+
+export interface Page {
+  evaluate<T, A extends unknown[]>(work: (...given: A) => T, ...given: A): Promise<Awaited<T>>;
+  isClosed(): boolean;
+}
+
+export interface Browser {
+  process(): ChildProcess | null;
+  close(): Promise<void>;
+  on(event: 'disconnected', listener: () => void): unknown;
+}
+
+/** A message key as it passes from the page. */
+export interface Key {
+  id: string;
+  fromMe: boolean;
+  remote: string;
+  participant?: Jid;
+  _serialized: string;
+}
+
+/** An address: the library gives it as text or as the page's object. */
+export type Jid = string | { _serialized: string };
+
+/** WhatsApp Web's own fields of a message. */
+export interface Model extends Record<string, unknown> {
+  id: Key;
+  type: string;
+  t: number;
+  ack?: number;
+  from: Jid;
+  to: Jid;
+  author?: Jid;
+}
+
+export interface Message {
+  id: Key;
+  ack: number;
+  rawData: Model;
+  edit(content: string, options?: Record<string, unknown>): Promise<Message | null>;
+  delete(everyone: boolean): Promise<void>;
+}
+
+export interface PollVote {
+  voter: Jid;
+  selectedOptions: { name?: string }[];
+  interractedAtTs: number;
+  parentMsgKey: Key;
+}
+
+export interface Reaction {
+  id: Key;
+  msgId: Key;
+  reaction: string;
+  senderId: string;
+  timestamp: number;
+}
+
+export interface Notification {
+  id: Key;
+  type: string;
+  chatId: string;
+  author?: string;
+  timestamp: number;
+  body: string;
+  recipientIds: Jid[];
+}
+
+export interface Call {
+  id: string;
+  from?: Jid;
+  isVideo: boolean;
+}
+
+export interface Client extends EventEmitter {
+  options: { puppeteer: { userDataDir?: string } };
+  info: { wid: { user: string }; pushname?: string };
+  pupPage: Page | null;
+  pupBrowser: Browser | null;
+  initialize(): Promise<void>;
+  destroy(): Promise<void>;
+  logout(): Promise<void>;
+  sendMessage(chat: string, content: unknown, options: Record<string, unknown>): Promise<Message | null | undefined>;
+  sendReaction(key: string, emoji: string): Promise<void>;
+  sendSeen(chat: string): Promise<boolean>;
+  getMessageById(key: string): Promise<Message | null>;
+  getNumberId(number: string): Promise<unknown>;
+  getContactLidAndPhone(jids: string[]): Promise<{ lid?: string; pn?: string }[]>;
+  sendPresenceAvailable(): Promise<void>;
+  sendPresenceUnavailable(): Promise<void>;
+}
+
+type Constructor<T> = new (...given: never[]) => T;
+
+export interface Library {
+  version: string;
+  Client: new (options: Record<string, unknown>) => Client;
+  LocalAuth: new (options: { dataPath: string; clientId?: string }) => unknown;
+  MessageMedia: new (mimeType: string, base64: string, filename?: string | null, size?: number) => unknown;
+  Location: new (latitude: number, longitude: number, about: { name?: string; address?: string }) => unknown;
+  Poll: new (name: string, options: string[], more: { allowMultipleAnswers: boolean }) => unknown;
+  Message: Constructor<Message>;
+}
+
+/** Loads it; the first time costs a fifth of a second. */
+export const loadLibrary = (): Library => require('whatsapp-web.js') as Library;
+
+export const serialized = (jid: Jid | undefined): string => (typeof jid === 'object' ? jid._serialized : (jid ?? ''));

@@ -1,0 +1,110 @@
+/** What WhatsApp Web's models of messages say, in the shapes of a send command. */
+import { encode } from '@msgpack/msgpack';
+import type { Model } from './library.ts';
+
+export interface Described {
+  type: string;
+  body: unknown;
+  media?: Record<string, unknown>;
+}
+
+/** Entries of a chat that are no messages: notices, calls, what is only about another message. */
+const SILENT = new Set([
+  'e2e_notification',
+  'notification',
+  'notification_template',
+  'gp2',
+  'broadcast_notification',
+  'protocol',
+  'call_log',
+  'ciphertext',
+  'revoked',
+  'debug',
+  'reaction',
+  'pinned_message',
+  'poll_update',
+]);
+const FILES: Record<string, string> = {
+  image: 'image',
+  video: 'video',
+  audio: 'audio',
+  ptt: 'voice',
+  document: 'document',
+  sticker: 'sticker',
+};
+
+const optional = (fields: Record<string, unknown>): Record<string, unknown> =>
+  Object.fromEntries(
+    Object.entries(fields).filter(
+      ([, value]) => value !== undefined && value !== null && value !== '' && value !== false,
+    ),
+  );
+
+/** Undefined for what is no message. */
+export function describe(model: Model): Described | undefined {
+  if (SILENT.has(model.type)) return undefined;
+  const file = FILES[model.type];
+  if (file) return { type: file, body: fileFields(file, model), media: mediaOf(model) };
+  return readers[model.type]?.(model) ?? { type: 'unsupported', body: { kind: model.type } };
+}
+
+const readers: Record<string, (model: Model) => Described> = {
+  chat: ({ body }) => ({ type: 'text', body: { body: body ?? '' } }),
+  location: ({ lat, lng, loc, isLive }) => {
+    const [name, address] = String(loc ?? '').split('\n');
+    return {
+      type: isLive ? 'live_location' : 'location',
+      body: { latitude: lat ?? 0, longitude: lng ?? 0, ...optional({ name, address }) },
+    };
+  },
+  vcard: ({ body, vcardFormattedName }) => ({ type: 'contacts', body: [contact(vcardFormattedName, body)] }),
+  multi_vcard: ({ vcardList }) => ({
+    type: 'contacts',
+    body: ((vcardList ?? []) as { displayName?: string; vcard?: string }[]).map((card) =>
+      contact(card.displayName, card.vcard),
+    ),
+  }),
+  poll_creation: ({ pollName, pollOptions, pollSelectableOptionsCount }) => ({
+    type: 'poll',
+    body: {
+      name: pollName ?? '',
+      options: ((pollOptions ?? []) as { name: string }[]).map(({ name }) => name),
+      selectable: pollSelectableOptionsCount ?? 0,
+    },
+  }),
+};
+
+function contact(name: unknown, vcard: unknown): unknown {
+  const card = String(vcard ?? '');
+  const formatted = String(name || '') || /^FN[^:]*:(.*)$/m.exec(card)?.[1]?.trim() || '?';
+  const phones = [...card.matchAll(/^(?:item\d+\.)?TEL([^:\n]*):(.*)$/gm)].map(([, parameters = '', phone = '']) => ({
+    phone: phone.trim(),
+    ...optional({ wa_id: /waid=(\d+)/.exec(parameters)?.[1] }),
+  }));
+  return { name: { formatted_name: formatted }, phones };
+}
+
+function fileFields(type: string, model: Model): Record<string, unknown> {
+  const { caption, isViewOnce: view_once, isGif: gif, filename, duration } = model;
+  const seconds = duration === undefined ? undefined : Number(duration);
+  if (type === 'image') return optional({ caption, view_once });
+  if (type === 'video') return optional({ caption, view_once, gif });
+  if (type === 'document') return optional({ caption, filename });
+  return type === 'sticker' ? {} : optional({ seconds, view_once });
+}
+
+/** `source`: what the page needs to fetch the file later; opaque to the worker. */
+function mediaOf(model: Model): Record<string, unknown> {
+  const { type, directPath, encFilehash, filehash, mediaKey, mediaKeyTimestamp } = model;
+  const source = encode(
+    { type, directPath, encFilehash, filehash, mediaKey, mediaKeyTimestamp },
+    { ignoreUndefined: true },
+  );
+  return {
+    mime_type: model.mimetype,
+    size: Number(model.size ?? 0),
+    sha256: typeof filehash === 'string' ? Buffer.from(filehash, 'base64').toString('hex') : undefined,
+    filename: model.filename,
+    source,
+  };
+}
