@@ -19,7 +19,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
         "demo",
         "--tenant",
         "acme",
-        env={"PWW_LOG_LEVEL": "debug", "PWW_LOG_FORMAT": "json"},
+        env={"PWW_LOG_LEVEL": "debug", "PWW_LOG_FORMAT": "json", "PWW_METRICS_LABELS": "session"},
     )
     running.start()
     yield running

@@ -20,6 +20,7 @@ import pytest
 
 from tests.support import wait_until
 from tests.support.compose import LONG_RUNNING, OURS, ROOT, VERSION, Compose, inspect, no_engine
+from tests.support.dashboards import asking, queries
 from tests.support.running import Plain, Sandbox, new_number, pair
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
@@ -28,6 +29,11 @@ CONTACT = "+5511988880001"
 UP_S = 300
 RECOVERS_S = 90
 IMAGES = ("services", "worker", "sandbox")
+IDLE = {
+    "fleet: In, by kind", "fleet: Files stored and sent", "queues: Posts",
+    "tenant: Messages in, by kind", "session: Messages in, by kind",
+}  # fmt: skip
+"""Panels of what nothing here does; tests/e2e/test_metrics.py does."""
 
 
 @pytest.fixture(scope="module")
@@ -172,37 +178,28 @@ async def test_scaling_under_load_loses_no_command(stack: Compose) -> None:
             )
 
 
-# Of what did not happen here (nothing was rejected, no link was lost) there is nothing to show.
-MAY_BE_EMPTY = {"Rejected, by code", "Errors, by code", "Links opened again, by reason"}
-
-
 async def test_every_panel_has_data(stack: Compose) -> None:
-    """Prometheus scrapes every replica, knows every rule, and answers every query of the dashboard with a series."""
-    panels = json.loads((ROOT / "deploy" / "grafana" / "dashboards" / "fleet.json").read_text())["panels"]
-    async with httpx.AsyncClient(
-        base_url=f"http://{stack.address('prometheus', 9090)}", timeout=30
-    ) as client:
-
-        async def ask(query: str) -> list[dict[str, Any]]:
-            answer = (await client.get("/api/v1/query", params={"query": query})).json()
-            assert answer["status"] == "success", (query, answer)
-            found: list[dict[str, Any]] = answer["data"]["result"]
-            return found
+    """Prometheus scrapes every replica, knows every rule, and answers every query of the dashboards with a series."""
+    async with program(stack) as user, whatsapp(stack) as local:
+        await pair(user, local, "shown", new_number())
+        await user.send("shown", "shown-1", CONTACT, "Olá!")
+        await wait_until(lambda: user.steps("shown-1")[-1:] == ["read"], 30, message="it was read")
+    async with asking(f"http://{stack.address('prometheus', 9090)}") as asked:
 
         async def scraped() -> bool:
-            up = {series["metric"]["job"] for series in await ask("up == 1")}
-            return up == OURS
+            return {series["metric"]["job"] for series in await asked.ask("up == 1")} == OURS
 
         await wait_until(scraped, 60, interval=1, message="every service is scraped")
-        rules = (await client.get("/api/v1/rules")).json()["data"]["groups"]
-        assert all(rule["health"] != "err" for group in rules for rule in group["rules"]), rules
-        empty = [
-            (panel["title"], target["expr"])
-            for panel in panels
-            for target in panel.get("targets", ())
-            if panel["title"] not in MAY_BE_EMPTY and not await ask(target["expr"])
-        ]
-        assert not empty
+        assert all(rule["health"] != "err" for rule in await asked.rules())
+        wanted = [query for query in queries(tenant="demo", session="shown") if query.panel not in IDLE]
+
+        async def all_there() -> bool:
+            return not await asked.without_data(wanted)
+
+        try:
+            await wait_until(all_there, 60, interval=1)
+        except AssertionError:
+            assert not await asked.without_data(wanted)
 
 
 @pytest.mark.parametrize("service", sorted(LONG_RUNNING))

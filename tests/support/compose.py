@@ -66,6 +66,7 @@ class Compose:
                 name: value for name, value in os.environ.items() if not name.startswith(("PWW_", "COMPOSE_"))
             },
             "COMPOSE_PROFILES": "sandbox",
+            "METRICS_LABELS": "session",
             "PWW_VERSION": VERSION,
             "WHATSAPP_URL": "ws://sandbox:9200/ws/chat",
             "WHATSAPP_ROOT_KEY_FILE": "/sandbox/root_key",

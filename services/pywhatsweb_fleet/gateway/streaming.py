@@ -32,6 +32,8 @@ class Streams:
         self.deps = deps
         self.stopping = stopping
         self._open: Counter[str] = Counter()
+        for kind in ("sse", "websocket"):  # 0 until the first, rather than no series
+            deps.health.metrics.http_streams.labels(kind)
 
     @contextlib.contextmanager
     def counted(self, who: Principal, kind: str) -> Iterator[None]:

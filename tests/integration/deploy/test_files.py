@@ -15,13 +15,13 @@ import pytest
 
 from pywhatsweb_runtime.metrics import Metrics
 from tests.support.compose import OURS
+from tests.support.dashboards import queries
 
 ROOT = Path(__file__).resolve().parents[3]
 DEPLOY = ROOT / "deploy"
 ALERTS = DEPLOY / "prometheus" / "alerts.yml"
 ALERT_TESTS = DEPLOY / "prometheus" / "alerts_test.yml"
 KUBERNETES = DEPLOY / "kubernetes"
-DASHBOARD = DEPLOY / "grafana" / "dashboards" / "fleet.json"
 
 PROMETHEUS_OWN = {"up"}
 """Series that Prometheus itself adds."""
@@ -52,13 +52,12 @@ def known_metrics() -> set[str]:
 
 
 def expressions() -> Iterator[tuple[str, str]]:
-    """Every query of the alerts and of the dashboard, with where it is from."""
+    """Every query of the alerts and of the dashboards, with where it is from."""
     text = re.sub(r">-\n((?: {10}.*\n)+)", lambda m: " ".join(m[1].split()) + "\n", ALERTS.read_text())
     for alert, expr in re.findall(r"- alert: (\w+)\n(?: +#.*\n)* +expr: (.+)", text):
         yield f"alert {alert}", expr
-    for panel in json.loads(DASHBOARD.read_text())["panels"]:
-        for target in panel.get("targets", ()):
-            yield f"panel {panel['title']}", target["expr"]
+    for query in queries(tenant="demo", session="s1"):
+        yield f"panel {query.panel}", query.expr
 
 
 def test_every_query_asks_for_metrics_that_exist() -> None:
@@ -101,7 +100,7 @@ def test_promtool_checks_and_tests() -> None:
 
 @pytest.mark.parametrize("script", ["settings_table", "dashboard"])
 def test_what_is_generated_is_up_to_date(script: str) -> None:
-    """docs/OPERATIONS.md and the dashboard are what their scripts write (`python tools/<script>.py`)."""
+    """docs/OPERATIONS.md and the dashboards are what their scripts write (`python tools/<script>.py`)."""
     call(sys.executable, ROOT / "tools" / f"{script}.py", "--check")
 
 
