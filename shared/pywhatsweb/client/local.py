@@ -39,7 +39,9 @@ def default_data_dir(environ: Mapping[str, str] = os.environ) -> Path:
 
 
 def read_ready(data_dir: Path | None = None, ready_file: Path | None = None) -> LocalFleet | None:
-    """The fleet that says it runs there, or None."""
+    """The fleet that says it runs there, or None; by default the one whose ready file PWW_READY names."""
+    if data_dir is None and ready_file is None and (named := os.environ.get("PWW_READY")):
+        ready_file = Path(named)
     path = ready_file or (data_dir or default_data_dir()) / "ready.json"
     try:
         return msgspec.json.decode(path.read_bytes(), type=LocalFleet)

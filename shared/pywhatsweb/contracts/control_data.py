@@ -467,7 +467,6 @@ class AuditEntry(Result, frozen=True, kw_only=True):
     at: Timestamp
     action: str
     actor: str | None = None
-    session_id: str | None = None
     target: str | None = None
     reason: str | None = None
     address: str | None = None
