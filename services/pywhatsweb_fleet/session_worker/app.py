@@ -138,6 +138,10 @@ async def _make(name: str, settings: Settings) -> Engine:
         whatsapp_root_key=settings.whatsapp_root_key,
         whatsapp_ca=_pem(settings.whatsapp_ca),
         log_level=settings.log_level,
+        engines=(name,),
+        chromium=settings.chromium,
+        profiles=str(settings.profiles) if name == "webjs" else None,
+        browser_memory_mb=settings.browser_memory_mb if name == "webjs" else None,
     )
     launch = await node_launch(
         node=Path(settings.node) if settings.node else None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -25,6 +26,13 @@ class Settings(MediaSettings, frozen=True, kw_only=True):
     """Path of the simulated WhatsApp's own journal, so that it outlives this process."""
     sidecar_dir: str | None = None
     node: str | None = None
+    chromium: str | None = None
+    """The browser of webjs sessions; the system's Chromium or Chrome when absent."""
+    browser_memory_mb: int = 1024
+    """What one webjs session's browser may use; beyond it the browser is started anew."""
+    data_dir: str = "data"
+    profiles_dir: str | None = None
+    """Where browsers keep the profiles of webjs sessions while they run; a folder of `data_dir` when absent."""
     pacing: Literal["human", "off", "auto"] = "auto"
     """``auto``: human towards WhatsApp itself, off towards a sandbox and for the simulated engine."""
     ack_timeout_s: float = 60.0
@@ -44,3 +52,7 @@ class Settings(MediaSettings, frozen=True, kw_only=True):
     """How fast a worker gives sessions to others that have fewer."""
     replicas: int = 1
     """Of the buckets, should this worker be the first to need them: 1, or 3 on a cluster."""
+
+    @property
+    def profiles(self) -> Path:
+        return Path(self.profiles_dir or Path(self.data_dir) / "profiles").absolute()

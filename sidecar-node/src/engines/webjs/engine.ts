@@ -30,7 +30,7 @@ export interface Setting {
   webVersion(): Promise<WebVersion>;
 }
 
-export const makeWebjsEngine: EngineFactory = async (config, log) => {
+export const makeWebjsEngine: EngineFactory = async (config) => {
   if (Number(process.versions.node.split('.')[0]) < OLDEST_NODE)
     throw new Error(`Node ${OLDEST_NODE} or newer is needed; this is ${process.version}`);
   const library = loadLibrary();
@@ -38,7 +38,6 @@ export const makeWebjsEngine: EngineFactory = async (config, log) => {
   const chromium = await findChromium(config.chromium);
   const profiles = config.profiles ?? join(await mkdtemp(join(tmpdir(), 'pww-profiles-')), 'profiles');
   await mkdir(profiles, { recursive: true, mode: 0o700 });
-  log('info', 'webjs', { library: library.version, chromium: chromium.major });
   const setting: Setting = {
     library,
     chromium,
@@ -47,7 +46,7 @@ export const makeWebjsEngine: EngineFactory = async (config, log) => {
     webVersion: () => webVersion(config, profiles),
   };
   return {
-    version: library.version,
+    version: `${library.version} (Chromium ${chromium.major})`,
     capabilities: [...KINDS, ...ACTIONS],
     open: (frame, link) => new WebjsSession(frame, link, setting),
   };

@@ -24,14 +24,20 @@ class _Sent(msgspec.Struct, frozen=True, tag_field="type", kw_only=True):
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """``whatsapp_root_key`` is hex, ``whatsapp_ca`` PEM text, ``credit`` the uncommitted units a session may have."""
+    """``whatsapp_root_key`` is hex, ``whatsapp_ca`` PEM text, ``credit`` the uncommitted units a session may have.
+
+    ``engines`` are those to load (none named: Baileys); the last three are of webjs.
+    """
 
     whatsapp_url: str | None = None
     whatsapp_root_key: str | None = None
     whatsapp_ca: str | None = None
     log_level: str | None = None
     credit: int = msgspec.field(default=0)
+    engines: tuple[str, ...] = ()
     chromium: str | None = None
+    profiles: str | None = None
+    browser_memory_mb: int | None = None
 
 
 class HelloWorker(_Sent, frozen=True, tag="hello"):

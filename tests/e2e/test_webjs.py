@@ -1,0 +1,118 @@
+"""The whatsapp-web.js engine through the whole fleet: real Chromium, on the sandbox's page of WhatsApp Web."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.support import wait_until
+from tests.support.running import Fleet, Plain, Sandbox, new_number, plain, sandbox
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is here"),
+    pytest.mark.xdist_group("webjs"),
+]
+CONTACT = "+5511988880009"
+PATIENCE_S = 60.0
+"""A browser starts in two seconds on an idle machine, in forty on a busy one."""
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    running = Fleet(tmp_path_factory.mktemp("webjs"), "--engine", "webjs", "--workers", "2")
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def number() -> str:
+    return new_number()
+
+
+async def _working(program: Plain, whatsapp: Sandbox, number: str) -> None:
+    """The one session of this file: paired by the first test that needs it."""
+    with contextlib.suppress(AssertionError):
+        await program.ok("session.start", session_id="s1")
+    if (await program.ok("session.status", session_id="s1"))["status"] == "WORKING":
+        return
+    await wait_until(
+        lambda: program.of("qr", "s1") or program.session_status("s1") == "WORKING",
+        PATIENCE_S,
+        message="a QR code, or WORKING",
+    )
+    if program.session_status("s1") != "WORKING":
+        await whatsapp.scan(number, program.of("qr", "s1")[-1]["data"]["code"])
+    await program.reached("s1", "WORKING", timeout=PATIENCE_S)
+
+
+def _browsers(fleet: Fleet) -> list[psutil.Process]:
+    """The browsers of the fleet's profiles; not their helpers, which live and die with them."""
+    profiles = f"--user-data-dir={fleet.directory}"
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        words: list[str] = process.info["cmdline"] or []
+        if any(word.startswith(profiles) for word in words) and not any("--type=" in word for word in words):
+            found.append(process)
+    return found
+
+
+async def _texts_shown(whatsapp: Sandbox, number: str) -> list[str]:
+    return [entry["text"] for entry in await whatsapp.decrypted(number) if entry["kind"] == "message"]
+
+
+def _inbound(program: Plain) -> list[dict[str, Any]]:
+    return [event["data"] for event in program.of("message", "s1") if not event["data"]["from_self"]]
+
+
+async def test_a_text_goes_out_and_an_answer_comes_in(fleet: Fleet, number: str) -> None:
+    """Paired by QR; the command's statuses go up to read, and the contact's message is told."""
+    async with plain(fleet) as program, sandbox(fleet) as whatsapp:
+        await _working(program, whatsapp, number)
+        await program.send("s1", "webjs-1", CONTACT, "hello from a browser")
+        await wait_until(lambda: "read" in program.steps("webjs-1"), PATIENCE_S)
+        steps = program.steps("webjs-1")
+        assert steps.index("sent") < steps.index("read")
+        assert await _texts_shown(whatsapp, number) == ["hello from a browser"]
+        await whatsapp.post(f"/api/contacts/{CONTACT}/send", to=number, type="text", text="hello browser")
+        await wait_until(lambda: _inbound(program), PATIENCE_S)
+        told = _inbound(program)[0]
+        assert (told["text"]["body"], told["from"]["pn"]) == ("hello browser", CONTACT)
+
+
+async def test_a_killed_browser_comes_back_and_loses_nothing(fleet: Fleet, number: str) -> None:
+    """kill -9 of Chromium: the session opens without a QR; what was queued is sent once, what came is told once."""
+    async with plain(fleet) as program, sandbox(fleet) as whatsapp:
+        await _working(program, whatsapp, number)
+        for browser in _browsers(fleet):
+            browser.kill()
+        await program.send("s1", "webjs-2", CONTACT, "after the browser's death")
+        await whatsapp.post(f"/api/contacts/{CONTACT}/send", to=number, type="text", text="meanwhile")
+        await wait_until(lambda: "read" in program.steps("webjs-2"), PATIENCE_S)
+        await wait_until(
+            lambda: [m for m in _inbound(program) if m["text"]["body"] == "meanwhile"], PATIENCE_S
+        )
+        assert program.of("qr", "s1") == []
+        assert (await _texts_shown(whatsapp, number)).count("after the browser's death") == 1
+
+
+async def test_a_killed_worker_leaves_no_browser_and_the_other_takes_over(fleet: Fleet, number: str) -> None:
+    """kill -9 of the owner: its browser ends with it, and another worker opens the session without a QR."""
+    async with plain(fleet) as program, sandbox(fleet) as whatsapp:
+        await _working(program, whatsapp, number)
+        browsers = _browsers(fleet)
+        assert len(browsers) == 1
+        owner = next(p for p in browsers[0].parents() if p.pid in fleet.reload()["pids"]["session_worker"])
+        owner.kill()
+        await wait_until(lambda: not browsers[0].is_running(), PATIENCE_S, message="the browser ended too")
+        await program.send("s1", "webjs-3", CONTACT, "by another worker")
+        await wait_until(lambda: "read" in program.steps("webjs-3"), PATIENCE_S)
+        assert program.of("qr", "s1") == []
+        assert (await _texts_shown(whatsapp, number)).count("by another worker") == 1
+        assert len(_browsers(fleet)) == 1
