@@ -28,7 +28,7 @@ STREAMS: Final = frozenset(("/v1/events", "/v1/ws"))
 FILES: Final = "/v1/media"
 """Bodies of files are larger, and take longer: `GatewaySettings.max_file_bytes` and `file_timeout_s`."""
 EXPORTS: Final = "/v1/exports"
-_METHODS: Final = "GET, POST, DELETE, OPTIONS"
+_METHODS: Final = "GET, POST, PUT, DELETE, OPTIONS"
 _ALLOWED_HEADERS: Final = (
     "Authorization, Content-Disposition, Content-Type, Idempotency-Key, Last-Event-ID, Range, X-Api-Key, "
     "X-Correlation-Id"

@@ -12,8 +12,8 @@ from typing import Final, NamedTuple
 import msgspec
 import structlog
 
-from pywhatsweb.contracts import streams
-from pywhatsweb.contracts.ids import TenantId
+from pywhatsweb.contracts import ids, streams
+from pywhatsweb.contracts.ids import CommandId, SessionId, TenantId, TenantKey
 from pywhatsweb.errors import ErrorCode
 from pywhatsweb_fleet.broker import keys as record
 from pywhatsweb_fleet.broker.keys import KEYS_BUCKET, KeyRecord, Scope
@@ -48,6 +48,7 @@ class Keys:
         self._tenants = Bucket(bus, streams.TENANTS_BUCKET)
         self.suspended: set[str] = set()
         """Tenants whose keys open nothing just now."""
+        self._secrets: dict[str, TenantKey] = {}
         self._known: dict[str, Known] = {}
         self._used: dict[str, int] = {}
         """By id: when this process last wrote the key's use."""
@@ -70,6 +71,11 @@ class Keys:
         if known is None or known.tenant in self.suspended:
             return None
         return known if known.alive() else None
+
+    def message_id(self, tenant: TenantId, session: str, command: CommandId) -> str | None:
+        """Under which a command goes to WhatsApp; None of a tenant that this gateway has not heard of yet."""
+        secret = self._secrets.get(tenant)
+        return None if secret is None else ids.whatsapp_message_id(secret, SessionId(session), command)
 
     def of(self, tenant: TenantId) -> list[Known]:
         return sorted(
@@ -176,10 +182,15 @@ class Keys:
 
     def _take_tenant(self, entry: Entry) -> None:
         try:
-            suspended = entry.value is not None and registry.decode_tenant(entry.value).suspended
+            found = registry.decode_tenant(entry.value) if entry.value is not None else None
         except msgspec.MsgspecError:
-            suspended = False
+            found = None
+        suspended = found is not None and found.suspended
         (self.suspended.add if suspended else self.suspended.discard)(entry.key)
+        if found is not None:
+            self._secrets[entry.key] = TenantKey(found.key)
+        else:
+            self._secrets.pop(entry.key, None)
 
     async def sweep(self) -> None:
         """Everything anew: a change may have been missed during a reconnect."""

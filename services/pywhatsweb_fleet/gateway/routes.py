@@ -14,7 +14,7 @@ from pywhatsweb_fleet.gateway.auth import Principal
 from pywhatsweb_fleet.gateway.deps import Deps
 from pywhatsweb_fleet.gateway.problems import GatewayError
 
-Method = Literal["GET", "POST", "DELETE"]
+Method = Literal["GET", "POST", "PUT", "DELETE"]
 JSON = codec.CONTENT_TYPES["json"]
 
 

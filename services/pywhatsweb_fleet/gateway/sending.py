@@ -27,7 +27,7 @@ ENDS: Final = {MessageStatus.EXPIRED: ErrorCode.E_EXPIRED, MessageStatus.CANCELL
 class Accepted(msgspec.Struct, frozen=True, kw_only=True):
     """JetStream has the command. `duplicate`: it had one of this id already, and nothing was added.
 
-    With ``?wait=…`` also how far it came: `status`, and the `message_id` at WhatsApp.
+    `message_id`: under which a send command goes to WhatsApp. With ``?wait=…`` also how far it came: `status`.
     """
 
     id: str
@@ -57,8 +57,11 @@ def identified(body: bytes, verb: str, header: str | None) -> tuple[CommandId, c
     return CommandId(given), command
 
 
-async def send(call: Call, session: str, verb: str, body: bytes | None = None) -> tuple[int, Accepted]:
-    """Publishes the request's body (or `body`) as ``<verb>``; the HTTP status and the answer.
+async def send(
+    call: Call, session: str, verb: str, body: bytes | None = None, *, wait: str | None = None
+) -> tuple[int, Accepted]:
+    """Publishes the request's body (or `body`) as ``<verb>``; the HTTP status and the answer. `wait`: unless the query
+    says for what.
 
     Raises ContractError, GatewayError, ApiError, BrokerUnavailable, and MessageError when it was waited for and ended
     otherwise than sent.
@@ -66,10 +69,11 @@ async def send(call: Call, session: str, verb: str, body: bytes | None = None) -
     call.who.need("send")
     raw = call.body if body is None else body
     command_id, _ = identified(raw, verb, call.headers.get("idempotency-key"))
-    wait = call.query.get("wait")
+    message_id = call.deps.keys.message_id(call.who.tenant, session, command_id) if verb == "send" else None
+    wait = call.query.get("wait", wait)
     if wait is None:
         ack = await publish(call, session, verb, raw, command_id)
-        return 202, _accepted(command_id, session, ack)
+        return 202, _accepted(command_id, session, ack, message_id)
     wanted = WAITS.get(wait)
     if wanted is None:
         raise GatewayError(ErrorCode.E_INVALID_FIELD, {"path": "?wait", "allowed": sorted(WAITS)})
@@ -81,11 +85,11 @@ async def send(call: Call, session: str, verb: str, body: bytes | None = None) -
             waiter, tenant, session, command_id, wanted=wanted, seconds=seconds, ask_first=ack.duplicate
         )
     if status is None:
-        return 202, _accepted(command_id, session, ack)
+        return 202, _accepted(command_id, session, ack, message_id)
     if status.status in UNSENT:
         raise _unsent(command_id, status)
     done = status.status is not MessageStatus.UNKNOWN and status.status.rank >= wanted.rank
-    return (200 if done else 202), _accepted(command_id, session, ack, status)
+    return (200 if done else 202), _accepted(command_id, session, ack, message_id, status)
 
 
 async def publish(call: Call, session: str, verb: str, body: bytes, command_id: CommandId) -> PubAck:
@@ -98,7 +102,9 @@ async def publish(call: Call, session: str, verb: str, body: bytes, command_id: 
     )
 
 
-def _accepted(command_id: str, session: str, ack: PubAck, status: Status | None = None) -> Accepted:
+def _accepted(
+    command_id: str, session: str, ack: PubAck, message_id: str | None, status: Status | None = None
+) -> Accepted:
     return Accepted(
         id=command_id,
         session_id=session,
@@ -106,7 +112,7 @@ def _accepted(command_id: str, session: str, ack: PubAck, status: Status | None 
         sequence=ack.seq,
         duplicate=ack.duplicate or (status is not None and status.duplicate),
         status=(status.status if status is not None else MessageStatus.ACCEPTED).value,
-        message_id=status.message_id if status is not None else None,
+        message_id=(status.message_id if status is not None else None) or message_id,
     )
 
 

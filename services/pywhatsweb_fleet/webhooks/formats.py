@@ -17,6 +17,8 @@ from pywhatsweb.contracts import codec, events
 from pywhatsweb.contracts import event_data as d
 from pywhatsweb.contracts.statuses import MessageStatus, Origin
 from pywhatsweb.contracts.webhook_data import Format
+from pywhatsweb_runtime import waha
+from pywhatsweb_runtime.waha import ACKS, SESSION_STATUS, message_id, seconds, waha_id
 
 _json = msgspec.json.Encoder().encode
 _MEDIA: Final = frozenset(("image", "video", "audio", "voice", "document", "sticker"))
@@ -46,38 +48,11 @@ def test_event(tenant: str, session: str, event_id: str) -> events.AlertEvent:
     )
 
 
-def _seconds(timestamp: str) -> int:
-    return int(datetime.fromisoformat(timestamp).timestamp())
-
-
 def _content(message: d.Contents) -> Any:
     return msgspec.to_builtins(message.content) if message.content is not None else {}
 
 
 # WAHA.
-
-_ACKS: Final = {
-    MessageStatus.FAILED: (-1, "ERROR"),
-    MessageStatus.QUEUED: (0, "PENDING"),
-    MessageStatus.SENT: (1, "SERVER"),
-    MessageStatus.DELIVERED: (2, "DEVICE"),
-    MessageStatus.READ: (3, "READ"),
-    MessageStatus.PLAYED: (4, "PLAYED"),
-}
-_WAHA_STATUS: Final = {
-    "PAIRING_CODE": "SCAN_QR_CODE", "PASSKEY_REQUIRED": "SCAN_QR_CODE", "RECONNECTING": "STARTING",
-    "STOPPED": "STOPPED", "STARTING": "STARTING", "SCAN_QR_CODE": "SCAN_QR_CODE", "WORKING": "WORKING",
-}  # fmt: skip
-
-
-def waha_id(person: d.Person | d.Chat | None, number: str | None = None) -> str | None:
-    """``5511…@c.us``, ``…@lid`` or ``…@g.us``."""
-    if isinstance(person, d.Chat) and person.group is not None:
-        return f"{person.group}@g.us"
-    pn = number if person is None else person.pn
-    if pn is not None:
-        return f"{pn.removeprefix('+')}@c.us"
-    return f"{person.lid}@lid" if person is not None and person.lid is not None else None
 
 
 def _waha(event: Any, own_number: str | None) -> dict[str, Any] | None:
@@ -98,50 +73,19 @@ def _waha(event: Any, own_number: str | None) -> dict[str, Any] | None:
     }
 
 
-def _waha_message_id(message: Any, own: bool) -> str:
-    return f"{'true' if own else 'false'}_{waha_id(message.chat)}_{message.id}"
-
-
 def _waha_message(event: events.MessageEvent, own_number: str | None) -> tuple[str, dict[str, Any]]:
-    message = event.data
-    content = _content(message)
-    own = message.origin is Origin.OUTBOUND or message.from_self
-    chat, me = waha_id(message.chat), waha_id(None, own_number)
-    group = message.chat.group is not None
-    media = message.media
-    payload: dict[str, Any] = {
-        "id": _waha_message_id(message, own),
-        "timestamp": _seconds(message.sent_at),
-        "from": me if own else chat,
-        "fromMe": own,
-        "to": chat if own else me,
-        "participant": waha_id(message.from_) if group else None,
-        "body": content.get("body") or content.get("caption") or "",
-        "hasMedia": message.type in _MEDIA,
-        "media": None if media is None else {
-            "id": media.id, "mimetype": media.mime_type, "filename": media.filename,
-        },
-        "ack": 1 if own else 2,
-        "ackName": "SERVER" if own else "DEVICE",
-        "replyTo": {"id": message.context.message_id} if message.context and message.context.message_id else None,
-        "notifyName": message.from_.name,
-        "type": message.type,
-    }  # fmt: skip
-    if message.type == "location":
-        payload["location"] = content
-    if message.type == "poll":
-        payload["poll"] = content
-    return ("message.any" if own else "message"), payload
+    kind = "message.any" if waha.is_own(event.data) else "message"
+    return kind, waha.message(event.data, own_number)
 
 
 def _waha_status(event: events.StatusEvent, own_number: str | None) -> tuple[str, dict[str, Any]] | None:
     status = event.data
-    if status.status not in _ACKS or status.chat is None:
+    if status.status not in ACKS or status.chat is None:
         return None
-    ack, name = _ACKS[status.status]
+    ack, name = ACKS[status.status]
     chat = waha_id(status.chat)
     payload = {
-        "id": f"true_{chat}_{status.message_id}",
+        "id": message_id(chat, status.message_id or "", own=True),
         "from": waha_id(None, own_number),
         "to": chat,
         "participant": waha_id(status.by),
@@ -157,8 +101,8 @@ def _waha_reaction(event: events.ReactionEvent, own_number: str | None) -> tuple
     own = reaction.from_self or reaction.origin is Origin.OUTBOUND
     chat = waha_id(reaction.chat)
     payload = {
-        "id": _waha_message_id(reaction, own),
-        "timestamp": _seconds(reaction.sent_at),
+        "id": message_id(chat, reaction.id, own=own),
+        "timestamp": seconds(reaction.sent_at),
         "from": waha_id(None, own_number) if own else chat,
         "fromMe": own,
         "participant": waha_id(reaction.from_) if reaction.chat.group is not None else None,
@@ -170,13 +114,17 @@ def _waha_reaction(event: events.ReactionEvent, own_number: str | None) -> tuple
 def _waha_deleted(event: events.DeleteEvent, _: str | None) -> tuple[str, dict[str, Any]]:
     deleted = event.data
     own = deleted.from_self
-    after = {"id": _waha_message_id(deleted, own), "timestamp": _seconds(deleted.sent_at), "fromMe": own}
+    after = {
+        "id": message_id(waha_id(deleted.chat), deleted.id, own=own),
+        "timestamp": seconds(deleted.sent_at),
+        "fromMe": own,
+    }
     return "message.revoked", {"after": after, "before": None, "revokedMessageId": deleted.message_id}
 
 
 def _waha_session(event: events.SessionEvent, _: str | None) -> tuple[str, dict[str, Any]]:
     name = str(event.data.status)
-    return "session.status", {"name": event.session_id, "status": _WAHA_STATUS.get(name, "FAILED")}
+    return "session.status", {"name": event.session_id, "status": SESSION_STATUS.get(name, "FAILED")}
 
 
 _WAHA_EVENTS: Final[dict[type, Callable[[Any, str | None], tuple[str, dict[str, Any]] | None]]] = {
@@ -224,7 +172,7 @@ def _cloud_message(event: events.MessageEvent | events.ReactionEvent) -> dict[st
     if message.from_self or message.origin is Origin.OUTBOUND:
         return None
     sender = _wa_id(message.from_)
-    told: dict[str, Any] = {"from": sender, "id": message.id, "timestamp": str(_seconds(message.sent_at))}
+    told: dict[str, Any] = {"from": sender, "id": message.id, "timestamp": str(seconds(message.sent_at))}
     if isinstance(message, d.Reacted):
         told |= {"type": "reaction", "reaction": {"message_id": message.message_id, "emoji": message.emoji}}
     else:
@@ -261,7 +209,7 @@ def _cloud_status(event: events.StatusEvent) -> dict[str, Any] | None:
     told: dict[str, Any] = {
         "id": status.message_id or status.command_id,
         "status": name,
-        "timestamp": str(_seconds(status.at or event.timestamp)),
+        "timestamp": str(seconds(status.at or event.timestamp)),
         "recipient_id": _wa_id(status.chat),
     }
     if status.error is not None:

@@ -9,7 +9,7 @@ import jsonschema
 
 from pywhatsweb.contracts import control
 from pywhatsweb_fleet.gateway import openapi
-from pywhatsweb_fleet.gateway.rest import docs_page, tables, waha
+from pywhatsweb_fleet.gateway.rest import docs_page, tables, waha_chats
 from pywhatsweb_fleet.gateway.rest.pages import document
 
 
@@ -44,6 +44,6 @@ def test_the_page_needs_no_other_address() -> None:
 
 def test_wahas_chat_ids() -> None:
     """A number's id becomes E.164; groups and LIDs stay."""
-    assert waha.recipient("5511999990001@c.us") == "+5511999990001"
-    assert waha.recipient("1203630@g.us") == "1203630@g.us"
-    assert waha.recipient("5511999990001") == "+5511999990001"
+    assert waha_chats.recipient("5511999990001@c.us") == "+5511999990001"
+    assert waha_chats.recipient("1203630@g.us") == "1203630@g.us"
+    assert waha_chats.recipient("5511999990001") == "+5511999990001"

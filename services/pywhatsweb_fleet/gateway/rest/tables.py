@@ -12,6 +12,7 @@ from pywhatsweb_fleet.gateway.rest import (
     sessions,
     signin,
     waha,
+    waha_chats,
 )
 from pywhatsweb_fleet.gateway.routes import Route
 
@@ -24,5 +25,6 @@ ROUTES: tuple[Route, ...] = (
     *pages.ROUTES,
     *legacy.ROUTES,
     *waha.ROUTES,
+    *waha_chats.ROUTES,
     *cloud.ROUTES,
 )
