@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { call, showPresence } from './calls.ts';
 import { followEvents } from './events.ts';
 import { type Fault, IMMEDIATE } from './faults.ts';
+import { actInGroup } from './group_queries.ts';
 import { log, logError } from './log.ts';
 import { type Behaviour, type Person, parseBehaviour, parseNumber } from './people.ts';
 import { Refusal } from './refusal.ts';
@@ -68,6 +69,7 @@ const ROUTES: [method: string, path: RegExp, handler: Handler][] = [
   ],
   ['POST', /^\/api\/contacts\/([^/]+)\/reinstall$/, reinstall],
   ['POST', /^\/api\/groups$/, addGroup],
+  ['POST', /^\/api\/groups\/act$/, groupAct],
   ['POST', /^\/api\/faults$/, addFault],
   ['DELETE', /^\/api\/faults$/, clearFaults],
 ];
@@ -262,6 +264,18 @@ function addGroup({ sandbox, body }: Call): unknown {
   if (!Array.isArray(participants)) throw new Refusal('"participants" must be a list of phone numbers.');
   const numbers = participants.map((each: unknown) => parseNumber(each, 'participants'));
   return sandbox.groups.create(parseNumber(body.owner ?? numbers[0], 'owner'), required(body, 'subject'), numbers);
+}
+
+/** `by` a member, what a client's stanza would say: `act` (add, subject, invite …), `participants`, `text`, `code`. */
+function groupAct({ sandbox, body }: Call): unknown {
+  const numbers = (body.participants ?? []) as unknown[];
+  const people = numbers.map((each) => node('participant', { jid: pnJid(parseNumber(each, 'participants')) }));
+  const code = typeof body.code === 'string' ? body.code : undefined;
+  const mode =
+    body.approval === undefined ? [] : [node('group_join', { state: body.approval === true ? 'on' : 'off' })];
+  const content = typeof body.text === 'string' ? Buffer.from(body.text) : [...people, ...mode];
+  const first = node(required(body, 'act'), { code }, content);
+  return actInGroup(sandbox, parseNumber(body.by, 'by'), required(body, 'group'), first);
 }
 
 function addFault({ sandbox, body }: Call): unknown {

@@ -23,6 +23,8 @@ export interface Behaviour {
   addressing: 'pn' | 'lid';
   /** The phone pretends that it could not decrypt the first message, and asks for it again. */
   retry_first: boolean;
+  /** false: lets nobody add them to groups. */
+  addable: boolean;
 }
 
 export const DEFAULT_BEHAVIOUR: Behaviour = {
@@ -36,6 +38,7 @@ export const DEFAULT_BEHAVIOUR: Behaviour = {
   reply_delay_ms: 0,
   addressing: 'pn',
   retry_first: false,
+  addable: true,
 };
 
 const SIGNED_PREKEY_ID = 1;
@@ -244,6 +247,7 @@ const CHECKS: Record<keyof Behaviour, (value: unknown) => boolean> = {
   reply_delay_ms: isDelay,
   addressing: (value) => value === 'pn' || value === 'lid',
   retry_first: isBoolean,
+  addable: isBoolean,
 };
 
 function isBoolean(value: unknown): boolean {

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { type Companion, companionJid } from './companions.ts';
 import type { Connection } from './connection.ts';
 import { typed, verifySignature } from './curve.ts';
+import { answerGroups } from './group_queries.ts';
 import { logError } from './log.ts';
 import type { Person } from './people.ts';
 import type { Sandbox } from './sandbox.ts';
@@ -98,8 +99,10 @@ const QUERIES: Record<string, (query: Query) => Answer> = {
     return [];
   },
   'md/remove-companion-device': removeCompanion,
-  'w:g2': ({ sandbox, companion, stanza }) =>
-    sandbox.groups.answer(companion, stanza) ?? new QueryError('item-not-found', 404),
+  'w:g2': ({ sandbox, companion, stanza }) => {
+    const answer = answerGroups(sandbox, companion.number, stanza);
+    return typeof answer === 'number' ? new QueryError(`refused-${answer}`, answer) : answer;
+  },
   'w:stats': () => [],
   'w:mex': mex,
   'w:biz': ({ sandbox, first }) => sandbox.profiles.answerBusiness(first),

@@ -16,6 +16,7 @@ from pywhatsweb_fleet.dispatcher.contacts import Contacts
 from pywhatsweb_fleet.dispatcher.control import SERVICE, answering
 from pywhatsweb_fleet.dispatcher.directory import following
 from pywhatsweb_fleet.dispatcher.engines import Engines
+from pywhatsweb_fleet.dispatcher.groups import Groups
 from pywhatsweb_fleet.dispatcher.holds import following as hearing_of_holds
 from pywhatsweb_fleet.dispatcher.live import Live
 from pywhatsweb_fleet.dispatcher.live import answering as answering_live
@@ -72,7 +73,8 @@ async def run(settings: DispatcherSettings, stopping: asyncio.Event) -> None:
         )
         service = await stack.enter_async_context(answering(deps, settings, health))
         live = Live(bus, directory)
-        await stack.enter_async_context(answering_live(bus, Contacts(live).answers(), directory.find))
+        answers = {**Contacts(live).answers(), **Groups(live).answers()}
+        await stack.enter_async_context(answering_live(bus, answers, directory.find))
         replicas = Replicas(bus, SERVICE, service)
         await replicas.look()
         tenants = await stack.enter_async_context(Tenants(deps, stalls, replicas, settings))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Sequence
+from typing import Literal
 
 from pywhatsweb.client.control import Part
 from pywhatsweb.contracts import control_data as d
@@ -61,11 +62,104 @@ class Contacts(Part):
 
 
 class Groups(Part):
-    """``group.*``"""
+    """``group.*``, of a session that works. `group` is its id; people are numbers or ``lid:…``."""
 
-    async def get(self, session_id: str, group: str) -> d.GroupInfo:
-        return await self._ask("group.get", d.GroupRef(session_id=session_id, group=group), d.GroupInfo)
+    async def get(self, session_id: str, group: str) -> lv.Group:
+        """With its members. RequestError(E_GROUP_NOT_FOUND) when the account is not in it."""
+        return await self._ask("group.get", d.GroupRef(session_id=session_id, group=group), lv.Group)
 
-    async def list(self, session_id: str, *, limit: int = 50, cursor: str | None = None) -> d.Groups:
+    async def list(self, session_id: str, *, limit: int = 50, cursor: str | None = None) -> lv.Groups:
+        """Without their members, a page at a time."""
         args = d.GroupList(session_id=session_id, limit=limit, cursor=cursor)
-        return await self._ask("group.list", args, d.Groups)
+        return await self._ask("group.list", args, lv.Groups)
+
+    async def create(self, session_id: str, subject: str, participants: Sequence[str] = ()) -> lv.Group:
+        """Whom WhatsApp does not let be added is not among its `participants`: send them the link."""
+        args = lv.GroupCreate(session_id=session_id, subject=subject, participants=[*participants])
+        return await self._ask("group.create", args, lv.Group)
+
+    async def update(
+        self,
+        session_id: str,
+        group: str,
+        *,
+        subject: str | None = None,
+        description: str | None = None,
+        announce: bool | None = None,
+        locked: bool | None = None,
+        approval: bool | None = None,
+        member_add: Literal["admins", "all"] | None = None,
+        disappearing_s: int | None = None,
+    ) -> lv.Group:
+        """What is None stays. RequestError(E_NOT_GROUP_ADMIN) when only admins may."""
+        args = lv.GroupUpdate(
+            session_id=session_id, group=group, subject=subject, description=description, announce=announce,
+            locked=locked, approval=approval, member_add=member_add, disappearing_s=disappearing_s,
+        )  # fmt: skip
+        return await self._ask("group.update", args, lv.Group)
+
+    async def add(
+        self, session_id: str, group: str, participants: Sequence[str]
+    ) -> builtins.list[lv.GroupPerson]:
+        """What became of each, as of the next five."""
+        return await self._change("group.add", session_id, group, participants)
+
+    async def remove(
+        self, session_id: str, group: str, participants: Sequence[str]
+    ) -> builtins.list[lv.GroupPerson]:
+        return await self._change("group.remove", session_id, group, participants)
+
+    async def promote(
+        self, session_id: str, group: str, participants: Sequence[str]
+    ) -> builtins.list[lv.GroupPerson]:
+        return await self._change("group.promote", session_id, group, participants)
+
+    async def demote(
+        self, session_id: str, group: str, participants: Sequence[str]
+    ) -> builtins.list[lv.GroupPerson]:
+        return await self._change("group.demote", session_id, group, participants)
+
+    async def approve(
+        self, session_id: str, group: str, participants: Sequence[str]
+    ) -> builtins.list[lv.GroupPerson]:
+        """Lets in who waits."""
+        return await self._change("group.approve", session_id, group, participants)
+
+    async def reject(
+        self, session_id: str, group: str, participants: Sequence[str]
+    ) -> builtins.list[lv.GroupPerson]:
+        return await self._change("group.reject", session_id, group, participants)
+
+    async def requests(self, session_id: str, group: str) -> builtins.list[lv.GroupRequest]:
+        """Who waits to be let in."""
+        args = d.GroupRef(session_id=session_id, group=group)
+        return (await self._ask("group.requests", args, lv.GroupRequests)).requests
+
+    async def leave(self, session_id: str, group: str) -> None:
+        await self._ask("group.leave", d.GroupRef(session_id=session_id, group=group), lv.Acted)
+
+    async def invite(self, session_id: str, group: str) -> lv.GroupLink:
+        """Its invitation link, as admins see it."""
+        return await self._ask("group.invite", d.GroupRef(session_id=session_id, group=group), lv.GroupLink)
+
+    async def revoke(self, session_id: str, group: str) -> lv.GroupLink:
+        """Makes the link void; the new one."""
+        return await self._ask("group.revoke", d.GroupRef(session_id=session_id, group=group), lv.GroupLink)
+
+    async def inspect(self, session_id: str, code: str) -> lv.Group:
+        """The group that an invitation (code or link) is for."""
+        return await self._ask(
+            "group.inspect", lv.GroupInvitation(session_id=session_id, code=code), lv.Group
+        )
+
+    async def join(self, session_id: str, code: str) -> lv.GroupJoined:
+        """By an invitation (code or link)."""
+        return await self._ask(
+            "group.join", lv.GroupInvitation(session_id=session_id, code=code), lv.GroupJoined
+        )
+
+    async def _change(
+        self, verb: str, session_id: str, group: str, participants: Sequence[str]
+    ) -> builtins.list[lv.GroupPerson]:
+        args = lv.GroupPeople(session_id=session_id, group=group, participants=[*participants])
+        return (await self._ask(verb, args, lv.GroupOutcome)).participants

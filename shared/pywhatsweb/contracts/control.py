@@ -86,8 +86,6 @@ VERBS: dict[str, Verb] = {
     **{verb: Verb(known.args, known.result, known.summary) for verb, known in live.VERBS.items()},
     "contact.get": Verb(d.ContactRef, d.ContactInfo, "One contact"),
     "contact.list": Verb(d.ContactList, d.Contacts, "Known contacts"),
-    "group.get": Verb(d.GroupRef, d.GroupInfo, "One group"),
-    "group.list": Verb(d.GroupList, d.Groups, "The groups of a session"),
     "media.put": Verb(d.MediaPut, d.MediaInfo, "Store a small file for sending"),
     "media.get": Verb(d.MediaGet, d.MediaPart, "A part of a stored file"),
     "media.begin": Verb(m.MediaBegin, m.MediaUpload, "Announce a file that comes in parts"),

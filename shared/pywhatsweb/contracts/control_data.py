@@ -276,20 +276,8 @@ class GroupRef(Args, frozen=True, kw_only=True):
     group: Who
 
 
-class GroupInfo(Result, frozen=True, kw_only=True):
-    chat: Chat
-    group: str
-    subject: str | None = None
-    participants: list[Person] = []
-
-
 class GroupList(Page, frozen=True, kw_only=True):
     session_id: Name
-
-
-class Groups(Result, frozen=True, kw_only=True):
-    groups: list[GroupInfo]
-    cursor: str | None = None
 
 
 # media.*, data.*, audit.*, health.*

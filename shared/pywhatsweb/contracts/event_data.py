@@ -265,7 +265,11 @@ class ContactSeen(Data, frozen=True, kw_only=True):
 
 
 class GroupChange(Data, frozen=True, kw_only=True):
-    """`change`: create, subject, description, picture, settings, add, remove, leave, promote or demote."""
+    """`change`: create, subject, description, picture, settings, invite, add, remove, leave, promote, demote or
+    join_request (its `state`: created, revoked or rejected).
+
+    `settings` are those of `live_data.Group` that changed.
+    """
 
     group: str
     chat: Chat
@@ -273,6 +277,9 @@ class GroupChange(Data, frozen=True, kw_only=True):
     by: Person | None = None
     participants: list[Person] = []
     subject: str | None = None
+    description: str | UnsetType = UNSET
+    settings: dict[str, Any] | UnsetType = UNSET
+    state: str | UnsetType = UNSET
 
 
 class Call(Data, frozen=True, kw_only=True):

@@ -32,6 +32,24 @@ VERBS: Final[dict[str, LiveVerb]] = {
     "contact.block": LiveVerb(lv.ContactAct, lv.Acted, "Take nothing from a person any more", acts=True),
     "contact.unblock": LiveVerb(lv.ContactAct, lv.Acted, "Take it again", acts=True),
     "contact.blocked": LiveVerb(d.SessionRef, lv.Blocked, "Whom the account has blocked"),
+    "group.get": LiveVerb(d.GroupRef, lv.Group, "One group, with its members"),
+    "group.list": LiveVerb(d.GroupList, lv.Groups, "The groups of a session"),
+    "group.create": LiveVerb(lv.GroupCreate, lv.Group, "Make a group", acts=True),
+    "group.update": LiveVerb(
+        lv.GroupUpdate, lv.Group, "Change its subject, description or settings", acts=True
+    ),
+    "group.add": LiveVerb(lv.GroupPeople, lv.GroupOutcome, "Add people to a group", acts=True),
+    "group.remove": LiveVerb(lv.GroupPeople, lv.GroupOutcome, "Remove people from a group", acts=True),
+    "group.promote": LiveVerb(lv.GroupPeople, lv.GroupOutcome, "Make members admins", acts=True),
+    "group.demote": LiveVerb(lv.GroupPeople, lv.GroupOutcome, "Make admins members", acts=True),
+    "group.leave": LiveVerb(d.GroupRef, lv.Acted, "Leave a group", acts=True),
+    "group.invite": LiveVerb(d.GroupRef, lv.GroupLink, "A group's invitation link"),
+    "group.revoke": LiveVerb(d.GroupRef, lv.GroupLink, "Make the link void, and a new one", acts=True),
+    "group.inspect": LiveVerb(lv.GroupInvitation, lv.Group, "The group that an invitation is for"),
+    "group.join": LiveVerb(lv.GroupInvitation, lv.GroupJoined, "Join a group by its link", acts=True),
+    "group.requests": LiveVerb(d.GroupRef, lv.GroupRequests, "Who waits to be let in"),
+    "group.approve": LiveVerb(lv.GroupPeople, lv.GroupOutcome, "Let them in", acts=True),
+    "group.reject": LiveVerb(lv.GroupPeople, lv.GroupOutcome, "Refuse them", acts=True),
 }
 
 

@@ -13,14 +13,13 @@ from msgspec import Meta, field
 
 from pywhatsweb.contracts.control_data import (
     Args,
-    GroupInfo,
     GroupRef,
     Name,
     Result,
     SessionRef,
     Who,
 )
-from pywhatsweb.contracts.event_data import Person, Timestamp
+from pywhatsweb.contracts.event_data import Chat, Person, Timestamp
 
 MAX_PARTICIPANTS = 256
 """Named in one request. A group has at most 1024."""
@@ -96,10 +95,14 @@ class GroupMember(Person, frozen=True, kw_only=True):
     role: str = "member"
 
 
-class Group(GroupInfo, frozen=True, kw_only=True):
-    """A group as WhatsApp tells it now."""
+class Group(Result, frozen=True, kw_only=True):
+    """A group as WhatsApp tells it now. In lists `participants` are left out; `size` counts them."""
 
-    participants: list[GroupMember] = field(default_factory=list)  # type: ignore[assignment]
+    chat: Chat
+    group: str
+    subject: str | None = None
+    participants: list[GroupMember] = field(default_factory=list)
+    size: int = 0
     description: str | None = None
     owner: Person | None = None
     created_at: Timestamp | None = None
@@ -115,7 +118,7 @@ class Group(GroupInfo, frozen=True, kw_only=True):
     """Messages disappear after so many seconds; 0: they stay."""
 
 
-class LiveGroups(Result, frozen=True, kw_only=True):
+class Groups(Result, frozen=True, kw_only=True):
     groups: list[Group]
     cursor: str | None = None
 
@@ -125,11 +128,10 @@ class GroupCreate(SessionRef, frozen=True, kw_only=True):
 
     subject: Subject
     participants: Annotated[list[Who], Meta(max_length=MAX_PARTICIPANTS)] = field(default_factory=list)
-    description: Description | None = None
 
 
 class GroupUpdate(GroupRef, frozen=True, kw_only=True):
-    """What is null stays. Several are done one after the other: `Group` tells which were."""
+    """What is null stays. Several are done one after the other; when one is refused, `detail` says which were."""
 
     subject: Subject | None = None
     description: Description | None = None

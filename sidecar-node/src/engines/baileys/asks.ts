@@ -3,13 +3,14 @@ import type { WASocket } from 'baileys';
 import { errorText } from '../../logs.ts';
 import { type ActFrame, ActionError, type Result } from '../../protocol.ts';
 import { type Handler, refusalOf } from './ask.ts';
+import { GROUPS } from './groups.ts';
 import { requireJid } from './identity.ts';
 import { QUESTIONS } from './questions.ts';
 
 /** At once, in one session; the worker allows fewer. */
 const MAX_ASKED = 64;
 
-const HANDLERS: Readonly<Record<string, Handler>> = { ...QUESTIONS };
+const HANDLERS: Readonly<Record<string, Handler>> = { ...QUESTIONS, ...GROUPS };
 
 /** Acts that are answered here. */
 export const ASKS: readonly string[] = Object.keys(HANDLERS);
@@ -59,13 +60,24 @@ function explained(error: unknown, action: string): ActionError {
   if (error instanceof ActionError) return error;
   const refusal = refusalOf(error);
   if (refusal !== undefined) {
-    const code = (action.startsWith('group.') ? ABOUT_GROUPS[refusal] : undefined) ?? ABOUT_ALL[refusal];
-    return code ? new ActionError(code) : new ActionError('E_WHATSAPP_REJECTED', String(refusal));
+    const code = (action.startsWith('group.') ? aboutGroup(action, refusal) : undefined) ?? ABOUT_ALL[refusal];
+    return new ActionError(code ?? 'E_WHATSAPP_REJECTED', detailOf(error, refusal));
   }
   const status = (error as { output?: { statusCode?: number } }).output?.statusCode;
   if (status === 408) return new ActionError('E_TIMEOUT', '', true);
   if (status === 428) return new ActionError('E_CONNECTION_LOST', '', true);
   return new ActionError('E_ENGINE_ERROR', errorText(error), true);
+}
+
+/** Who is not in a group may not read it; what else is refused, only admins may do. */
+function aboutGroup(action: string, refusal: number): string | undefined {
+  return action === 'group.get' && refusal in ABOUT_GROUPS ? 'E_GROUP_NOT_FOUND' : ABOUT_GROUPS[refusal];
+}
+
+/** WhatsApp's number, and what was done before it of an act in parts. */
+function detailOf(error: unknown, refusal: number): string {
+  const done = error instanceof Error ? /^after [a-z_, ]+/.exec(error.message)?.[0] : undefined;
+  return done ? `${refusal} ${done}` : String(refusal);
 }
 
 function refused({ code, message, uncertain }: ActionError): Result {

@@ -79,8 +79,9 @@ export class Inbound {
     },
     'group-participants.update': (update) => this.#participants(update),
     'groups.upsert': (groups) => {
-      for (const each of groups) this.#group(each.id, 'create', each.author, each.authorPn, { subject: each.subject });
+      for (const each of groups) this.#group(each.id, 'create', { subject: each.subject }, each.author, each.authorPn);
     },
+    'group.join-request': (request) => this.#joinRequest(request),
     'groups.update': (groups) => {
       for (const each of groups) this.#groupUpdate(each);
     },
@@ -267,12 +268,21 @@ export class Inbound {
 
   #participants({ id, author, authorPn, participants, action }: Stub): void {
     const people = participants.map(({ id: jid, phoneNumber, lid }) => person(jid, phoneNumber ?? lid));
-    this.#group(id, action, author, authorPn, { participants: people });
+    this.#group(id, action, { participants: people }, author, authorPn);
   }
 
-  #groupUpdate({ id, subject, desc, author, authorPn }: BaileysEventMap['groups.update'][number]): void {
-    const change = subject !== undefined ? 'subject' : desc !== undefined ? 'description' : 'settings';
-    if (id) this.#group(id, change, author, authorPn, subject !== undefined ? { subject } : {});
+  #groupUpdate(update: BaileysEventMap['groups.update'][number]): void {
+    const { id, author, authorPn } = update;
+    // With all of its traits it is what was read of a group, not a change.
+    if (!id || update.creation !== undefined) return;
+    this.#group(id, ...groupChange(update), author, authorPn);
+  }
+
+  /** Somebody asks to be let in, or does no more, or was refused. */
+  #joinRequest(request: BaileysEventMap['group.join-request']): void {
+    const { id, participant, participantPn, action, author, authorPn } = request;
+    const participants = [person(participant, participantPn)];
+    this.#group(id, 'join_request', { participants, state: action }, author, authorPn);
   }
 
   #group(
@@ -294,4 +304,19 @@ export class Inbound {
       video: Boolean(isVideo),
     });
   }
+}
+
+/** What an update of a group's traits says, in the contract's words. */
+function groupChange(update: BaileysEventMap['groups.update'][number]): [string, Record<string, unknown>] {
+  const { subject, desc, announce, restrict, joinApprovalMode, memberAddMode, inviteCode } = update;
+  if (subject !== undefined) return ['subject', { subject }];
+  if ('desc' in update) return ['description', { description: desc ?? '' }];
+  if (inviteCode !== undefined) return ['invite', {}];
+  const settings = {
+    ...(announce === undefined ? {} : { announce }),
+    ...(restrict === undefined ? {} : { locked: restrict }),
+    ...(joinApprovalMode === undefined ? {} : { approval: joinApprovalMode }),
+    ...(memberAddMode === undefined ? {} : { member_add: memberAddMode ? 'all' : 'admins' }),
+  };
+  return ['settings', { settings }];
 }
