@@ -70,7 +70,7 @@ export class Pages {
 
   async #media(request: IncomingMessage, response: ServerResponse, query: URLSearchParams): Promise<void> {
     response.setHeader('access-control-allow-origin', ORIGIN);
-    response.setHeader('access-control-allow-private-network', 'true');
+    response.setHeader('access-control-allow-headers', 'content-type');
     const kind = mediaKindOf(query.get('type') ?? '');
     if (request.method === 'OPTIONS' || !kind) {
       response.writeHead(kind ? 204 : 400).end();

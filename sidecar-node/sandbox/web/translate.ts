@@ -179,6 +179,10 @@ export function fromPage(page: PageMessage, chat: string): proto.IMessage {
     }
     case 'vcard':
       return { contactMessage: { displayName: page.vcardFormattedName ?? '', vcard: page.body ?? '', ...context } };
+    case 'multi_vcard': {
+      const contacts = (page.vcardList ?? []).map(({ displayName, vcard }) => ({ displayName, vcard }));
+      return { contactsArrayMessage: { displayName: contacts[0]?.displayName ?? '', contacts, ...context } };
+    }
     case 'poll_creation':
       return {
         messageContextInfo: set({ messageSecret: bytes(page.messageSecret) }),

@@ -2,7 +2,7 @@
 
 import { ask, say, transmit } from './link.js';
 import { createWid, MsgKey } from './models.js';
-import { alternates, Chat, chatOf, keep, learn, Msg, made, me, show } from './state.js';
+import { alternates, Chat, chatOf, keep, learn, learnGroups, Msg, made, me, show } from './state.js';
 
 /** A message is on disk before it leaves, and leaves again at the next login until it is acknowledged. */
 export function addAndSendMsgToChat(_chat, fields) {
@@ -84,7 +84,12 @@ export async function sendSeen({ chat }) {
 export async function findOrCreateLatestChat(wid) {
   const known = Chat.get(wid);
   if (known) return { chat: known };
-  if (wid.isGroup()) throw new Error('not a member of this group');
+  if (wid.isGroup()) {
+    learnGroups(await ask({ type: 'groups' }));
+    const chat = Chat.get(wid);
+    if (!chat) throw new Error('not a member of this group');
+    return { chat };
+  }
   const found = await queryWidExists(wid);
   if (!found) throw new Error('no account at this number');
   return { chat: chatOf(wid) };

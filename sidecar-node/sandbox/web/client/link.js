@@ -1,7 +1,7 @@
 /** The socket to the sandbox: linking, login, reconnecting, questions; what arrives is taken in turn. */
 import { message, receipt } from './inbox.js';
 import { createWid } from './models.js';
-import { acked, Cmd, Conn, chatOf, GroupMetadata, load, Msg, me, Socket } from './state.js';
+import { acked, Cmd, Conn, learnGroups, load, Msg, me, notice, Socket } from './state.js';
 import { forget, read, write } from './store.js';
 
 const RECONNECT_MS = 500;
@@ -81,7 +81,7 @@ const takers = {
   success: async ({ pn, lid, name }) => {
     [me.pn, me.lid] = [createWid(pn), createWid(lid)];
     Conn.set({ pushname: name });
-    await loadGroups();
+    learnGroups(await answerNow({ type: 'groups' }));
     Socket.set({ state: 'CONNECTED' });
     for (const model of Msg.getModelsArray()) if (model.id.fromMe && model.ack === 0) transmit(model);
   },
@@ -106,6 +106,13 @@ const takers = {
     if (model && model.ack < 1) await acked(model, ack);
   },
   answer: ({ ref, data }) => questions.get(ref)?.(data),
+  group: async ({ group, by, changes }) => {
+    learnGroups(await answerNow({ type: 'groups' }));
+    for (const { change, attrs, participants } of changes) {
+      const recipients = participants.filter(Boolean).map((jid) => createWid(jid)._serialized);
+      notice(createWid(group), { subtype: change, recipients, author: by, body: attrs.subject ?? '' });
+    }
+  },
   call: ({ from, what, about }) => {
     if (what !== 'offer') return;
     const peerJid = createWid(from);
@@ -137,7 +144,8 @@ export function transmit(model) {
 
 function plainContent(model) {
   const plain = model.serialize();
-  if (plain.messageSecret) plain.messageSecret = btoa(String.fromCharCode(...Object.values(plain.messageSecret)));
+  for (const name of ['messageSecret', 'waveform'])
+    if (plain[name]) plain[name] = btoa(String.fromCharCode(...Object.values(plain[name])));
   for (const name of ['id', 'from', 'to', 'author', 'self', 'ack', 'quotedMsg', 'local', 'isNewMsg'])
     delete plain[name];
   const jids = plain.mentionedJidList?.map((wid) =>
@@ -145,25 +153,6 @@ function plainContent(model) {
   );
   const quoted = plain.quotedParticipant?.replace(/@c\.us$/, '@s.whatsapp.net');
   return { ...plain, ...(jids ? { mentionedJidList: jids } : {}), ...(quoted ? { quotedParticipant: quoted } : {}) };
-}
-
-async function loadGroups() {
-  for (const group of (await answerNow({ type: 'groups' })) ?? []) {
-    const chat = chatOf(createWid(group.id));
-    const participants = group.participants.map(({ id, isAdmin }) => ({
-      id: createWid(id),
-      isAdmin,
-      isSuperAdmin: false,
-    }));
-    chat.name = chat.formattedTitle = group.subject;
-    chat.groupMetadata.set({
-      subject: group.subject,
-      owner: createWid(group.owner),
-      creation: group.creation,
-      participants,
-    });
-    if (!GroupMetadata.get(chat.id)) GroupMetadata.add(chat.groupMetadata);
-  }
 }
 
 /** Asked from inside a taker: its answer must not wait for that taker's turn to end. */

@@ -71,7 +71,8 @@ export function getOrCreateMediaObject(filehash) {
   if (!objects.has(filehash)) {
     objects.set(filehash, {
       filehash,
-      contentInfo: {},
+      // WhatsApp Web draws a voice message's form itself; without one the library would decode the file for it.
+      contentInfo: { waveform: new Uint8Array(64).fill(50) },
       consolidate(fields) {
         Object.assign(this, { type: fields.type, size: fields.size });
       },

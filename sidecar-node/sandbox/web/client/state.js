@@ -112,6 +112,33 @@ export function show(message) {
   return Msg.add(message);
 }
 
+/** What the server says of the groups that we are in. */
+export function learnGroups(groups) {
+  for (const group of groups ?? []) {
+    const { groupMetadata, ...chat } = chatOf(createWid(group.id));
+    const participants = group.participants.map(({ id, isAdmin }) => ({
+      id: createWid(id),
+      isAdmin,
+      isSuperAdmin: false,
+    }));
+    Object.assign(Chat.get(chat.id), { name: group.subject, formattedTitle: group.subject });
+    groupMetadata.set({
+      subject: group.subject,
+      owner: createWid(group.owner),
+      creation: group.creation,
+      participants,
+    });
+    if (!GroupMetadata.get(chat.id)) GroupMetadata.add(groupMetadata);
+  }
+}
+
+/** A group's change, as an entry of its chat. */
+export function notice(chat, { subtype, recipients, author, body }) {
+  const key = { fromMe: false, id: `notice-${Date.now()}-${Math.random()}`, remote: chat._serialized };
+  const about = { type: 'gp2', subtype, recipients, body, isNewMsg: true, ack: 1, t: Math.floor(Date.now() / 1000) };
+  show(made({ ...about, id: key, from: chat._serialized, to: me.pn._serialized, ...(author ? { author } : {}) }));
+}
+
 export async function learn(one, other) {
   if (!one || !other || alternates.has(one)) return;
   alternates.set(one, other);
