@@ -17,6 +17,10 @@ class ServiceSettings(BrokerSettings, frozen=True, kw_only=True):
     health_port: int | None = None
     metrics_labels: MetricsLabels = "none"
     """`tenant` or `session`: metrics tell tenants, or their sessions too, apart, at a series each; `none` of them."""
+    traces_url: str | None = None
+    """Where spans go, OTLP over HTTP, as http://collector:4318/v1/traces; none: no traces are made."""
+    traces_share: float = 0.01
+    """Of the commands whose publisher names no trace, how many begin one (0 to 1)."""
     ready_file: str | None = None
     log_format: LogFormat = "console"
     log_level: LogLevel = "info"

@@ -91,7 +91,7 @@ def _error(code: str | None) -> ErrorBody | None:
     return error_struct(ErrorCode.from_wire(code)) if code else None
 
 
-def queued(job: Job, now_ms: int) -> Queued:
+def queued(job: Job, now_ms: int, traceparent: str = "") -> Queued:
     """What the session worker is told beside the body."""
     return Queued(
         verb=job.verb,
@@ -104,4 +104,5 @@ def queued(job: Job, now_ms: int) -> Queued:
         expires_at=job.expires_ms,
         correlation_id=job.correlation_id or "",
         target=job.target,
+        traceparent=traceparent,
     )

@@ -13,6 +13,7 @@ from pywhatsweb.contracts.statuses import MessageStatus
 from pywhatsweb.errors import ErrorBody, ErrorCode, error_struct
 from pywhatsweb_fleet.dispatcher.reading import Job, Tenant
 from pywhatsweb_runtime import deadletters as setting_aside
+from pywhatsweb_runtime import tracing
 from pywhatsweb_runtime.deadletters import Publication
 
 
@@ -26,7 +27,7 @@ class Outcome(NamedTuple):
 
 
 def of_job(tenant: Tenant, job: Job, outcome: Outcome) -> Publication:
-    return status(
+    told = status(
         tenant,
         job.session,
         job.command_id,
@@ -38,6 +39,9 @@ def of_job(tenant: Tenant, job: Job, outcome: Outcome) -> Publication:
         causation_id=job.causation_id,
         metadata=job.metadata,
     )
+    if trace := job.traceparent:
+        told.headers[tracing.HEADER] = trace
+    return told
 
 
 def of_queued(tenant: Tenant, session: SessionId, queued: Queued, outcome: Outcome) -> Publication:

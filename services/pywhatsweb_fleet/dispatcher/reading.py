@@ -20,6 +20,7 @@ from pywhatsweb.contracts.event_data import Chat
 from pywhatsweb.contracts.ids import ChatKey, CommandId, SessionId, TenantId, WhatsAppMessageId
 from pywhatsweb.contracts.interactive import Template
 from pywhatsweb.errors import ContractError, ErrorCode
+from pywhatsweb_runtime import tracing
 from pywhatsweb_runtime.registry import TenantRecord
 
 SCHEDULE_AHEAD_MS = 366 * 86_400_000
@@ -101,6 +102,11 @@ class Job:
         """Whether an earlier delivery claimed it, and perhaps did more."""
         self.refusal: ErrorCode | None = None
         self.details: dict[str, Any] = {}
+
+    @property
+    def traceparent(self) -> str:
+        """Of the publisher's trace; empty: it named none."""
+        return tracing.known(self.raw.headers.get(tracing.HEADER))
 
     def refuse(self, code: ErrorCode, details: Mapping[str, Any] | None = None) -> None:
         self.refusal = code

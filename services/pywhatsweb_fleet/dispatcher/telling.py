@@ -22,6 +22,7 @@ from pywhatsweb_fleet.dispatcher.intake import Settled
 from pywhatsweb_fleet.dispatcher.outcomes import Outcome
 from pywhatsweb_fleet.dispatcher.reading import Job, Tenant
 from pywhatsweb_fleet.dispatcher.templates import Templates
+from pywhatsweb_runtime import tracing
 from pywhatsweb_runtime.bus import MESSAGE_TOO_LARGE, QUEUE_FULL, WRONG_LAST_SEQUENCE, ApiError, Bus
 from pywhatsweb_runtime.deadletters import Publication
 from pywhatsweb_runtime.metrics import Metrics
@@ -62,8 +63,10 @@ async def announce(deps: Deps, tenant: Tenant, job: Job) -> asyncio.Future[PubAc
 
 async def enqueue(deps: Deps, tenant: Tenant, job: Job, told: asyncio.Future[PubAck] | None = None) -> Step:
     """Puts a job into its session's queue; what becomes of that is for `tell`."""
-    headers = queue.to_headers(handlers.queued(job, time.time_ns() // 1_000_000))
-    stored = await deps.publisher.submit(subjects.out(tenant.id, job.session), job.body, headers)
+    names = {"tenant": tenant.id, "session": job.session, "command": job.command_id}
+    with tracing.span("dispatch", job.traceparent, names, began=job.raw.stored_ms / 1000) as trace:
+        headers = queue.to_headers(handlers.queued(job, time.time_ns() // 1_000_000, trace))
+        stored = await deps.publisher.submit(subjects.out(tenant.id, job.session), job.body, headers)
     return Step(job, None, stored, told=told)
 
 

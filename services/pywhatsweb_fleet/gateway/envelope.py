@@ -117,6 +117,7 @@ class Envelope:
         began = time.perf_counter()
         headers = headers_of(scope)
         ids, problem = self._ids(headers)
+        structlog.contextvars.bind_contextvars(request_id=ids.request, correlation_id=ids.correlation)
         scope.setdefault("state", {})["pww"] = ids
         out = _Out(send, ids, self._cors(headers))
         try:

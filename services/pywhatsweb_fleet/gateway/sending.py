@@ -14,6 +14,7 @@ from pywhatsweb.errors import ContractError, ErrorCode, MessageError
 from pywhatsweb_fleet.gateway.outcomes import UNSENT
 from pywhatsweb_fleet.gateway.problems import GatewayError
 from pywhatsweb_fleet.gateway.routes import Call
+from pywhatsweb_runtime import tracing
 from pywhatsweb_runtime.batching import PubAck
 
 WAITS: Final = {
@@ -97,9 +98,14 @@ async def publish(call: Call, session: str, verb: str, body: bytes, command_id: 
     headers: dict[str, str] = {"Nats-Msg-Id": command_id}
     if call.correlation_id is not None:
         headers["X-Correlation-Id"] = call.correlation_id
-    return await call.deps.publisher.publish(
-        subjects.command(call.who.tenant, SessionId(session), verb), body, headers
-    )
+    parent = tracing.known(call.headers.get(tracing.HEADER))
+    names = {"tenant": call.who.tenant, "session": session, "command": command_id}
+    with tracing.span(f"publish {verb}", parent, names) as trace:
+        if trace:
+            headers[tracing.HEADER] = trace
+        return await call.deps.publisher.publish(
+            subjects.command(call.who.tenant, SessionId(session), verb), body, headers
+        )
 
 
 def _accepted(

@@ -13,7 +13,7 @@ from pywhatsweb.contracts import event_data as d
 from pywhatsweb.contracts import events, ids, subjects
 from pywhatsweb.contracts.codec import encode
 from pywhatsweb.contracts.ids import ChatKey, SessionId, TenantId, TenantKey
-from pywhatsweb_runtime import registry
+from pywhatsweb_runtime import registry, tracing
 from pywhatsweb_runtime.bus import WRONG_LAST_SEQUENCE, ApiError
 from pywhatsweb_runtime.publisher import PubAck, Publisher
 
@@ -104,6 +104,8 @@ class FencedEvents:
         headers = events.headers(event, self.form)
         headers.update(self._fence)
         headers["Nats-TTL"] = self._ttl
+        if trace := tracing.current():
+            headers[tracing.HEADER] = trace
         if extra:
             headers.update(extra)
         subject = subjects.event_ingest(

@@ -18,12 +18,14 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
+from structlog.contextvars import bound_contextvars
 
 from pywhatsweb.contracts import streams, subjects
 from pywhatsweb.contracts.queued import Queued, from_headers
 from pywhatsweb_fleet.session_worker.deps import Deps
 from pywhatsweb_fleet.session_worker.fenced import FencedEvents
 from pywhatsweb_fleet.session_worker.outcomes import submit_dead_letter, submit_status
+from pywhatsweb_runtime import tracing
 from pywhatsweb_runtime.bus import ApiError, BrokerUnavailable, Stored
 from pywhatsweb_runtime.publisher import PubAck
 
@@ -257,6 +259,16 @@ class Lane:
         except (KeyError, ValueError):
             log.exception("a queued command has no readable headers; it is skipped", sequence=stored.sequence)
             return await self._set_aside(stored, None, "E_POISON", 1)
+        names = {
+            "tenant": self._events.tenant,
+            "session": self._events.session,
+            "command_id": queued.command_id,
+            "correlation_id": queued.correlation_id,
+        }
+        with bound_contextvars(**names), tracing.span(queued.verb, queued.traceparent, names):
+            return await self._do(queued, stored)
+
+    async def _do(self, queued: Queued, stored: Stored) -> Futures:
         if queued.digest in self._to_cancel:
             self._to_cancel.discard(queued.digest)
             self._did_cancel.add(queued.digest)
@@ -271,7 +283,7 @@ class Lane:
             raise
         except Exception as error:  # noqa: BLE001 - one command must not hold up all those behind it
             # Not the error's words: they may quote the body.
-            log.error("a command cannot be done", session=self._events.session, error=type(error).__name__)  # noqa: TRY400
+            log.error("a command cannot be done", error=type(error).__name__)  # noqa: TRY400
             return [
                 *await self._set_aside(stored, queued, "E_POISON", 1),
                 await self._status(queued, "failed", "E_POISON"),

@@ -23,6 +23,7 @@ from pywhatsweb_fleet.session_worker.sent import Sent, SentBook
 from pywhatsweb_fleet.session_worker.units import TOO_LARGE
 from pywhatsweb_fleet.storage import idempotency
 from pywhatsweb_fleet.storage.faults import StorageUnavailable
+from pywhatsweb_runtime import tracing
 from pywhatsweb_runtime.publisher import PubAck
 
 log = structlog.get_logger(__name__)
@@ -124,14 +125,15 @@ class Reports:
             )
             reader = str((by or {}).get("lid") or (by or {}).get("pn")) if in_group else ""
             try:
-                future = await self._events.submit(
-                    "status",
-                    data,
-                    chat=chat.key if chat else None,
-                    event_id=self._events.stable_id("receipt", message_id, status.value, reader),
-                    correlation_id=entry.correlation_id,
-                    causation_id=entry.command_id,
-                )
+                with tracing.following(status.value, entry.traceparent):
+                    future = await self._events.submit(
+                        "status",
+                        data,
+                        chat=chat.key if chat else None,
+                        event_id=self._events.stable_id("receipt", message_id, status.value, reader),
+                        correlation_id=entry.correlation_id,
+                        causation_id=entry.command_id,
+                    )
             except BaseException:
                 entry.take_back(status, before)
                 raise

@@ -32,6 +32,7 @@ from pywhatsweb_fleet.session_worker.outcomes import (
 from pywhatsweb_fleet.session_worker.pacing import Pacer
 from pywhatsweb_fleet.session_worker.repeats import Repeats
 from pywhatsweb_fleet.session_worker.sent import Sent, SentBook
+from pywhatsweb_runtime import tracing
 from pywhatsweb_runtime.bus import Stored
 
 log = structlog.get_logger(__name__)
@@ -65,6 +66,11 @@ class _InFlight:
         self.body: Mapping[str, Any] = _from_json(data) if form_of(data) == "json" else _from_msgpack(data)
         self.told: Futures = []
         self.waited = False
+
+
+def _begun(queued: Queued) -> Sent:
+    trace = tracing.current() or queued.traceparent
+    return Sent(queued.command_id, queued.correlation_id or None, traceparent=trace)
 
 
 class Sending:
@@ -153,7 +159,7 @@ class Sending:
         flight.waited = waited
         # One that the record knows as sent is sent again all the same: whether its keys were kept, no record says.
         if known is None:
-            self._book.put(queued.message_id, Sent(queued.command_id, queued.correlation_id or None))
+            self._book.put(queued.message_id, _begun(queued))
         if queued.verb in ("send", "forward") and await self.cold.holds(queued):
             return await self._failed(flight, port.EngineError("E_WHATSAPP_REACHOUT_LIMITED", "held"), 1)
         self._in_flight[queued.message_id] = flight
@@ -175,7 +181,7 @@ class Sending:
             known = self._book.get(message_id)
             if flight is None or (known is not None and known.last is not None):
                 return
-            self._book.put(message_id, Sent(flight.queued.command_id, flight.queued.correlation_id or None))
+            self._book.put(message_id, _begun(flight.queued))
         if not flight.told:
             flight.told = await self._sent(flight, int(time.time() * 1000))
 

@@ -24,6 +24,7 @@ class Sent(msgspec.Struct):
     command_id: str | None
     correlation_id: str | None = None
     last: MessageStatus | None = None
+    traceparent: str = ""
     _telling: asyncio.Future[Any] | None = None
     _tell: Callable[[], Awaitable[Any]] | None = None
 

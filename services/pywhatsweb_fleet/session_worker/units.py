@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextvars import copy_context
 
 import structlog
 
@@ -40,6 +41,7 @@ class Units:
 
     __slots__ = (
         "_committed",
+        "_context",
         "_done",
         "_events",
         "_failed",
@@ -67,6 +69,8 @@ class Units:
         self._committed = committed
         self._failed = failed
         self._held = held
+        self._context = copy_context()
+        """Units may be put from within a send, whose trace and log fields are not theirs."""
         self._since: deque[float] = deque()
         """When each of the queue was put."""
         self._queue: deque[EventUnit | KeysUnit] = deque()
@@ -84,7 +88,7 @@ class Units:
         if unit.unit:
             self.last = unit.unit
         if self._task is None:
-            self._task = asyncio.create_task(self._drain())
+            self._task = asyncio.create_task(self._drain(), context=self._context)
 
     @property
     def all_durable(self) -> bool:

@@ -18,6 +18,7 @@ import nats.errors
 from nats.aio.msg import Msg
 
 from pywhatsweb.client.connection import Link, Repeated
+from pywhatsweb.client.tracing import traceparent
 from pywhatsweb.errors import AuthenticationError, BrokerError, DeadlineError, ErrorCode, PyWhatsWebError
 
 log = logging.getLogger(__name__)
@@ -29,7 +30,7 @@ NOBODY_S: Final = 5.0
 """How long "nobody takes this subject" is borne: a stream that is restarted is away for a moment."""
 _STREAM_FULL: Final = frozenset((10077, 10047, 10023))
 _TOO_LARGE: Final = 10054
-_HEADER: Final = "NATS/1.0\r\nNats-Msg-Id: {}\r\n\r\n"
+_HEADER: Final = "NATS/1.0\r\nNats-Msg-Id: {}\r\n{}\r\n"
 
 
 class PubAck(NamedTuple):
@@ -98,7 +99,8 @@ class Publisher:
         try:
             if self._closed:
                 raise BrokerError(ErrorCode.E_BROKER_UNAVAILABLE, {"reason": "closed"})
-            head = _HEADER.format(command_id).encode()
+            trace = traceparent()
+            head = _HEADER.format(command_id, f"traceparent: {trace}\r\n" if trace else "").encode()
             size = len(head) + len(body)
             if size > self._link.wire.max_payload:
                 # The broker would cut the connection.

@@ -20,6 +20,7 @@ _EXPIRES = "Pww-Expires-At"
 _ACCEPTED = "Pww-Accepted-At"
 _CORRELATION = "X-Correlation-Id"
 _TARGET = "Pww-Target"
+_TRACE = "traceparent"
 
 
 class Queued(NamedTuple):
@@ -40,6 +41,8 @@ class Queued(NamedTuple):
     correlation_id: str = ""
     target: str = ""
     """Of a cancel: the digest of the command to cancel."""
+    traceparent: str = ""
+    """W3C's, where the command belongs to a trace."""
 
 
 def to_headers(queued: Queued) -> dict[str, str]:
@@ -59,6 +62,8 @@ def to_headers(queued: Queued) -> dict[str, str]:
         headers[_CORRELATION] = queued.correlation_id
     if queued.target:
         headers[_TARGET] = queued.target
+    if queued.traceparent:
+        headers[_TRACE] = queued.traceparent
     return headers
 
 
@@ -75,4 +80,5 @@ def from_headers(headers: Mapping[str, str]) -> Queued:
         expires_at=int(headers.get(_EXPIRES, "0")),
         correlation_id=headers.get(_CORRELATION, ""),
         target=headers.get(_TARGET, ""),
+        traceparent=headers.get(_TRACE, ""),
     )
