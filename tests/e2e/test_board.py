@@ -15,7 +15,7 @@ from pywhatsweb.contracts.event_data import Chat, Message, Person
 from pywhatsweb.contracts.ids import ChatKey, SessionId, TenantId
 from pywhatsweb.contracts.statuses import Origin
 from tests.support import wait_until
-from tests.support.running import PWW, Fleet, plain
+from tests.support.running import PWW, Fleet, Plain, plain
 
 CHAT = Chat(key="0123456789abcdef", pn="+5511977770001")
 
@@ -44,6 +44,29 @@ async def write(fleet: Fleet, number: int) -> None:
     await client.close()
 
 
+async def a_rule_says_good_bye(fleet: Fleet, program: Plain) -> None:
+    """With a template, as a message of the session, which the board does not take for an answer."""
+    await program.ok("session.start", session_id="s1")
+    await program.reached("s1", "WORKING")
+    await program.ok("template.put", name="tchau", language="pt_BR", body="Até logo, {{quem}}!")
+    action = {
+        "do": "send_template",
+        "template": "tchau",
+        "language": "pt_BR",
+        "variables": {"quem": "{name}"},
+    }
+    rules = [{"id": "bye", "on": ["done"], "do": action}]
+    await program.ok("policy.set", policy={"reply_starts": "anyone", "rules": rules})
+    await asyncio.to_thread(pww, fleet, "done", CHAT.key, "--by", "ana")
+
+    def said() -> list[Any]:
+        return [one["data"] for one in program.of("message") if one["data"]["origin"] == "outbound"]
+
+    (message,) = await wait_until(said, 30, message="the template is sent")
+    assert message["text"]["body"] == "Até logo, Rita!"
+    assert message["command_id"].startswith("pww-rule-")
+
+
 async def test_a_chat_from_the_first_word_to_the_next(tmp_path: Path) -> None:
     """NEW by the customer, ACTIVE and DONE at the command line, NEW again by the customer, over a restart."""
     fleet = Fleet(tmp_path, "--engine", "simulated", "--no-sandbox", "--tenant", "demo")
@@ -68,7 +91,8 @@ async def test_a_chat_from_the_first_word_to_the_next(tmp_path: Path) -> None:
                 return [one["chat"]["key"] for one in found] == [CHAT.key]
 
             await wait_until(listed, 20, interval=0.2, message="chat.list follows the board")
+            await a_rule_says_good_bye(fleet, program)
         history = await asyncio.to_thread(pww, fleet, "history", CHAT.key)
-        assert [one["change"] for one in history] == ["reopened", "done", "assigned", "opened"]
+        assert [one["change"] for one in history] == ["done", "reopened", "done", "assigned", "opened"]
     finally:
         fleet.stop()

@@ -134,9 +134,10 @@ SERVICES: Final[dict[str, Rights]] = {
         why="writes the record, answers chat.*, contact.*, data.*, audit.*; purges what a person's erasure covers",
     ),
     "kanban": Rights(
-        publish=(*READ, *PROVISION, "wai.evt.>", "wa.dlq.>"),
+        # Commands: what a policy's rules send.
+        publish=(*READ, *PROVISION, "wai.evt.>", "wa.dlq.>", "wa.cmd.>"),
         subscribe=(*_ANSWERS, "wa.evt.>", _TENANTS),
-        why="keeps the board by reading events, publishes chat events, answers chat.*, attendant.*, policy.*",
+        why="keeps the board by reading events, publishes its own, sends by rules; answers chat.*, attendant.*, …",
     ),
     "webhooks": Rights(
         publish=(*READ, *PROVISION, *_durable("webhooks"), "wa.dlq.>", "wai.evt.>"),

@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from pywhatsweb.contracts.event_data import Chat
+from pywhatsweb.contracts.rule_data import Rule, Trigger
 from pywhatsweb.contracts.statuses import KanbanStatus
 from pywhatsweb.errors import ErrorCode
 
@@ -58,6 +59,8 @@ class Card(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     overdue: tuple[Clock, ...] = ()
     escalated_to: str | None = None
     recent: tuple[str, ...] = ()
+    closed_told: int = -1
+    """Since when the tenant's hours were closed as rules last answered to that."""
 
     @property
     def is_taking_too_long(self) -> bool:
@@ -143,11 +146,22 @@ class Transition(NamedTuple):
     alert: dict[str, Any] | None = None
 
 
+class Fired(NamedTuple):
+    """A rule that has something to do, and the card as it was then. `occasion` is what it answers to, once."""
+
+    rule: Rule
+    trigger: Trigger
+    occasion: str
+    at: int
+    card: Card
+
+
 class Decision(NamedTuple):
     """What a stimulus comes to. `card` None: there is none, still."""
 
     card: Card | None
     transitions: tuple[Transition, ...] = ()
+    fired: tuple[Fired, ...] = ()
 
 
 class Refused(Exception):

@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from pywhatsweb.contracts import events, subjects
 from pywhatsweb.contracts.decoding import decoder
 from pywhatsweb.contracts.ids import TenantId, TenantKey
+from pywhatsweb.contracts.rule_data import COMMAND_PREFIX
 from pywhatsweb.contracts.statuses import MessageStatus, Origin
 from pywhatsweb_fleet.kanban.board import MessageIn, MessageOut
 from pywhatsweb_fleet.kanban.recording import Board
@@ -66,8 +67,8 @@ def stimulus_of(subject: str, body: bytes) -> Said | None:
     at = min(_milliseconds(event.timestamp), time.time_ns() // 1_000_000)
     if isinstance(event, events.MessageEvent):
         message = event.data
-        if message.history:
-            return None
+        if message.history or (message.command_id or "").startswith(COMMAND_PREFIX):
+            return None  # a rule's message is nobody's answer
         if message.origin is Origin.INBOUND and not message.from_self:
             return Said(parsed.session, MessageIn(event.id, at, message.chat))
         human = message.command_id is None
@@ -92,7 +93,7 @@ class Advance(NamedTuple):
 def settle(
     conn: Connection, tenant: TenantId, key: TenantKey, told: Sequence[Said], move: Advance
 ) -> int | None:
-    """Puts a batch on the board and moves the tenant's place, in one transaction; how many transitions that made.
+    """Puts a batch on the board and moves the tenant's place, in one transaction; how much there is to be told.
 
     None, and nothing is done, when another replica was faster.
     """
@@ -103,7 +104,7 @@ def settle(
     for said in told:
         board.advance(said.session, said.stimulus.chat.key, said.stimulus)
     kanban.save_place(conn, tenant, move.after)
-    return board.transitions
+    return board.transitions + board.actions
 
 
 def _milliseconds(timestamp: str) -> int:

@@ -37,6 +37,26 @@ def after(start_ms: int, minutes: float, hours: Hours) -> int:
     return max(start_ms, end) + left
 
 
+def closed_since(at_ms: int, hours: Hours) -> int | None:
+    """When the closing began in which the moment lies (0: before all that counts); None while it is open."""
+    if not any(hours.week):
+        return None
+    found = next(_spans(at_ms, hours), None)
+    if found is not None and found[0] <= at_ms:
+        return None
+    zone = _zone(hours.timezone)
+    day = datetime.fromtimestamp(at_ms / 1000, zone).date()
+    for _ in range(_MOST_DAYS):
+        if day.isoformat() not in hours.holidays:
+            ends = [
+                end for _, clock in hours.week[day.weekday()] if (end := _moment(day, clock, zone)) <= at_ms
+            ]
+            if ends:
+                return max(ends)
+        day -= timedelta(days=1)
+    return 0
+
+
 def _spans(start_ms: int, hours: Hours) -> Iterator[tuple[int, int]]:
     """Spans of work that end after ``start_ms``, in order; a change of clocks makes them longer or shorter."""
     zone = _zone(hours.timezone)

@@ -17,13 +17,14 @@ from pywhatsweb.contracts import kanban_data as k
 from pywhatsweb.contracts.event_data import Chat
 from pywhatsweb.contracts.events import timestamp
 from pywhatsweb.contracts.ids import TenantId, TenantKey
+from pywhatsweb.contracts.rule_data import WebhookAction
 from pywhatsweb.errors import ContractError, ErrorCode, RequestError
 from pywhatsweb.phone import brazil_candidates, parse_recipient
 from pywhatsweb_fleet.kanban import hours
 from pywhatsweb_fleet.kanban.board import Attendant, Card, Move, Refused
 from pywhatsweb_fleet.kanban.policy import deadlines
 from pywhatsweb_fleet.kanban.recording import Board, card_of, policy_of, save_attendant, team_of
-from pywhatsweb_fleet.storage import boards, kanban, people
+from pywhatsweb_fleet.storage import boards, kanban, people, webhooks
 from pywhatsweb_fleet.storage.kanban import PolicyRow
 
 _QUEUE_NUDGE = 200
@@ -35,6 +36,12 @@ class Asker(NamedTuple):
     id: TenantId
     key: TenantKey
     region: str
+
+
+class _Types(msgspec.Struct):
+    """Of a webhook's configuration."""
+
+    types: list[str] | None = None
 
 
 class _Found(NamedTuple):
@@ -123,11 +130,24 @@ def policy_set(conn: Connection, who: Asker, args: k.PolicySet) -> k.PolicyInfo:
     """Every open card is looked at anew: its deadlines are the new policy's."""
     if not hours.known_zone(args.policy.hours.timezone):
         raise RequestError(ErrorCode.E_INVALID_FIELD, {"path": "$.policy.hours.timezone"})
+    for rule in args.policy.rules:
+        if isinstance(rule.do, WebhookAction):
+            _check_webhook(conn, who.id, rule.do.webhook_id)
     kanban.lock(conn, who.id)
     now = time.time_ns() // 1_000_000
     kanban.save_policy(conn, who.id, PolicyRow(msgspec.json.encode(args.policy).decode(), now, args.by))
     kanban.look_at_open(conn, who.id, now)
     return policy_get(conn, who, d.Nothing())
+
+
+def _check_webhook(conn: Connection, tenant: str, name: str) -> None:
+    found = webhooks.find(conn, tenant, name)
+    if found is None:
+        raise RequestError(ErrorCode.E_WEBHOOK_NOT_FOUND, {"webhook_id": name})
+    types = msgspec.json.decode(found.config, type=_Types).types
+    if types is not None and "alert" not in types:
+        details = {"path": "$.policy.rules", "webhook_id": name, "reason": "its types lack alert"}
+        raise RequestError(ErrorCode.E_INVALID_FIELD, details)
 
 
 def _find(conn: Connection, who: Asker, args: d.ChatRef) -> _Found:

@@ -7,14 +7,16 @@ import contextlib
 from collections import Counter, defaultdict
 from collections.abc import Callable
 
+import msgspec
 import structlog
 
 from pywhatsweb.contracts import codec, events, subjects
 from pywhatsweb.contracts.decoding import decode
 from pywhatsweb.contracts.ids import ChatKey, SessionId, TenantId
+from pywhatsweb.contracts.rule_data import TARGET_HEADER
 from pywhatsweb_fleet.storage import kanban
 from pywhatsweb_fleet.storage.faults import StorageUnavailable
-from pywhatsweb_fleet.storage.kanban import OutboxRow
+from pywhatsweb_fleet.storage.kanban import ActionRow, OutboxRow
 from pywhatsweb_fleet.storage.store import Store
 from pywhatsweb_runtime.bus import ApiError, BrokerUnavailable
 from pywhatsweb_runtime.metrics import Metrics
@@ -48,31 +50,32 @@ class Outbox:
         if record is None:
             return
         async with self._locks[tenant]:
-            rows: list[OutboxRow] = []
             try:
-                while True:
-                    rows = await self._store.read(kanban.waiting, tenant, _AT_ONCE)
-                    if rows:
-                        await self._publish(rows, record)
-                        await self._store.transact(kanban.published, rows)
-                    if len(rows) < _AT_ONCE:
-                        return
+                while rows := await self._store.read(kanban.waiting, tenant, _AT_ONCE):
+                    await self._publish(rows, record)
+                    await self._store.transact(kanban.published, rows)
+                while actions := await self._store.read(kanban.actions_waiting, tenant, _AT_ONCE):
+                    await self._act(actions, record)
+                    await self._store.transact(kanban.actions_published, actions)
             except (ApiError, BrokerUnavailable, StorageUnavailable) as error:
-                log.warning(
-                    "the board's events wait", tenant=tenant, count=len(rows), error=type(error).__name__
-                )
+                log.warning("the board's events wait", tenant=tenant, error=type(error).__name__)
 
     async def _publish(self, rows: list[OutboxRow], record: TenantRecord) -> None:
+        submitted = [await self._publisher.submit(*_letter(row, row.kind, row.event, record)) for row in rows]
+        await asyncio.gather(*submitted)
+
+    async def _act(self, rows: list[ActionRow], record: TenantRecord) -> None:
         submitted = []
         for row in rows:
-            event = decode(row.event.encode(), events.AnyEvent)
-            headers = events.headers(event, record.events)
-            headers["Nats-TTL"] = f"{record.limits.replay_seconds}s"
-            subject = subjects.event_ingest(
-                TenantId(row.tenant), SessionId(row.session), row.kind, ChatKey(row.chat)
-            )
-            body = codec.encode(event, record.events)
-            submitted.append(await self._publisher.submit(subject, body, headers))
+            if row.kind == "send":
+                command = msgspec.json.decode(row.body)
+                subject = subjects.command(TenantId(row.tenant), SessionId(row.session), "send")
+                letter = (subject, row.body.encode(), {"Nats-Msg-Id": command["id"]})
+            else:
+                letter = _letter(row, row.kind, row.body, record)
+                if row.webhook:
+                    letter[2][TARGET_HEADER] = row.webhook
+            submitted.append(await self._publisher.submit(*letter))
         await asyncio.gather(*submitted)
         for (kind, tenant), number in Counter((row.kind, row.tenant) for row in rows).items():
             self._metrics.board_transitions.labels(kind, self._metrics.tenant(tenant)).inc(number)
@@ -84,3 +87,14 @@ class Outbox:
                 for tenant in await self._store.read(kanban.tenants_waiting):
                     await self.flush(TenantId(tenant))
             await asyncio.sleep(every_s)
+
+
+def _letter(
+    row: OutboxRow | ActionRow, kind: str, event_json: str, record: TenantRecord
+) -> tuple[str, bytes, dict[str, str]]:
+    """An event's subject, body and headers."""
+    event = decode(event_json.encode(), events.AnyEvent)
+    headers = events.headers(event, record.events)
+    headers["Nats-TTL"] = f"{record.limits.replay_seconds}s"
+    subject = subjects.event_ingest(TenantId(row.tenant), SessionId(row.session), kind, ChatKey(row.chat))
+    return subject, codec.encode(event, record.events), headers

@@ -7,9 +7,10 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from pywhatsweb.contracts.kanban_data import Deadline, Policy
+from pywhatsweb.contracts.rule_data import AddTagsAction, Rule, Trigger
 from pywhatsweb.contracts.statuses import KanbanStatus
 from pywhatsweb.errors import ErrorCode
-from pywhatsweb_fleet.kanban import hours
+from pywhatsweb_fleet.kanban import hours, rules
 from pywhatsweb_fleet.kanban.assigning import choose
 from pywhatsweb_fleet.kanban.board import (
     NOTES,
@@ -19,6 +20,7 @@ from pywhatsweb_fleet.kanban.board import (
     Card,
     Clock,
     Decision,
+    Fired,
     MessageIn,
     MessageOut,
     Move,
@@ -57,7 +59,8 @@ def decide(
         step.message_out(stimulus)
     else:
         step.move(stimulus)
-    return Decision(step.card, tuple(step.transitions))
+    step.rules()
+    return Decision(step.card, tuple(step.transitions), tuple(step.fired))
 
 
 def deadlines(card: Card, policy: Policy) -> dict[Clock, tuple[int, int]]:
@@ -103,6 +106,7 @@ class _Step:
         self.team = team
         self.session = session
         self.transitions: list[Transition] = []
+        self.fired: list[Fired] = []
 
     def note(self, stimulus: MessageIn | MessageOut | Move, **changes: Any) -> Card:
         """Remembers the stimulus, and that the card was touched."""
@@ -162,6 +166,7 @@ class _Step:
                 self.open("reopened", stimulus.at, REPLIED)
         elif card.snoozed:
             self.change("woken", stimulus.at, None, REPLIED, snoozed=False, snoozed_until=0)
+        self.outside_hours(stimulus.at)
 
     def open(self, name: str, at: int, reason: str | None, by: str | None = None, **fields: Any) -> None:
         self.change(
@@ -279,6 +284,36 @@ class _Step:
     def _open_only(self, card: Card) -> None:
         if card.status is DONE:
             raise Refused(ErrorCode.E_INVALID_TRANSITION, status=card.status.value)
+
+    # Rules.
+
+    def outside_hours(self, at: int) -> None:
+        """Once until the next opening, however much the customer writes."""
+        card = self.card
+        found = [*rules.outside_hours(self.policy, self.session)]
+        since = hours.closed_since(at, self.policy.hours) if found else None
+        if card is None or since is None or since == card.closed_told:
+            return
+        self.card = replace(card, closed_told=since)
+        for rule, trigger in found:
+            self.fire(rule, trigger, f"{trigger}-{since}", at)
+
+    def rules(self) -> None:
+        """What the decision's transitions set off. What a rule changes sets nothing off."""
+        for transition in tuple(self.transitions):
+            for rule, trigger in rules.answering_to(self.policy, transition, self.session):
+                self.fire(rule, trigger, f"{trigger}-{transition.card.version}", transition.card.changed_at)
+
+    def fire(self, rule: Rule, trigger: Trigger, occasion: str, at: int) -> None:
+        card = self.card
+        assert card is not None  # noqa: S101 - something has happened to it
+        if isinstance(rule.do, AddTagsAction):
+            tags = tuple(dict.fromkeys((*card.tags, *rule.do.tags)))[:32]
+            if tags == card.tags:
+                return
+            details = {"tags": list(tags), "priority": card.priority, "rule": rule.id}
+            self.change("tagged", at, None, card.reason, details=details, tags=tags)
+        self.fired.append(Fired(rule, trigger, occasion, at, self.card or card))
 
     # Time, and people who go.
 

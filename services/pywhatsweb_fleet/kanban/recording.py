@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 from sqlalchemy import Connection
@@ -13,6 +13,8 @@ from pywhatsweb.contracts.ids import TenantId, TenantKey
 from pywhatsweb.contracts.kanban_data import Policy
 from pywhatsweb.contracts.statuses import KanbanStatus
 from pywhatsweb.errors import ErrorCode
+from pywhatsweb_fleet.kanban import acting
+from pywhatsweb_fleet.kanban.acting import Where
 from pywhatsweb_fleet.kanban.board import SYSTEM, Attendant, Card, Refused, Stimulus, Team, Transition
 from pywhatsweb_fleet.kanban.policy import decide, next_due
 from pywhatsweb_fleet.storage import audit, kanban
@@ -22,15 +24,6 @@ _json = msgspec.json.Encoder().encode
 _card = msgspec.json.Decoder(Card).decode
 _attendant = msgspec.json.Decoder(Attendant).decode
 _policy = msgspec.json.Decoder(Policy).decode
-
-
-class Where(NamedTuple):
-    """A chat's place on a tenant's board."""
-
-    tenant: TenantId
-    key: TenantKey
-    session: str
-    chat: str
 
 
 class Moved(Exception):
@@ -50,6 +43,8 @@ class Board:
         self.policy = policy_of(conn, tenant)
         self.transitions = 0
         """How many were recorded."""
+        self.actions = 0
+        """How many rules fired."""
         self._team: Team | None = None
 
     @property
@@ -73,6 +68,9 @@ class Board:
         self._save(where, decision.card, row)
         for transition in decision.transitions:
             self._record(where, transition)
+        for fired in decision.fired:
+            self.actions += 1
+            acting.put_out(self.conn, where, fired)
         self._count(card, decision.card, decision.transitions)
         return decision.card
 

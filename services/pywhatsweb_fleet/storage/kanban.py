@@ -60,6 +60,19 @@ class OutboxRow(NamedTuple):
     event: str
 
 
+class ActionRow(NamedTuple):
+    """What a rule does beyond the card; ``body`` is JSON: a command, or an event."""
+
+    tenant: str
+    chat: str
+    session: str
+    name: str
+    at: int
+    kind: str
+    webhook: str
+    body: str
+
+
 class PolicyRow(NamedTuple):
     policy: str
     changed_at: int
@@ -163,6 +176,22 @@ def published(conn: Connection, rows: Iterable[OutboxRow]) -> None:
         )  # fmt: skip
 
 
+def put_action(conn: Connection, row: ActionRow) -> None:
+    _insert(conn, "kanban_actions", row, ActionRow._fields, "DO NOTHING")
+
+
+def actions_waiting(conn: Connection, tenant: str, limit: int) -> list[ActionRow]:
+    """What rules do and is to be published, in the order of its time."""
+    sql = f"SELECT {', '.join(ActionRow._fields)} FROM kanban_actions WHERE tenant = ? "
+    return [ActionRow(*row) for row in query(conn, sql + "ORDER BY at, chat, name LIMIT ?", tenant, limit)]
+
+
+def actions_published(conn: Connection, rows: Iterable[ActionRow]) -> None:
+    for row in rows:
+        sql = "DELETE FROM kanban_actions WHERE tenant = ? AND chat = ? AND session = ? AND name = ?"
+        _execute(conn, sql, *row[:4])
+
+
 # Timers.
 
 
@@ -250,11 +279,12 @@ def save_place(conn: Connection, tenant: str, row: Place) -> None:
 
 def tenants_waiting(conn: Connection) -> list[str]:
     """Those with something to be published."""
-    return [row[0] for row in query(conn, "SELECT DISTINCT tenant FROM kanban_outbox")]
+    sql = "SELECT tenant FROM kanban_outbox UNION SELECT tenant FROM kanban_actions"
+    return [row[0] for row in query(conn, sql)]
 
 
 def erase(conn: Connection, tenant: str, chat: str) -> int:
     """Forgets a chat's cards with their notes and history; how many cards there were."""
-    for table in ("kanban_outbox", "kanban_log"):
+    for table in ("kanban_outbox", "kanban_actions", "kanban_log"):
         _execute(conn, f"DELETE FROM {table} WHERE tenant = ? AND chat = ?", tenant, chat)
     return _execute(conn, "DELETE FROM kanban_cards WHERE tenant = ? AND chat = ?", tenant, chat)

@@ -64,6 +64,22 @@ kanban_outbox = Table(
 )
 """Events of transitions that are committed and not yet in the stream; a row goes when the stream has it."""
 
+kanban_actions = Table(
+    "kanban_actions",
+    metadata,
+    Column("tenant", Text, nullable=False),
+    Column("chat", Text, nullable=False),
+    Column("session", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("webhook", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    PrimaryKeyConstraint("tenant", "chat", "session", "name", name="kanban_actions_pk"),
+)
+"""What rules do, committed and not yet published: a command (`kind` send) or an alert, perhaps for one webhook alone.
+`name`: the rule and what it answered to."""
+
 kanban_attendants = Table(
     "kanban_attendants",
     metadata,

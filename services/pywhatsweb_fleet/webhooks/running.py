@@ -19,6 +19,7 @@ from pywhatsweb.contracts import event_data as d
 from pywhatsweb.contracts import events, ids, streams, subjects
 from pywhatsweb.contracts.decoding import decode
 from pywhatsweb.contracts.ids import ChatKey, SessionId, TenantId
+from pywhatsweb.contracts.rule_data import TARGET_HEADER
 from pywhatsweb.errors import ContractError
 from pywhatsweb_fleet.storage import webhooks
 from pywhatsweb_fleet.storage.faults import StorageUnavailable
@@ -215,7 +216,12 @@ class Runner:
         for one in stored:
             self._read_to = one.sequence
             parsed = subjects.parse_event(one.subject)
-            if parsed is None or not self._config.wants(parsed.session, parsed.kind):
+            whose = one.headers.get(TARGET_HEADER, self.row.webhook)
+            if (
+                parsed is None
+                or not self._config.wants(parsed.session, parsed.kind)
+                or whose != self.row.webhook
+            ):
                 continue
             item = Item(
                 one.sequence, one.subject,

@@ -13,6 +13,7 @@ from msgspec import Meta, field
 
 from pywhatsweb.contracts.control_data import Args, ChatInfo, ChatRef, Limit, Note, Result, Who
 from pywhatsweb.contracts.event_data import Timestamp
+from pywhatsweb.contracts.rule_data import MAX_RULES, Rule
 from pywhatsweb.errors import ContractError, ErrorCode
 
 Tag = Annotated[str, Meta(min_length=1, max_length=64)]
@@ -90,6 +91,8 @@ class Policy(Args, frozen=True, kw_only=True):
     """Named in escalations."""
     session_tags: dict[str, Tags] = field(default_factory=dict)
     """Tags that a chat gets when it opens, by session."""
+    rules: Annotated[list[Rule], Meta(max_length=MAX_RULES)] = field(default_factory=list)
+    """What the board does by itself."""
 
 
 class PolicySet(Args, frozen=True, kw_only=True):
@@ -216,7 +219,9 @@ class CardChanges(Result, frozen=True, kw_only=True):
 
 
 def check_policy(policy: Policy) -> None:
-    """A day's spans come one after another. Raises ContractError."""
+    """A day's spans come one after another, and each rule has its own id. Raises ContractError."""
+    if len({rule.id for rule in policy.rules}) < len(policy.rules):
+        raise ContractError(ErrorCode.E_INVALID_FIELD, {"path": "$.policy.rules", "reason": "an id twice"})
     for spans in policy.hours.week:
         ends = [clock for span in spans for clock in span]
         if any(later <= earlier for earlier, later in pairwise(ends)):

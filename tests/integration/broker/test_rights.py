@@ -33,7 +33,7 @@ ANSWERERS = set(SERVICES) - {"gateway", "session_worker"}
 PUBLISHERS = {
     "_INBOX.somebody.else": ANSWERERS,
     "_R_.somebody": ANSWERERS,
-    "wa.cmd.acme.s1.send": {"gateway", "dispatcher"},
+    "wa.cmd.acme.s1.send": {"gateway", "dispatcher", "kanban"},
     "wa.out.acme.s1": {"dispatcher"},
     "wa.ask.acme.s1": {"dispatcher"},
     "_INBOX_dispatcher.x": ANSWERERS | {"session_worker"},

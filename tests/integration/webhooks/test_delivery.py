@@ -12,12 +12,17 @@ from typing import Any
 import msgspec
 import pytest
 
+from pywhatsweb.contracts import event_data as d
+from pywhatsweb.contracts import events, subjects
+from pywhatsweb.contracts.codec import encode
+from pywhatsweb.contracts.ids import ChatKey, SessionId, TenantId
+from pywhatsweb.contracts.rule_data import TARGET_HEADER
 from pywhatsweb.errors import ContractError, ErrorCode, RequestError
 from pywhatsweb_fleet.webhooks.posting import Poster, posting
 from pywhatsweb_fleet.webhooks.settings import WebhooksSettings
 from pywhatsweb_runtime.bus import Bus
 from pywhatsweb_runtime.publisher import Publisher
-from tests.integration.persistence.traffic import message, publish
+from tests.integration.persistence.traffic import contact, envelope, message, publish
 from tests.integration.webhooks.conftest import Ask, serving
 from tests.support import wait_until
 from tests.support.receiver import Post, Receiver, Reply
@@ -267,3 +272,20 @@ async def test_a_redirect_is_a_failure(service: None, ask: Ask, receiver: Receiv
     await ask("webhook.create", webhook_id="w", url=receiver.url)
     told = await ask("webhook.test", webhook_id="w")
     assert (told.ok, told.answer, len(receiver.posts)) == (False, 302, 1)
+
+
+async def test_an_alert_that_is_for_one_webhook_comes_to_no_other(
+    service: None, ask: Ask, publisher: Publisher, receiver: Receiver
+) -> None:
+    """What a policy's rule addresses; any other alert comes to all that want alerts."""
+    for name in ("crm", "other"):
+        await ask("webhook.create", webhook_id=name, url=f"{receiver.url}-{name}", types=["alert"])
+    chat, _ = contact(1)
+    for number, target in enumerate(("crm", None)):
+        event = envelope(events.AlertEvent, f"alert-{number}", d.Alert(kind="rule", chat=chat))
+        headers = {**events.headers(event), **({TARGET_HEADER: target} if target else {})}
+        subject = subjects.event_ingest(TenantId("acme"), SessionId("s1"), "alert", ChatKey(chat.key))
+        await publisher.publish(subject, encode(event), headers)
+    await wait_until(lambda: len(receiver.posts) >= 3, 30, message="both have the second one")
+    got = sorted((post.path, post.json["id"]) for post in receiver.posts)
+    assert got == [("/hook-crm", "alert-0"), ("/hook-crm", "alert-1"), ("/hook-other", "alert-1")]

@@ -36,6 +36,23 @@ def test_only_working_time_counts(start: str, minutes: float, end: str) -> None:
     assert hours.after(ms(start), minutes, OFFICE) == ms(end)
 
 
+@pytest.mark.parametrize(
+    ("at", "since"),
+    [
+        ("2026-11-23T10:00", None),
+        ("2026-11-23T09:00", None),
+        ("2026-11-23T12:00", "2026-11-23T12:00"),
+        ("2026-11-23T12:59", "2026-11-23T12:00"),
+        ("2026-11-23T08:59", "2026-11-20T18:00"),
+        ("2026-12-25T10:00", "2026-12-24T18:00"),
+    ],
+)
+def test_a_closing_begins_with_the_last_spans_end(at: str, since: str | None) -> None:
+    """At lunch, before a week begins, on a holiday; none while it is open."""
+    assert hours.closed_since(ms(at), OFFICE) == (None if since is None else ms(since))
+    assert hours.closed_since(ms(at), Hours()) is None
+
+
 def test_without_hours_the_clock_never_stops() -> None:
     """A tenant that has none is always open."""
     assert hours.after(1000, 1, Hours()) == 61_000

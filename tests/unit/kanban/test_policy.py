@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given, settings
@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from pywhatsweb.contracts.event_data import Chat
 from pywhatsweb.contracts.kanban_data import Deadline, Hours, Policy
+from pywhatsweb.contracts.rule_data import AddTagsAction, AlertAction, Rule, Trigger
 from pywhatsweb_fleet.kanban.board import (
     Attendant,
     AttendantLeft,
@@ -105,7 +106,7 @@ def test_a_reply_by_the_owner_starts_work(policy: Policy, reply: MessageOut, sta
     """By the owner or on the account's phone, not by a robot; unless the policy says that anybody's counts."""
     policy = replace(policy, assignment="round_robin")
     card, _ = play(policy, said(1), people=team("ana"))
-    card, told = decide(card, policy, reply, team("ana"))
+    card, told, _ = decide(card, policy, reply, team("ana"))
     assert names(list(told)) == (["started"] if starts else [])
     assert card is not None
     assert card.owner == "ana"
@@ -194,18 +195,22 @@ def test_deadlines_warn_escalate_once_and_stop() -> None:
     assert card is not None
     assert deadlines(card, policy)["first_response"] == (HOUR + 480_000, HOUR + 600_000)
     assert next_due(card, policy, 0) == HOUR + 480_000
-    card, told = decide(card, policy, Timer(HOUR + 480_000))
+    card, told, _ = decide(card, policy, Timer(HOUR + 480_000))
     assert [one.alert and one.alert["kind"] for one in told] == ["deadline_near"]
     assert decide(card, policy, Timer(HOUR + 480_001)).transitions == ()
-    late, told = decide(card, policy, Timer(HOUR + 600_000))
+    late, told, _ = decide(card, policy, Timer(HOUR + 600_000))
     assert [one.alert and one.alert["kind"] for one in told] == ["is_taking_too_long"]
     assert late is not None
     assert (late.is_taking_too_long, late.escalated_to) == (True, "chefe")
-    answered, _ = decide(card, policy, sent(HOUR + 500_000, "ana"))
+    answered, _, _ = decide(card, policy, sent(HOUR + 500_000, "ana"))
     assert answered is not None
     assert set(deadlines(answered, policy)) == {"resolution"}
 
 
+EVERY_RULE = [
+    Rule(id="tag", on=[*get_args(Trigger)], do=AddTagsAction(tags=["seen"])),
+    Rule(id="tell", on=[*get_args(Trigger)], do=AlertAction(message="look")),
+]
 STEPS = st.lists(
     st.tuples(
         st.sampled_from(
@@ -227,6 +232,8 @@ POLICIES = st.builds(
     reply_starts=st.sampled_from(["owner", "anyone"]),
     first_response=st.sampled_from([None, Deadline(minutes=30)]),
     resolution=st.sampled_from([None, Deadline(minutes=300)]),
+    hours=st.sampled_from([Hours(), Hours(monday=[["09:00", "18:00"]])]),
+    rules=st.sampled_from([[], EVERY_RULE]),
 )
 
 
@@ -255,6 +262,7 @@ def test_any_interleaving_keeps_the_invariants_and_equals_its_replay(
     card, now = None, 1
     log: list[Stimulus] = []
     told: list[Transition] = []
+    fired: list[tuple[str, str]] = []
     for number, (kind, delta, who) in enumerate(steps):
         now += delta
         if kind == "again":
@@ -268,12 +276,14 @@ def test_any_interleaving_keeps_the_invariants_and_equals_its_replay(
         except Refused:
             continue
         told += decision.transitions
+        fired += [(one.rule.id, one.occasion) for one in decision.fired]
         card = decision.card
         if card is None:
             continue  # no card remembers it; in a stream, its sequence does
         log.append(what)
         invariants(card, policy, now)
     assert [one.card.version for one in told] == list(range(1, len(told) + 1))
+    assert len(set(fired)) == len(fired)
     assert [one.card.changed_at for one in told] == sorted({one.card.changed_at for one in told})
     assert play(policy, *log, people=people) == (card, told)
 
