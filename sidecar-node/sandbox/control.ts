@@ -11,7 +11,7 @@ import { Refusal } from './refusal.ts';
 import type { Sandbox } from './sandbox.ts';
 import { sendAsContact } from './sending.ts';
 import { contactView, stateView } from './views.ts';
-import { node } from './wire.ts';
+import { node, pnJid } from './wire.ts';
 
 type Body = Record<string, unknown>;
 interface Call {

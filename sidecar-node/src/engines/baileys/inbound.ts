@@ -288,9 +288,9 @@ export class Inbound {
   #group(
     id: string,
     change: string,
+    more: Record<string, unknown>,
     author: string | undefined,
     authorPn: string | undefined,
-    more: Record<string, unknown>,
   ): void {
     this.#sink.event('group', { group: chat(id).group, change, by: author ? person(author, authorPn) : null, ...more });
   }
