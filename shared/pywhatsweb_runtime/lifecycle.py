@@ -1,5 +1,7 @@
 """The life of a service's process: run until SIGTERM or SIGINT, then stop in order, within a bound.
 
+SIGUSR1 makes it tell everything in its log, SIGUSR2 what it told at its start.
+
 A service's ``app.run(settings, stopping)`` enters its resources as context managers, starts its tasks, waits for
 ``stopping``, and leaves in reverse order: stop taking, finish what is in flight, hand over, close.
 """
@@ -14,6 +16,8 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import structlog
+
+from pywhatsweb_runtime import logs
 
 log = structlog.get_logger(__name__)
 
@@ -43,6 +47,8 @@ async def _supervise(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]])
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
+    loop.add_signal_handler(signal.SIGUSR1, logs.change_level, "debug")
+    loop.add_signal_handler(signal.SIGUSR2, logs.change_level, logs.level())
     work = asyncio.create_task(main(stopping))
     stopped = asyncio.create_task(stopping.wait())
     await asyncio.wait((work, stopped), return_when=asyncio.FIRST_COMPLETED)

@@ -10,7 +10,7 @@ import logging
 import re
 import sys
 from collections.abc import MutableMapping
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import structlog
 
@@ -42,6 +42,17 @@ def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mutab
         elif isinstance(value, str) and name not in ("timestamp", "level"):
             event[name] = mask(value)
     return event
+
+
+def level() -> LogLevel:
+    """The least that is told now."""
+    return cast("LogLevel", logging.getLevelName(logging.getLogger().level).lower())
+
+
+def change_level(to: LogLevel) -> None:
+    """From now on."""
+    logging.getLogger().setLevel(to.upper())
+    structlog.get_logger(__name__).warning("the log tells another level from now on", least=to)
 
 
 def set_up(service: str, *, form: LogFormat = "console", level: LogLevel = "info") -> None:
