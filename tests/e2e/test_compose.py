@@ -8,16 +8,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import math
 import time
+import wave
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
-from typing import Any
+from pathlib import Path
 
 import httpx
 import nats
 import pytest
 
+from pywhatsweb.client import connect
 from tests.support import wait_until
 from tests.support.compose import LONG_RUNNING, OURS, ROOT, VERSION, Compose, inspect, no_engine
 from tests.support.dashboards import asking, queries
@@ -120,6 +123,26 @@ async def test_a_session_pairs_and_a_message_is_read(stack: Compose) -> None:
     assert json.loads(stack.pww("health", "--format", "json"))["ok"]
 
 
+async def test_sound_is_converted_and_stored_across_containers(stack: Compose, tmp_path: Path) -> None:
+    """ffmpeg of the worker's image makes a voice message of a WAV; the file lies in the volume that services share."""
+    number, path = new_number(), tmp_path / "tone.wav"
+    with wave.open(str(path), "wb") as tone:
+        tone.setparams((1, 2, 8000, 0, "NONE", ""))
+        tone.writeframes(bytes(round(127 + 100 * math.sin(n / 3)) for n in range(16_000)))
+    where = {"user": "demo", "password": stack.tenant_password("demo")}
+    async with (
+        program(stack) as user,
+        whatsapp(stack) as local,
+        connect(f"nats://{stack.address('nats', 4222)}", **where) as client,
+    ):
+        await pair(user, local, "voice", number)
+        handle = await client.session("voice").send_voice(CONTACT, path)
+        await handle.outcome("delivered", timeout=60)
+        (entry,) = [entry for entry in await local.decrypted(number) if entry.get("media")]
+        assert entry["media"]["mime_type"] == "audio/ogg; codecs=opus"
+        await client.session("voice").stop()
+
+
 async def test_scaling_under_load_loses_no_command(stack: Compose) -> None:
     """1 → 3 → 6 → 2 workers while every session sends: each command ends as sent, each text arrives once, in order.
 
@@ -184,6 +207,8 @@ async def test_every_panel_has_data(stack: Compose) -> None:
         await pair(user, local, "shown", new_number())
         await user.send("shown", "shown-1", CONTACT, "Olá!")
         await wait_until(lambda: user.steps("shown-1")[-1:] == ["read"], 30, message="it was read")
+    async with httpx.AsyncClient(base_url=f"http://{stack.address('gateway', 8080)}") as http:
+        assert (await http.get("/v1/sessions")).status_code == 401
     async with asking(f"http://{stack.address('prometheus', 9090)}") as asked:
 
         async def scraped() -> bool:
