@@ -129,11 +129,11 @@ async def test_sound_is_converted_and_stored_across_containers(stack: Compose, t
     with wave.open(str(path), "wb") as tone:
         tone.setparams((1, 2, 8000, 0, "NONE", ""))
         tone.writeframes(bytes(round(127 + 100 * math.sin(n / 3)) for n in range(16_000)))
-    where = {"user": "demo", "password": stack.tenant_password("demo")}
+    password = stack.tenant_password("demo")
     async with (
         program(stack) as user,
         whatsapp(stack) as local,
-        connect(f"nats://{stack.address('nats', 4222)}", **where) as client,
+        connect(f"nats://{stack.address('nats', 4222)}", user="demo", password=password) as client,
     ):
         await pair(user, local, "voice", number)
         handle = await client.session("voice").send_voice(CONTACT, path)
