@@ -19,7 +19,7 @@ export interface MediaContent {
 export type MediaKind = 'image' | 'video' | 'audio' | 'document' | 'sticker';
 
 /** Takes off the envelopes that only say how a message is to be shown. */
-function unwrap(message: proto.IMessage): proto.IMessage {
+export function unwrap(message: proto.IMessage): proto.IMessage {
   let current = message;
   for (let depth = 0; depth < 5; depth++) {
     const inner =
@@ -52,6 +52,7 @@ export function describe(message: proto.IMessage): Described {
   const poll = inner.pollCreationMessage ?? inner.pollCreationMessageV2 ?? inner.pollCreationMessageV3;
   if (poll) return plain('poll', poll.name);
   if (inner.pollUpdateMessage) return plain('poll_vote');
+  if (inner.pinInChatMessage) return plain('pin', inner.pinInChatMessage.key?.id);
   if (inner.eventMessage) return plain('event', inner.eventMessage.name);
   if (inner.protocolMessage) return describeProtocol(inner.protocolMessage);
   if (inner.buttonsMessage) return plain('interactive', inner.buttonsMessage.contentText);

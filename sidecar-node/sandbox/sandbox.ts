@@ -18,8 +18,8 @@ import { Relay } from './relay.ts';
 import { SenderKeys } from './sender_keys.ts';
 import { type Bundle, Signal } from './signal.ts';
 import { Store } from './store.ts';
-import { type Node, node, SERVER } from './wire.ts';
 import { Pages } from './web/pages.ts';
+import { type Node, node, SERVER } from './wire.ts';
 
 export interface SandboxOptions {
   readonly dataDir: string;
@@ -86,10 +86,10 @@ export class Sandbox {
     this.phones = new Phones(this);
     this.relay = new Relay(this);
     this.pairing = new Pairing(this);
+    this.pages = new Pages(this);
     this.events.setMaxListeners(0);
     this.journal.events.setMaxListeners(0);
   }
-    this.pages = new Pages(this);
 
   connectionOf(companion: Companion): DeviceConnection | undefined {
     return this.#online.get(companion.number)?.get(companion.device);
@@ -97,7 +97,9 @@ export class Sandbox {
 
   connectionsOf(account: string | undefined): DeviceConnection[] {
     const accounts =
-      account === undefined ? [...this.#online.values()] : [this.#online.get(account) ?? new Map<number, Connection>()];
+      account === undefined
+        ? [...this.#online.values()]
+        : [this.#online.get(account) ?? new Map<number, DeviceConnection>()];
     return accounts.flatMap((devices) => [...devices.values()]);
   }
 

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { proto } from 'baileys/WAProto/index.js';
 import { type MediaKind, phoneMessageId } from './content.ts';
 import type { Group } from './groups.ts';
+import { around, fileFields, MORE_KINDS } from './kinds.ts';
 import { type Person, parseNumber } from './people.ts';
 import { Refusal } from './refusal.ts';
 import type { Sandbox } from './sandbox.ts';
@@ -84,7 +85,7 @@ async function sendMany(sandbox: Sandbox, contact: Person, account: string, body
 
 async function build(sandbox: Sandbox, contact: Person, account: string, body: Body): Promise<proto.IMessage> {
   const type = body.type === undefined ? 'text' : text(body, 'type');
-  const contextInfo = quoted(sandbox, contact, account, body);
+  const contextInfo = merged(quoted(sandbox, contact, account, body), around(body));
   const context = contextInfo ? { contextInfo } : {};
   const key = (id: string, fromMe: boolean) => ({ remoteJid: pnJid(account), fromMe, id });
   switch (type) {
@@ -148,11 +149,24 @@ async function build(sandbox: Sandbox, contact: Person, account: string, body: B
       };
     case 'revoke':
       return { protocolMessage: { type: PROTOCOL.REVOKE, key: key(text(body, 'quoted_id'), true) } };
-    default:
-      throw new Refusal(
-        '"type" must be text, image, video, audio, voice, document, sticker, location, contact, reaction, poll, edit or revoke.',
-      );
+    default: {
+      const more = MORE_KINDS[type];
+      if (more) return inContext(more(sandbox, contact, account, body), contextInfo);
+      const known = `text, image, video, audio, voice, document, sticker, location, contact, reaction, poll, edit, revoke`;
+      throw new Refusal(`"type" must be ${known}, ${Object.keys(MORE_KINDS).join(', ')}.`);
+    }
   }
+}
+
+/** What stands around a message goes with its content, whichever that is. */
+function merged(...parts: (proto.IContextInfo | undefined)[]): proto.IContextInfo | undefined {
+  return parts.some((part) => part !== undefined) ? Object.assign({}, ...parts) : undefined;
+}
+
+function inContext(message: proto.IMessage, contextInfo: proto.IContextInfo | undefined): proto.IMessage {
+  const field = Object.keys(message).find((name) => name !== 'messageContextInfo' && name !== 'conversation');
+  if (contextInfo && field) Object.assign(message[field as keyof proto.IMessage] as object, { contextInfo });
+  return message;
 }
 
 async function media(
@@ -168,7 +182,13 @@ async function media(
   if (body.media_lost !== undefined) await sandbox.media.lose(text(body, 'id'), sealed, body.media_lost !== 'for good');
   const mimetype = text(body, 'mime_type', false) ?? DEFAULT_MIME[type] ?? 'application/octet-stream';
   const caption = text(body, 'text', false);
-  const file = { ...sealed, mimetype, mediaKeyTimestamp: Math.floor(Date.now() / 1000), ...context };
+  const file = {
+    ...sealed,
+    mimetype,
+    mediaKeyTimestamp: Math.floor(Date.now() / 1000),
+    ...fileFields(body),
+    ...context,
+  };
   const captioned = { ...file, ...(caption === undefined ? {} : { caption }) };
   switch (type) {
     case 'image':
@@ -182,7 +202,7 @@ async function media(
     case 'sticker':
       return { stickerMessage: file };
     default:
-      return { audioMessage: { ...file, ptt: type === 'voice', seconds: 1 } };
+      return { audioMessage: { seconds: 1, ...file, ptt: type === 'voice' } };
   }
 }
 

@@ -92,6 +92,18 @@ COMMANDS: dict[str, dict[str, Any]] = {
     "edit": {"to": _TO, "message_id": _WAMID, "text": {"body": "Correção"}},
     "delete": {"id": "d1", "to": _TO, "message_id": _WAMID, "for_everyone": False},
     "forward": {"id": "f1", "to": "120363041234567890@g.us", "message_id": _WAMID, "from": _TO},
+    "pin": {"id": "p1", "to": _TO, "message_id": _WAMID, "seconds": 86_400},
+    "disappearing": {"to": _TO, "seconds": 604_800},
+    "send.text-preview": {
+        "to": _TO,
+        "type": "text",
+        "text": {
+            "body": "https://example.org @5511999990001",
+            "preview": {"url": "https://example.org", "title": "Exemplo", "thumbnail": "/9j/"},
+            "mentions": [_TO],
+        },
+        "disappear_after": 86_400,
+    },
     "react": {"id": "r1", "to": "lid:123456789012345", "message_id": _WAMID, "emoji": ""},
     "read": {"to": _TO, "message_ids": [_WAMID]},
     "presence": {"to": _TO, "state": "composing"},
@@ -128,6 +140,7 @@ _DATA: dict[str, dict[str, Any]] = {
     "edit": {**_SAID, "message_id": _WAMID, "type": "text", "text": {"body": "Correção"}},
     "delete": {**_SAID, "message_id": _WAMID, "origin": "outbound", "from_self": True},
     "poll_vote": {**_SAID, "message_id": _WAMID, "options": ["Sim"]},
+    "pin": {**_SAID, "message_id": _WAMID, "pinned": True, "seconds": 604_800},
     "presence": {"chat": _CHAT, "from": _FROM, "state": "composing"},
     "contact": {"person": _FROM, "name": "Zoë", "pn": _TO, "lid": "123456789012345"},
     "group": {

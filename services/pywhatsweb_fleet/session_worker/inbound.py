@@ -31,6 +31,7 @@ _DATA: dict[str, type[d.Data]] = {
     "group": d.GroupChange,
     "call": d.Call,
     "poll_vote": d.PollVote,
+    "pin": d.Pinned,
 }
 _TIMES = ("sent_at", "at", "last_seen_at")
 _NOT_STABLE = ("presence", "contact", "group")

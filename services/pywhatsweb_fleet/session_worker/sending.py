@@ -410,7 +410,9 @@ def _action(
     to = port.Recipient(**{kind: value}) if value else None
     if queued.verb == "send":
         name = str(body["type"])
-        content: Mapping[str, Any] = {"type": name, name: attached.fields if attached else body.get(name)}
+        content: dict[str, Any] = {"type": name, name: attached.fields if attached else body.get(name)}
+        if body.get("disappear_after"):
+            content["disappear_after"] = body["disappear_after"]
         typing = int(body.get("typing") or 0)
         if not typing and name == "text":
             typing = pacer.typing_ms(len(str(body["text"].get("body", ""))))

@@ -28,6 +28,8 @@ VERBS: Final[dict[type, str]] = {
     c.Edit: "edit",
     c.Delete: "delete",
     c.Forward: "forward",
+    c.Pin: "pin",
+    c.Disappearing: "disappearing",
     c.React: "react",
     c.Read: "read",
     c.Presence: "presence",
@@ -56,6 +58,8 @@ class SendOptions(Options, total=False):
     priority: c.Priority
     typing: int
     """Milliseconds of "typing…" before the message."""
+    disappear_after: c.Lifetime
+    """Seconds; what the chat is set to."""
 
 
 class Handle:
@@ -158,10 +162,17 @@ class SessionClient:
         return await self._fleet.publish(self.id, VERBS[type(command)], command, deadline)
 
     async def send_text(
-        self, to: str, body: str, *, preview_url: bool = False, **options: Unpack[SendOptions]
+        self,
+        to: str,
+        body: str,
+        *,
+        preview_url: bool = False,
+        preview: content.LinkPreview | None = None,
+        mentions: Sequence[str] = (),
+        **options: Unpack[SendOptions],
     ) -> Handle:
-        """A text of 1 to 65536 characters."""
-        text = content.Text(body=body, preview_url=preview_url)
+        """A text of 1 to 65536 characters. `mentions`: those whom it names as ``@5511999990001``, as E.164."""
+        text = content.Text(body=body, preview_url=preview_url, preview=preview, mentions=list(mentions))
         return await self.send(c.SendText(to=to, text=text, **_envelope(options)))
 
     async def send_image(
@@ -324,6 +335,24 @@ class SessionClient:
         self, to: str, message_id: str, *, from_chat: str | None = None, **options: Unpack[Options]
     ) -> Handle:
         return await self.send(c.Forward(to=to, message_id=message_id, from_=from_chat, **options))
+
+    async def pin(
+        self,
+        to: str,
+        message_id: str,
+        *,
+        pinned: bool = True,
+        seconds: Literal[86_400, 604_800, 2_592_000] = 604_800,
+        **options: Unpack[Options],
+    ) -> Handle:
+        """At the top of its chat, for everybody, for a day, a week or 30 days."""
+        return await self.send(c.Pin(to=to, message_id=message_id, pinned=pinned, seconds=seconds, **options))
+
+    async def disappearing(
+        self, to: str, seconds: Literal[0, 86_400, 604_800, 7_776_000], **options: Unpack[Options]
+    ) -> Handle:
+        """The chat's messages disappear after so long from now on; 0: they stay."""
+        return await self.send(c.Disappearing(to=to, seconds=seconds, **options))
 
     async def react(self, to: str, message_id: str, emoji: str, **options: Unpack[Options]) -> Handle:
         """Sets an emoji on a message; "" takes it away."""

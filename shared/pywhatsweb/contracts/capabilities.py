@@ -15,16 +15,19 @@ from __future__ import annotations
 from typing import Any
 
 from pywhatsweb.contracts import commands
-from pywhatsweb.contracts.interactive import Interactive
+from pywhatsweb.contracts import interactive as i
 
 _INTERACTIVE = {
     str(kind.__struct_config__.tag): f"interactive.{kind.__struct_config__.tag}"
-    for kind in Interactive.__args__
+    for kind in i.Interactive.__args__
 }
 KINDS = frozenset((*(commands.SEND_TYPES.keys() - {"interactive", "template"}), *_INTERACTIVE.values()))
 VERBS = frozenset(commands.COMMANDS.keys() - {"send", "cancel"})
-FEATURES = frozenset(("reply", "view_once", "gif", "delete_for_me"))
-"""``delete_for_me``: a deletion that is not for everyone."""
+FEATURES = frozenset((
+    "reply", "view_once", "gif", "mentions", "link_preview", "disappear_after", "media_header", "delete_for_me",
+))  # fmt: skip
+"""``media_header``: a file above an interactive message; ``delete_for_me``: a deletion that is not for everyone."""
+_MEDIA_HEADERS = (i.ImageHeader, i.VideoHeader, i.DocumentHeader)
 ALL = KINDS | VERBS | FEATURES
 
 
@@ -53,5 +56,9 @@ def _features(command: commands.SendCommand, content: Any) -> tuple[str, ...]:
         "reply": command.context is not None,
         "view_once": getattr(content, "view_once", False),
         "gif": getattr(content, "gif", False),
+        "mentions": getattr(content, "mentions", ()),
+        "link_preview": getattr(content, "preview", None),
+        "disappear_after": command.disappear_after,
+        "media_header": isinstance(getattr(content, "header", None), _MEDIA_HEADERS),
     }
     return tuple(name for name, wanted in asked.items() if wanted)

@@ -38,6 +38,10 @@ To = Annotated[
 ]
 
 
+Lifetime = Literal[86_400, 604_800, 7_776_000]
+"""A day, a week or 90 days, in seconds."""
+
+
 class Context(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The message that this one answers."""
 
@@ -73,6 +77,8 @@ class SendCommand(Addressed, tag_field="type", frozen=True, kw_only=True):
     priority: Priority = "normal"
     typing: Annotated[int, Meta(ge=0, le=MAX_TYPING_MS)] = 0
     """Milliseconds of "typing…" before the message."""
+    disappear_after: Lifetime | None = None
+    """Seconds; what the chat is set to (`disappearing`), or the recipient is told that this message stays."""
 
 
 class SendText(SendCommand, tag="text", frozen=True, kw_only=True):
@@ -176,6 +182,20 @@ class Forward(Addressed, frozen=True, kw_only=True):
     from_: To | None = msgspec.field(default=None, name="from")
 
 
+class Pin(Addressed, frozen=True, kw_only=True):
+    """Pins a message at the top of its chat for everybody (a day, a week or 30 days, in seconds), or unpins it."""
+
+    message_id: MessageRef
+    pinned: bool = True
+    seconds: Literal[86_400, 604_800, 2_592_000] = 604_800
+
+
+class Disappearing(Addressed, frozen=True, kw_only=True):
+    """Has the chat's messages disappear after so many seconds from now on; 0: they stay."""
+
+    seconds: Literal[0, 86_400, 604_800, 7_776_000]
+
+
 class React(Addressed, frozen=True, kw_only=True):
     """Sets an emoji on a message; "" takes it away."""
 
@@ -202,7 +222,7 @@ class Cancel(Command, frozen=True, kw_only=True):
     command_id: CommandIdText
 
 
-Other = Edit | Delete | Forward | React | Read | Presence | Cancel
+Other = Edit | Delete | Forward | Pin | Disappearing | React | Read | Presence | Cancel
 AnyCommand = Send | Other
 
 COMMANDS: dict[str, Any] = {
@@ -210,6 +230,8 @@ COMMANDS: dict[str, Any] = {
     "edit": Edit,
     "delete": Delete,
     "forward": Forward,
+    "pin": Pin,
+    "disappearing": Disappearing,
     "react": React,
     "read": Read,
     "presence": Presence,

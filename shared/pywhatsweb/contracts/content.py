@@ -24,6 +24,9 @@ MAX_FILENAME = 240
 MAX_LINK = 2048
 MAX_INLINE_BYTES = 512 * 1024
 """Media carried in the command itself, before base64: what fits a 1 MB body in JSON too."""
+MAX_THUMBNAIL = 64 * 1024
+MAX_MENTIONS = 1024
+MENTION = r"^(\+[1-9]\d{4,14}|lid:\d{4,20})$"
 MAX_CONTACTS = 257
 MIN_POLL_OPTIONS, MAX_POLL_OPTIONS = 2, 12
 MAX_POLL_NAME = 255
@@ -36,9 +39,14 @@ Integer = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 """JSON knows larger ones, MessagePack does not: such a command could be read but not passed on."""
 Scalar = str | Integer | float | bool | None
 MessageRef = Annotated[str, Meta(min_length=1, max_length=128, description="A WhatsApp message id")]
+Seconds = Annotated[int, limits.number(0, 86_400)]
+"""How long it plays; found out where the fleet can when it is not given."""
 ShortText = Annotated[str, limits.text(high=1000)]
 Link = Annotated[str, limits.text(1, MAX_LINK, r"^https://")]
 Caption = Annotated[str, limits.text(high=MAX_CAPTION)]
+Mentions = Annotated[list[Annotated[str, limits.text(1, 64, MENTION)]], limits.items(0, MAX_MENTIONS)]
+"""People whom a text or caption names as ``@5511999990001`` (their number or LID without the plus), as E.164 or
+``lid:…``."""
 Latitude = Annotated[float, limits.number(-90, 90)]
 Longitude = Annotated[float, limits.number(-180, 180)]
 
@@ -47,11 +55,23 @@ class Content(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Base of everything a message can contain; a field at its default is left out of the body."""
 
 
+class LinkPreview(Content, frozen=True, kw_only=True):
+    """The card under a text with a link. `url` stands in the text; `thumbnail` is a small JPEG."""
+
+    url: Annotated[str, limits.text(1, MAX_LINK, r"^https?://")]
+    title: ShortText | None = None
+    description: ShortText | None = None
+    thumbnail: Annotated[bytes, limits.binary(MAX_THUMBNAIL)] | None = None
+
+
 class Text(Content, frozen=True, kw_only=True):
-    """1 to 65536 characters, not only white space. `preview_url` asks for a preview of the first link."""
+    """1 to 65536 characters, not only white space; ``*bold*``, ``_italic_``, ``~struck~`` and ``` `code` ``` as
+    WhatsApp reads them. `preview_url` asks for a preview of the first link, `preview` gives it."""
 
     body: Annotated[str, limits.text(1, MAX_TEXT)]
     preview_url: bool = False
+    preview: LinkPreview | None = None
+    mentions: Mentions = []
 
 
 class Media(Content, frozen=True, kw_only=True):
@@ -72,6 +92,7 @@ class Image(Media, frozen=True, kw_only=True):
     caption: Caption | None = None
     view_once: bool = False
     compress: bool = False
+    mentions: Mentions = []
 
 
 class Video(Media, frozen=True, kw_only=True):
@@ -79,21 +100,31 @@ class Video(Media, frozen=True, kw_only=True):
     view_once: bool = False
     gif: bool = False
     """Plays in a loop without sound."""
+    seconds: Seconds | None = None
+    mentions: Mentions = []
 
 
 class Audio(Media, frozen=True, kw_only=True):
     """A music or sound file; a recording of the sender's voice is `voice`."""
 
+    seconds: Seconds | None = None
+
 
 class Voice(Media, frozen=True, kw_only=True):
-    """A voice message: Opus in Ogg; other sound is converted where the fleet has ffmpeg."""
+    """A voice message: Opus in Ogg; other sound is converted where the fleet has ffmpeg.
+
+    `waveform`: 64 heights from 0 to 100, drawn while it plays; made from the sound when it is not given.
+    """
 
     view_once: bool = False
+    seconds: Seconds | None = None
+    waveform: Annotated[bytes, limits.binary(64)] | None = None
 
 
 class Document(Media, frozen=True, kw_only=True):
     caption: Caption | None = None
     filename: Annotated[str, limits.text(1, MAX_FILENAME)] | None = None
+    mentions: Mentions = []
 
 
 class Sticker(Media, frozen=True, kw_only=True):
@@ -210,6 +241,12 @@ class EventInvite(Content, frozen=True, kw_only=True):
     """Of a call to join."""
     extra_guests: bool = False
     cancelled: bool = False
+
+
+class ChatLifetime(Content, frozen=True, kw_only=True):
+    """The chat's messages disappear after so many seconds from now on; 0: they stay (inbound only)."""
+
+    seconds: int
 
 
 class Unsupported(Content, frozen=True, kw_only=True):

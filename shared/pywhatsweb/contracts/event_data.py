@@ -91,6 +91,7 @@ class Contents(Struct, frozen=True, kw_only=True):
     reaction: c.Reaction | UnsetType = UNSET
     event: c.EventInvite | UnsetType = UNSET
     template: i.Template | UnsetType = UNSET
+    disappearing: c.ChatLifetime | UnsetType = UNSET
     unsupported: c.Unsupported | UnsetType = UNSET
 
     @property
@@ -138,6 +139,8 @@ class Message(Contents, frozen=True, kw_only=True):
     history: bool = False
     command_id: str | None = None
     """Of the send command that it came from."""
+    disappear_after: int | UnsetType = UNSET
+    """Seconds after which it disappears for its readers."""
 
 
 class Status(Data, frozen=True, kw_only=True):
@@ -230,6 +233,20 @@ class Deleted(Data, frozen=True, kw_only=True):
     origin: Origin = Origin.INBOUND
     from_self: bool = False
     message_id: str
+    sent_at: Timestamp
+
+
+class Pinned(Data, frozen=True, kw_only=True):
+    """`message_id` is at the top of its chat for `seconds` from now on, or (`pinned` false) no longer."""
+
+    id: str
+    chat: Chat
+    from_: Person = msgspec.field(name="from")
+    origin: Origin = Origin.INBOUND
+    from_self: bool = False
+    message_id: str
+    pinned: bool
+    seconds: int | None = None
     sent_at: Timestamp
 
 

@@ -121,6 +121,12 @@ class PollVoteEvent(Event, frozen=True, kw_only=True, tag="poll_vote"):
     data: d.PollVote
 
 
+class PinEvent(Event, frozen=True, kw_only=True, tag="pin"):
+    """Somebody pinned a message in a chat, or took the pin away."""
+
+    data: d.Pinned
+
+
 class PresenceEvent(Event, frozen=True, kw_only=True, tag="presence"):
     """Somebody is there or typing. May be lost: nothing is to be built on it."""
 
@@ -174,6 +180,7 @@ AnyEvent = (
     | EditEvent
     | DeleteEvent
     | PollVoteEvent
+    | PinEvent
     | PresenceEvent
     | ContactEvent
     | GroupEvent

@@ -175,4 +175,5 @@ class MessageType(StrEnum):
     REACTION = "reaction"
     EVENT = "event"
     TEMPLATE = "template"
+    DISAPPEARING = "disappearing"
     UNSUPPORTED = "unsupported"

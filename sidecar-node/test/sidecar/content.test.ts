@@ -91,7 +91,7 @@ test('location, contacts and poll', async () => {
   );
   const card = { name: { formatted_name: 'Ana' }, phones: [{ phone: '+55 11 91111-1111' }] };
   const one = await sent('send', { type: 'contacts', contacts: [card] });
-  assert.match(one.message.contactMessage?.vcard ?? '', /FN:Ana\nTEL;type=CELL;waid=5511911111111:\+5511911111111/);
+  assert.match(one.message.contactMessage?.vcard ?? '', /FN:Ana\nTEL;TYPE=CELL;waid=5511911111111:\+55 11 91111-1111/);
   const two = await sent('send', { type: 'contacts', contacts: [card, card] });
   assert.equal(two.message.contactsArrayMessage?.contacts?.length, 2);
   const poll = await sent('send', {

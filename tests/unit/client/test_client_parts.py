@@ -72,6 +72,8 @@ async def test_every_kind_of_command_has_its_method() -> None:
     await session.edit(to, "3EB0", "new")
     await session.delete_message(to, "3EB0")
     await session.forward(to, "3EB0", from_chat="+5511999990002")
+    await session.pin(to, "3EB0")
+    await session.disappearing(to, 86_400)
     await session.react(to, "3EB0", "")
     await session.mark_read(to, ["3EB0"])
     await session.presence("composing", to)

@@ -2,6 +2,7 @@
 import {
   type AnyMessageContent,
   generateWAMessage,
+  generateWAMessageFromContent,
   type MiscMessageGenerationOptions,
   proto,
   type WAPresence,
@@ -13,13 +14,15 @@ import { tidily } from '../../trim.ts';
 import type { Link } from '../port.ts';
 import type { Acks } from './acks.ts';
 import type { BoundedCache, SentMessages } from './caches.ts';
-import { build, edited, type Known, quoted, targetKey } from './content.ts';
+import { build, decorate, edited, type Known, quoted, targetKey } from './content.ts';
 import { requireJid } from './identity.ts';
+import { BUSINESS_NODE, interactiveOf } from './interactive.ts';
 import { blobOf, fetchMedia, isLarge } from './media.ts';
 
 /** Actions a session may have queued; the worker paces long before. */
 const MAX_QUEUED = 1024;
 const MAX_TYPING_MS = 30_000;
+const WEEK = 604_800;
 /** Questions: nothing that is sent waits for them. */
 const UNORDERED = new Set(['media.get', 'check_numbers']);
 
@@ -88,6 +91,10 @@ export class Actions {
         return this.#edit(frame, content);
       case 'delete':
         return this.#delete(frame, content);
+      case 'pin':
+        return this.#pin(frame, content);
+      case 'disappearing':
+        return this.#disappearing(frame, content);
       case 'read':
         return this.#read(frame, content);
       case 'presence':
@@ -104,13 +111,27 @@ export class Actions {
   async #send(frame: ActFrame, content: Content): Promise<Departed> {
     if (content.type === 'reaction') return this.#react(frame, content);
     const jid = requireJid(frame.to);
-    const message = build(content, blobOf(this.#link, frame.ref, content));
     const options: Partial<MiscMessageGenerationOptions> = {};
+    if (content.disappear_after) options.ephemeralExpiration = Number(content.disappear_after);
     if (frame.context?.message_id) {
       options.quoted = quoted(jid, frame.context, await this.#known(frame.context.message_id));
     }
     if (frame.typing_ms) await this.#type(jid, frame.typing_ms);
-    return this.#relay(frame, jid, message, options);
+    if (content.type === 'interactive') return this.#interactive(frame, jid, content, options);
+    return this.#relay(frame, jid, build(content, blobOf(this.#link, frame.ref, content)), options);
+  }
+
+  /** Baileys makes none itself. */
+  async #interactive(
+    frame: ActFrame,
+    jid: string,
+    content: Content,
+    options: Partial<MiscMessageGenerationOptions>,
+  ): Promise<Departed> {
+    const made = interactiveOf((content.interactive ?? {}) as Content);
+    const { message } = generateWAMessageFromContent(jid, made, { ...options, userJid: this.#me() });
+    decorate(message ?? {}, content);
+    return this.#depart(frame, jid, message ?? {}, { additionalNodes: [BUSINESS_NODE] });
   }
 
   async #react(frame: ActFrame, content: Content): Promise<Departed> {
@@ -132,6 +153,22 @@ export class Actions {
     const jid = requireJid(frame.to);
     if (content.for_everyone === false) throw new ActionError('E_NOT_IMPLEMENTED', 'deleting for oneself');
     return this.#relay(frame, jid, { delete: targetKey(jid, content, frame.context, { ours: true }) });
+  }
+
+  async #pin(frame: ActFrame, content: Content): Promise<Departed> {
+    const jid = requireJid(frame.to);
+    const pin = targetKey(jid, content, frame.context, await this.#known(String(content.message_id ?? '')));
+    const { PIN_FOR_ALL, UNPIN_FOR_ALL } = proto.PinInChat.Type;
+    const type = content.pinned === false ? UNPIN_FOR_ALL : PIN_FOR_ALL;
+    return this.#relay(frame, jid, { pin, type, time: Number(content.seconds ?? WEEK) } as AnyMessageContent);
+  }
+
+  async #disappearing(frame: ActFrame, content: Content): Promise<Departed> {
+    const jid = requireJid(frame.to);
+    const seconds = Number(content.seconds);
+    if (!jid.endsWith('@g.us')) return this.#relay(frame, jid, { disappearingMessagesInChat: seconds });
+    await this.#socket.groupToggleEphemeral(jid, seconds);
+    return {};
   }
 
   /** What was sent lately was ours; who wrote what in a group is remembered for a while. */
@@ -162,6 +199,7 @@ export class Actions {
     } as Parameters<typeof generateWAMessage>[2];
     const generate = (): ReturnType<typeof generateWAMessage> => generateWAMessage(jid, content, made);
     const full = await (isLarge(frame.content) ? tidily(generate) : generate());
+    if (full.message) decorate(full.message, frame.content ?? {});
     const departed = await this.#depart(frame, jid, full.message ?? {}, relayOptions(content, jid));
     if (uploadMs === undefined || !departed.rest) return departed;
     const timed = departed.rest.then((result) => ({ ...result, data: { upload_ms: uploadMs } }));
@@ -233,6 +271,7 @@ function required({ id }: ActFrame): string {
 function relayOptions(content: AnyMessageContent, jid: string): RelayOptions {
   if ('poll' in content) return { additionalNodes: [{ tag: 'meta', attrs: { polltype: 'creation' } }] };
   if ('event' in content) return { additionalNodes: [{ tag: 'meta', attrs: { event_type: 'creation' } }] };
+  if ('pin' in content) return { additionalAttributes: { edit: '2' } };
   if (!('delete' in content)) return {};
   // Someone else's message in a group is deleted as its admin.
   return { additionalAttributes: { edit: jid.endsWith('@g.us') && !content.delete.fromMe ? '8' : '7' } };

@@ -1,8 +1,18 @@
 /** A command's content (INTERFACE.md §3) as Baileys wants it. */
 import { Readable } from 'node:stream';
-import type { AnyMessageContent, proto, WAMessage, WAMessageKey } from 'baileys';
+import {
+  type AnyMessageContent,
+  getContentType,
+  normalizeMessageContent,
+  type proto,
+  type WAMessage,
+  type WAMessageKey,
+  type WAUrlInfo,
+} from 'baileys';
 import { ActionError, type Address, type Content, type Context } from '../../protocol.ts';
+import * as vcards from '../vcard.ts';
 import { jidOf } from './identity.ts';
+import { INTERACTIVE_KINDS } from './interactive.ts';
 
 type Fields = Record<string, unknown>;
 
@@ -23,27 +33,8 @@ function media(content: Content, body: Fields): Buffer | { url: string } | { str
   return { url: required(body.path ?? content.path, 'data or path') };
 }
 
-function vcard(contact: Fields): { displayName: string; vcard: string } {
-  const name = (contact.name ?? {}) as Fields;
-  const displayName = text(contact.name) ?? text(name.formatted_name) ?? text(name.first_name) ?? '';
-  if (text(contact.vcard)) return { displayName, vcard: contact.vcard as string };
-  const clean = (value: unknown): string => String(value ?? '').replace(/[\r\n;]/g, ' ');
-  const lines = [
-    'BEGIN:VCARD',
-    'VERSION:3.0',
-    `N:${clean(name.last_name)};${clean(name.first_name)};;;`,
-    `FN:${clean(displayName)}`,
-  ];
-  for (const phone of (contact.phones ?? []) as Fields[]) {
-    const digits = String(phone.phone ?? phone.wa_id ?? '').replace(/[^\d+]/g, '');
-    lines.push(`TEL;type=CELL;waid=${digits.replace('+', '')}:${digits}`);
-  }
-  for (const email of (contact.emails ?? []) as Fields[]) lines.push(`EMAIL:${clean(email.email)}`);
-  return { displayName, vcard: [...lines, 'END:VCARD'].join('\n') };
-}
-
 const BUILDERS: Record<string, (body: Fields, content: Content) => AnyMessageContent> = {
-  text: (body) => ({ text: required(body.body, 'text.body'), linkPreview: null }),
+  text: (body) => ({ text: required(body.body, 'text.body'), linkPreview: preview(body) }) as AnyMessageContent,
   image: (body, content) =>
     ({
       image: media(content, body),
@@ -101,10 +92,12 @@ const BUILDERS: Record<string, (body: Fields, content: Content) => AnyMessageCon
         degreesLongitude: Number(body.longitude),
         name: text(body.name),
         address: text(body.address),
+        url: text(body.url),
       },
     }) as AnyMessageContent,
   contacts: (_body, content) => {
-    const contacts = (content.contacts as Fields[]).map(vcard);
+    const cards = content.contacts as Fields[];
+    const contacts = cards.map((card) => ({ displayName: vcards.nameOf(card), vcard: vcards.write(card) }));
     return { contacts: { displayName: contacts[0]?.displayName, contacts } } as AnyMessageContent;
   },
   poll: (body) =>
@@ -117,6 +110,19 @@ const BUILDERS: Record<string, (body: Fields, content: Content) => AnyMessageCon
     }) as AnyMessageContent,
   event,
 };
+
+/** The card under a text; null keeps Baileys from fetching one itself. */
+function preview(body: Fields): WAUrlInfo | null {
+  const card = body.preview as Fields | undefined;
+  if (!card) return null;
+  return {
+    'canonical-url': required(card.url, 'text.preview.url'),
+    'matched-text': card.url as string,
+    title: text(card.title) ?? '',
+    ...(text(card.description) ? { description: card.description as string } : {}),
+    ...(card.thumbnail instanceof Uint8Array ? { jpegThumbnail: Buffer.from(card.thumbnail) } : {}),
+  };
+}
 
 function event(body: Fields): AnyMessageContent {
   const place = (body.location ?? {}) as Fields;
@@ -156,7 +162,11 @@ export function edited(content: Content): proto.IMessage {
 }
 
 /** Kinds of content that `build` can make. */
-export const KINDS: readonly string[] = Object.keys(BUILDERS);
+export const KINDS: readonly string[] = [
+  ...Object.keys(BUILDERS),
+  ...INTERACTIVE_KINDS.map((kind) => `interactive.${kind}`),
+  'reaction',
+];
 
 /** The worker makes it; an empty one keeps Baileys from making it. */
 function thumbnail(body: Fields): string {
@@ -178,13 +188,23 @@ export function build(act: Content, stream?: Readable): AnyMessageContent {
   const type = String(content.type ?? '');
   const builder = BUILDERS[type];
   if (!builder) throw new ActionError('E_UNSUPPORTED_TYPE', type.slice(0, 40));
-  const built = builder(fields(content, type), content) as AnyMessageContent & { mentions?: string[] };
+  const built = builder(fields(content, type), content);
   for (const key of Object.keys(built)) {
     if ((built as Fields)[key] === undefined) delete (built as Fields)[key];
   }
-  const mentions = (content.mentions ?? fields(content, type).mentions) as (Address | string)[] | undefined;
-  if (mentions?.length) built.mentions = mentions.map(jidOf).filter((jid) => jid !== undefined);
   return built;
+}
+
+/** Puts beside a message's content whom it names, and whence it came. */
+export function decorate(message: proto.IMessage, act: Content): void {
+  const named = (act.mentions ?? fields(act, String(act.type)).mentions) as (Address | string)[] | undefined;
+  const mentionedJid = (named ?? []).map(jidOf).filter((jid) => jid !== undefined);
+  const forwarded = act.forwarded === true ? { isForwarded: true, forwardingScore: 1 } : {};
+  const inner = normalizeMessageContent(message);
+  const field = getContentType(inner);
+  if (!inner || !field || (mentionedJid.length === 0 && act.forwarded !== true)) return;
+  const about = inner[field] as { contextInfo?: proto.IContextInfo | null };
+  about.contextInfo = { ...about.contextInfo, ...forwarded, ...(mentionedJid.length > 0 ? { mentionedJid } : {}) };
 }
 
 /** What is remembered of a message that an action speaks of. */

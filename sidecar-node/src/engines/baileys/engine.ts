@@ -3,9 +3,20 @@ import { createRequire } from 'node:module';
 import type { EngineFactory } from '../port.ts';
 import { hardenLibrary, patchSources } from './harden.ts';
 
-const ACTIONS = ['send', 'react', 'edit', 'delete', 'read', 'presence', 'check_numbers', 'media.get'];
+const ACTIONS = [
+  'send',
+  'react',
+  'edit',
+  'delete',
+  'pin',
+  'disappearing',
+  'read',
+  'presence',
+  'check_numbers',
+  'media.get',
+];
 /** Ways to send that not every engine knows (`contracts/capabilities.py` names them). */
-const FEATURES = ['reply', 'view_once', 'gif'];
+const FEATURES = ['reply', 'view_once', 'gif', 'mentions', 'link_preview', 'disappear_after'];
 
 export const makeBaileysEngine: EngineFactory = async (config) => {
   patchSources();

@@ -25,7 +25,7 @@ export interface InboundSink {
   me(): { id?: string | undefined; lid?: string | undefined };
 }
 
-const { REVOKE, MESSAGE_EDIT } = proto.Message.ProtocolMessage.Type;
+const { REVOKE, MESSAGE_EDIT, EPHEMERAL_SETTING } = proto.Message.ProtocolMessage.Type;
 const STATUS: Record<number, string> = { 3: 'delivered', 4: 'read', 5: 'played' };
 
 type Stub = BaileysEventMap['group-participants.update'];
@@ -102,12 +102,29 @@ export class Inbound {
     const content = normalizeMessageContent(message.message);
     if (content?.protocolMessage) return this.#protocol(message, content.protocolMessage);
     if (content?.reactionMessage) return this.#reaction(message, content.reactionMessage);
+    if (content?.pinInChatMessage) return this.#pin(message, content);
     if (content?.pollUpdateMessage) return this.#later(this.#pollVote(message, content.pollUpdateMessage));
     const described =
       describe(message.message) ?? (key.isViewOnce ? { type: 'unsupported', body: { kind: 'view_once' } } : undefined);
     if (!described) return;
-    const offline = this.#stanzas.get(key.id)?.offline !== undefined;
+    const offline = this.#isOffline(message);
     this.#sink.event('message', { ...this.#head(message), ...contentFields(described), offline, history });
+  }
+
+  #isOffline({ key }: WAMessage): boolean {
+    return this.#stanzas.get(key.id ?? '')?.offline !== undefined;
+  }
+
+  #pin(message: WAMessage, { pinInChatMessage: pin, messageContextInfo }: proto.IMessage): void {
+    const pinned = pin?.type === proto.Message.PinInChatMessage.Type.PIN_FOR_ALL;
+    const seconds =
+      messageContextInfo?.messageAddOnDurationInSecs || message.message?.messageContextInfo?.messageAddOnDurationInSecs;
+    this.#sink.event('pin', {
+      ...this.#head(message),
+      message_id: pin?.key?.id ?? '',
+      pinned,
+      seconds: pinned && seconds ? seconds : null,
+    });
   }
 
   /** Whose and where a message is. */
@@ -142,6 +159,11 @@ export class Inbound {
   }
 
   #protocol(message: WAMessage, protocol: proto.Message.IProtocolMessage): void {
+    if (protocol.type === EPHEMERAL_SETTING) {
+      const disappearing = { seconds: protocol.ephemeralExpiration ?? 0 };
+      const told = { type: 'disappearing', disappearing, offline: this.#isOffline(message), history: false };
+      return this.#sink.event('message', { ...this.#head(message), ...told });
+    }
     const target = protocol.key?.id;
     if (!target) return;
     if (protocol.type === REVOKE) this.#sink.event('delete', { ...this.#head(message), message_id: target });
@@ -186,7 +208,7 @@ export class Inbound {
     const me = this.#sink.me();
     const voters = key.fromMe
       ? [me.lid, me.id]
-      : [key.participant ?? key.remoteJid, key.participantAlt ?? key.remoteJidAlt];
+      : [key.participant || key.remoteJid, key.participantAlt || key.remoteJidAlt];
     // The voter's device chose the address form, and the key is bound to it: each pairing is tried.
     for (const voter of voters)
       for (const creator of [me.lid, me.id]) {

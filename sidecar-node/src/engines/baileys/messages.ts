@@ -1,7 +1,9 @@
 /** What a WhatsApp message says, in the shapes of a send command (INTERFACE.md §3). */
 import { Encoder } from '@msgpack/msgpack';
 import { getContentType, normalizeMessageContent, type proto } from 'baileys';
+import * as vcards from '../vcard.ts';
 import { type Person, person } from './identity.ts';
+import { interactiveFrom, nativeReply } from './interactive.ts';
 
 export interface Described {
   type: string;
@@ -9,6 +11,8 @@ export interface Described {
   media?: MediaDescriptor;
   context?: { message_id?: string; from?: Person; forwarded?: boolean };
   mentions?: Person[];
+  /** Seconds. */
+  disappearAfter?: number;
 }
 
 interface MediaDescriptor {
@@ -58,17 +62,6 @@ function describeMedia(type: MediaSource['type'], message: MediaProto): MediaDes
   };
 }
 
-/** A vCard's name and numbers; the rest of it is left to who shows it. */
-function contact(displayName: string | null | undefined, vcard: string | null | undefined): unknown {
-  const card = vcard ?? '';
-  const formatted = displayName || /^FN[^:]*:(.*)$/m.exec(card)?.[1]?.trim() || '?';
-  const phones = [...card.matchAll(/^(?:item\d+\.)?TEL([^:\n]*):(.*)$/gm)].map(([, parameters = '', phone = '']) => {
-    const waId = /waid=(\d+)/.exec(parameters)?.[1];
-    return { phone: phone.trim(), ...(waId ? { wa_id: waId } : {}) };
-  });
-  return { name: { formatted_name: formatted }, phones };
-}
-
 const optional = (fields: Record<string, unknown>): Record<string, unknown> =>
   Object.fromEntries(
     Object.entries(fields).filter(([, value]) => value !== null && value !== undefined && value !== ''),
@@ -78,21 +71,32 @@ type Reader = (content: proto.IMessage) => Described;
 
 const readers: Record<string, Reader> = {
   conversation: ({ conversation }) => ({ type: 'text', body: { body: conversation } }),
-  extendedTextMessage: ({ extendedTextMessage: m }) => ({ type: 'text', body: { body: m?.text ?? '' } }),
+  extendedTextMessage: ({ extendedTextMessage: m }) => ({
+    type: 'text',
+    body: { body: m?.text ?? '', ...optional({ preview: preview(m) }) },
+  }),
   imageMessage: ({ imageMessage: m }) => ({
     type: 'image',
-    body: optional({ caption: m?.caption }),
+    body: optional({ caption: m?.caption, view_once: m?.viewOnce || undefined }),
     media: describeMedia('image', m ?? {}),
   }),
   videoMessage: ({ videoMessage: m }) => ({
     type: 'video',
-    body: optional({ caption: m?.caption, gif: m?.gifPlayback || undefined }),
+    body: optional({
+      caption: m?.caption,
+      gif: m?.gifPlayback || undefined,
+      view_once: m?.viewOnce || undefined,
+      seconds: m?.seconds || undefined,
+    }),
     media: describeMedia('video', m ?? {}),
   }),
   ptvMessage: ({ ptvMessage: m }) => ({ type: 'video', body: {}, media: describeMedia('video', m ?? {}) }),
   audioMessage: ({ audioMessage: m }) => ({
     type: m?.ptt ? 'voice' : 'audio',
-    body: {},
+    body: optional({
+      seconds: m?.seconds || undefined,
+      ...(m?.ptt ? { view_once: m.viewOnce || undefined, waveform: m.waveform?.length ? m.waveform : undefined } : {}),
+    }),
     media: describeMedia('audio', m ?? {}),
   }),
   documentMessage: ({ documentMessage: m }) => ({
@@ -110,7 +114,7 @@ const readers: Record<string, Reader> = {
     body: {
       latitude: m?.degreesLatitude ?? 0,
       longitude: m?.degreesLongitude ?? 0,
-      ...optional({ name: m?.name, address: m?.address }),
+      ...optional({ name: m?.name, address: m?.address, url: m?.url }),
     },
   }),
   liveLocationMessage: ({ liveLocationMessage: m }) => ({
@@ -122,14 +126,15 @@ const readers: Record<string, Reader> = {
         accuracy: m?.accuracyInMeters,
         speed: m?.speedInMps,
         heading: m?.degreesClockwiseFromMagneticNorth,
+        sequence: m?.sequenceNumber ? Number(m.sequenceNumber) : undefined,
         caption: m?.caption,
       }),
     },
   }),
-  contactMessage: ({ contactMessage: m }) => ({ type: 'contacts', body: [contact(m?.displayName, m?.vcard)] }),
+  contactMessage: ({ contactMessage: m }) => ({ type: 'contacts', body: [vcards.read(m?.displayName, m?.vcard)] }),
   contactsArrayMessage: ({ contactsArrayMessage: m }) => ({
     type: 'contacts',
-    body: (m?.contacts ?? []).map((each) => contact(each.displayName, each.vcard)),
+    body: (m?.contacts ?? []).map((each) => vcards.read(each.displayName, each.vcard)),
   }),
   pollCreationMessage: ({ pollCreationMessage: m }) => poll(m),
   pollCreationMessageV2: ({ pollCreationMessageV2: m }) => poll(m),
@@ -142,24 +147,48 @@ const readers: Record<string, Reader> = {
     reply('list_reply', m?.singleSelectReply?.selectedRowId, m?.title, m?.description),
   interactiveResponseMessage: ({ interactiveResponseMessage: m }) => ({
     type: 'interactive',
-    body: {
-      type: 'nfm_reply',
-      nfm_reply: optional({
-        name: m?.nativeFlowResponseMessage?.name,
-        body: m?.body?.text,
-        response_json: m?.nativeFlowResponseMessage?.paramsJson,
-      }),
-    },
+    body: nativeReply(m ?? {}),
   }),
+  interactiveMessage: interactive,
+  buttonsMessage: interactive,
+  listMessage: interactive,
+  templateMessage: interactive,
   eventMessage: ({ eventMessage: m }) => ({
     type: 'event',
     body: {
       name: m?.name ?? '',
       start_at: new Date(Number(m?.startTime ?? 0) * 1000).toISOString(),
-      ...optional({ description: m?.description, link: m?.joinLink, cancelled: m?.isCanceled || undefined }),
+      ...optional({
+        end_at: m?.endTime ? new Date(Number(m.endTime) * 1000).toISOString() : undefined,
+        description: m?.description,
+        location: place(m?.location),
+        link: m?.joinLink,
+        extra_guests: m?.extraGuestsAllowed || undefined,
+        cancelled: m?.isCanceled || undefined,
+      }),
     },
   }),
 };
+
+function place(location: proto.Message.ILocationMessage | null | undefined): unknown {
+  if (!location) return undefined;
+  const { degreesLatitude, degreesLongitude, name, address } = location;
+  return { latitude: degreesLatitude ?? 0, longitude: degreesLongitude ?? 0, ...optional({ name, address }) };
+}
+
+function preview(text: proto.Message.IExtendedTextMessage | null | undefined): unknown {
+  if (!text?.matchedText || !(text.title || text.description)) return undefined;
+  const { matchedText, title, description, jpegThumbnail } = text;
+  const thumbnail = jpegThumbnail?.length ? jpegThumbnail : undefined;
+  return { url: matchedText, ...optional({ title, description, thumbnail }) };
+}
+
+function interactive(content: proto.IMessage): Described {
+  const body = interactiveFrom(content);
+  return body
+    ? { type: 'interactive', body }
+    : { type: 'unsupported', body: { kind: String(getContentType(content)) } };
+}
 
 function poll(m: proto.Message.IPollCreationMessage | null | undefined): Described {
   return {
@@ -179,11 +208,14 @@ function reply(kind: string, id: unknown, title: unknown, description?: unknown)
   };
 }
 
+/** What only announces others: the pictures of an album come as messages of their own. */
+const SILENT = new Set(['albumMessage', 'senderKeyDistributionMessage']);
+
 /** Undefined for what carries nothing to show: key distribution, protocol messages. */
 export function describe(message: proto.IMessage | null | undefined): Described | undefined {
   const content = normalizeMessageContent(message);
   const field = getContentType(content);
-  if (!content || !field) return undefined;
+  if (!content || !field || SILENT.has(field)) return undefined;
   const described = readers[field]?.(content) ?? { type: 'unsupported', body: { kind: field } };
   const info = content[field] as { contextInfo?: proto.IContextInfo | null } | string | null | undefined;
   if (typeof info === 'object' && info?.contextInfo) addContext(described, info.contextInfo);
@@ -198,16 +230,25 @@ function addContext(described: Described, info: proto.IContextInfo): void {
       ...(info.isForwarded ? { forwarded: true } : {}),
     };
   }
+  if (info.expiration) described.disappearAfter = info.expiration;
   if (info.mentionedJid?.length) described.mentions = info.mentionedJid.map((jid) => person(jid));
 }
 
 /** `type`, its field, and what goes beside it in an event. */
-export function contentFields({ type, body, media, context, mentions }: Described): Record<string, unknown> {
+export function contentFields({
+  type,
+  body,
+  media,
+  context,
+  mentions,
+  disappearAfter,
+}: Described): Record<string, unknown> {
   return {
     type,
     [type]: body,
     ...(context ? { context } : {}),
     ...(mentions ? { mentions } : {}),
     ...(media ? { media } : {}),
+    ...(disappearAfter ? { disappear_after: disappearAfter } : {}),
   };
 }

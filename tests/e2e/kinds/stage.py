@@ -1,0 +1,121 @@
+"""What a case has at hand: a paired session of one engine, its contact's phone, and both sides' words."""
+
+from __future__ import annotations
+
+import base64
+import itertools
+from typing import Any
+
+from tests.support import wait_until
+from tests.support.running import Plain, Sandbox, new_number, pair
+
+CONTACT = "+5511988880091"
+_ids = itertools.count(1)
+
+
+class Stage:
+    """Of one case; the session is shared by the cases of its engine."""
+
+    def __init__(self, program: Plain, whatsapp: Sandbox, engine: str, session: str, number: str) -> None:
+        self.program = program
+        self.whatsapp = whatsapp
+        self.engine = engine
+        self.session = session
+        self.number = number
+
+    async def ended(self, body: dict[str, Any], verb: str = "send", to: str = CONTACT) -> dict[str, Any]:
+        """Publishes a command under a new id; its outcome."""
+        name = f"{self.session}-{next(_ids)}"
+        await self.program.publish(self.session, {"id": name, "to": to, **body}, verb=verb)
+        return await self.program.outcome(name, 60)
+
+    async def did(self, verb: str, **body: Any) -> dict[str, Any]:
+        """Does it, and gives what the contact's phone decrypted."""
+        told = await self.ended(body, verb)
+        assert told["status"] in ("sent", "delivered", "read", "played"), told
+        return await self.shown(told["message_id"])
+
+    async def sent(self, kind: str, content: Any, **more: Any) -> dict[str, Any]:
+        return await self.did("send", type=kind, **{kind: content}, **more)
+
+    async def shown(self, message_id: str) -> dict[str, Any]:
+        """The journal's entry of a message, once a contact has opened it (and its file)."""
+
+        async def found() -> dict[str, Any] | None:
+            page = await self.whatsapp.get("/api/journal", id=message_id, kind="message")
+            return next(iter(page["entries"]), None)
+
+        entry: dict[str, Any] = await wait_until(found, 30, interval=0.05, message=f"{message_id} is shown")
+        return entry
+
+    async def opened(self, kind: str, content: Any, **more: Any) -> dict[str, Any]:
+        """As `sent`, of a file: with what the contact's phone found in it."""
+        entry = await self.sent(kind, content, **more)
+
+        async def done() -> dict[str, Any] | None:
+            again = await self.shown(entry["id"])
+            return again if again.get("media") else None
+
+        again: dict[str, Any] = await wait_until(done, 30, interval=0.05)
+        assert "error" not in again["media"], again["media"]
+        return again
+
+    async def said(self, event: str = "message", **body: Any) -> dict[str, Any]:
+        """The contact sends; what the fleet tells of it."""
+        answer = await self.whatsapp.post(f"/api/contacts/{CONTACT}/send", to=self.number, **body)
+        return await self.told(answer["ids"][0], event)
+
+    async def told(self, message_id: str, event: str = "message") -> dict[str, Any]:
+        def found() -> list[dict[str, Any]]:
+            return [e["data"] for e in self.program.of(event, self.session) if e["data"]["id"] == message_id]
+
+        told: list[dict[str, Any]] = await wait_until(found, 30, message=f"{event} of {message_id}")
+        return told[0]
+
+    async def heard(self, event: str, **fields: Any) -> None:
+        """Waits for an event whose data has these fields."""
+
+        def found() -> bool:
+            told = [e["data"] for e in self.program.of(event, self.session)]
+            return any(fields.items() <= data.items() for data in told)
+
+        await wait_until(found, 30, message=f"{event} with {fields}")
+
+    async def stored(self, message_id: str) -> dict[str, Any]:
+        """The file of a message that came, once the fleet has it."""
+
+        def found() -> list[dict[str, Any]]:
+            told = [e["data"] for e in self.program.of("media", self.session)]
+            return [data for data in told if data["message_id"] == message_id]
+
+        (data,) = await wait_until(found, 30, message=f"the file of {message_id}")
+        assert data["error"] is None, data
+        media: dict[str, Any] = data["media"]
+        return media
+
+    async def journaled(self, kind: str, **fields: Any) -> None:
+        """Waits for an entry of the sandbox's journal about this account."""
+
+        async def found() -> bool:
+            query = {"kind": kind, "account": self.number, "limit": 10_000, "content": 0}
+            entries = (await self.whatsapp.get("/api/journal", **query))["entries"]
+            return any(fields.items() <= entry.items() for entry in entries)
+
+        await wait_until(found, 30, interval=0.05, message=f"{kind} with {fields}")
+
+
+async def on_stage(program: Plain, whatsapp: Sandbox, engine: str) -> Stage:
+    """The engine's session, paired by whoever comes first."""
+    session = f"kinds-{engine}"
+    known = await program.ask("session.status", session_id=session)
+    if known["ok"] and known["data"]["status"] == "WORKING":
+        return Stage(program, whatsapp, engine, session, known["data"]["phone_number"])
+    number = new_number()
+    quick = {"per_minute": 6000, "burst": 1000, "jitter_ms": 0}
+    await program.ok("session.start", session_id=session, engine=engine, settings={"pacing": quick})
+    await pair(program, whatsapp, session, number)
+    return Stage(program, whatsapp, engine, session, number)
+
+
+def b64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
