@@ -7,12 +7,18 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime, timedelta
 
+import msgspec
+
 from pywhatsweb import Handle, MessageError, Outcome, WhatsWebManager, connect
 from pywhatsweb.contracts.commands import SendText
 from pywhatsweb.contracts.content import Text
 from pywhatsweb.contracts.control_data import SessionInfo
 from pywhatsweb.contracts.events import MessageEvent, StatusEvent
+from pywhatsweb.contracts.kanban_data import Policy
+from pywhatsweb.contracts.rule_data import Rule, SendTemplateAction
 from pywhatsweb.contracts.statuses import MessageStatus
+
+greet = Rule(id="greet", on=["opened"], do=SendTemplateAction(template="ola", language="pt_BR"))
 
 
 async def program() -> None:
@@ -44,6 +50,13 @@ async def program() -> None:
         async with fleet.durable("crm", start=412) as stream:
             async for event in stream:
                 print(event.session_id, stream.sequence)
+        card = await fleet.chats.take("+5511999990001", by="ana", version=3)
+        print(card.priority, card.due, (await fleet.chats.tag(chat=card.chat.key, add=["vip"])).tags)
+        policy: Policy = (await fleet.policy.get()).policy
+        await fleet.policy.set(msgspec.structs.replace(policy, rules=[greet]), by="chefe")
+        print([one.open for one in await fleet.attendants.list()])
+        await fleet.templates.put("ola", "pt_BR", "Olá, {{nome}}!")
+        await fleet.session("s1").send_template("+5511999990001", "ola", variables={"nome": "Ana"})
         page = await fleet.chats.messages("+5511999990001", limit=10)
         print([message.id for message in page.messages], page.cursor)
 

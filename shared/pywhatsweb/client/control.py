@@ -13,7 +13,7 @@ from pywhatsweb.contracts import consumer_data as cd
 from pywhatsweb.contracts import control_data as d
 from pywhatsweb.contracts import record_data as r
 from pywhatsweb.contracts.ids import TenantId
-from pywhatsweb.contracts.statuses import KanbanStatus, Origin
+from pywhatsweb.contracts.statuses import Origin
 from pywhatsweb.errors import BrokerError, ErrorCode, NotSupportedError
 
 R = TypeVar("R")
@@ -179,73 +179,6 @@ class Analytics(Part):
         """How long contacts waited for an answer: median and 90th percentile, in all and by session."""
         args = r.AnalyticsResponses(since=since, until=until, session_id=session_id)
         return await self._ask("analytics.responses", args, r.Responses)
-
-
-class Chats(Part):
-    """``chat.*``: a chat is named by exactly one of `to` and `chat` (its key)."""
-
-    async def list(
-        self,
-        *,
-        status: KanbanStatus | str | None = None,
-        owner_id: str | None = None,
-        session_id: str | None = None,
-        limit: int = 50,
-        cursor: str | None = None,
-    ) -> d.Chats:
-        """The latest first, a page at a time."""
-        wanted = None if status is None else KanbanStatus(status)
-        args = d.ChatList(status=wanted, owner_id=owner_id, session_id=session_id, limit=limit, cursor=cursor)
-        return await self._ask("chat.list", args, d.Chats)
-
-    async def messages(
-        self,
-        to: str | None = None,
-        *,
-        chat: str | None = None,
-        session_id: str | None = None,
-        limit: int = 50,
-        cursor: str | None = None,
-    ) -> d.Messages:
-        """Newest first, a page at a time."""
-        args = d.ChatMessages(to=to, chat=chat, session_id=session_id, limit=limit, cursor=cursor)
-        return await self._ask("chat.messages", args, d.Messages)
-
-    async def assign(
-        self,
-        to: str | None = None,
-        *,
-        owner_id: str,
-        chat: str | None = None,
-        by: str | None = None,
-        session_id: str | None = None,
-    ) -> d.ChatInfo:
-        args = d.ChatAssign(to=to, chat=chat, owner_id=owner_id, by=by, session_id=session_id)
-        return await self._ask("chat.assign", args, d.ChatInfo)
-
-    async def done(
-        self,
-        to: str | None = None,
-        *,
-        chat: str | None = None,
-        by: str | None = None,
-        reason: str | None = None,
-        session_id: str | None = None,
-    ) -> d.ChatInfo:
-        args = d.ChatMove(to=to, chat=chat, by=by, reason=reason, session_id=session_id)
-        return await self._ask("chat.done", args, d.ChatInfo)
-
-    async def reopen(
-        self,
-        to: str | None = None,
-        *,
-        chat: str | None = None,
-        by: str | None = None,
-        reason: str | None = None,
-        session_id: str | None = None,
-    ) -> d.ChatInfo:
-        args = d.ChatMove(to=to, chat=chat, by=by, reason=reason, session_id=session_id)
-        return await self._ask("chat.reopen", args, d.ChatInfo)
 
 
 class Consumers(Part):

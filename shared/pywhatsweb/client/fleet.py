@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from pywhatsweb.client import control, law, people
+from pywhatsweb.client import board, control, law, people
 from pywhatsweb.client.connection import Link, opened
 from pywhatsweb.client.deadletters import DeadLetters
 from pywhatsweb.client.durables import DurableStream
@@ -41,7 +41,9 @@ class FleetClient:
         self._asker = control.Asker(link, tenant)
         self.sessions = control.Sessions(self._asker)
         self.messages = control.MessageRecords(self._asker)
-        self.chats = control.Chats(self._asker)
+        self.chats = board.Chats(self._asker)
+        self.attendants = board.Attendants(self._asker)
+        self.policy = board.BoardPolicy(self._asker)
         self.contacts = people.Contacts(self._asker)
         self.groups = people.Groups(self._asker)
         self.media = MediaFiles(self._asker)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pywhatsweb.client import FleetClient, control, law, sending
+from pywhatsweb.client import FleetClient, board, control, law, sending
 from pywhatsweb.client.deadletters import DeadLetters
 from pywhatsweb.client.durables import _sequence
 from pywhatsweb.client.local import read_ready
@@ -25,6 +25,7 @@ from pywhatsweb.contracts import codec, commands, content
 from pywhatsweb.contracts import control as contract
 from pywhatsweb.contracts import interactive as i
 from pywhatsweb.contracts.ids import TenantId
+from pywhatsweb.contracts.kanban_data import Policy
 from pywhatsweb.errors import BrokerError, ErrorCode, MediaError
 
 ACME = TenantId("acme")
@@ -114,11 +115,18 @@ async def test_every_verb_of_the_control_plane_has_its_method() -> None:
         control.MessageRecords(asked).search("word", origin="inbound"),
         control.Analytics(asked).counts("2026-11-01T00:00:00Z", "2026-11-02T00:00:00Z"),
         control.Analytics(asked).responses("2026-11-01T00:00:00Z", "2026-11-02T00:00:00Z"),
-        control.Chats(asked).list(status="new"),
-        control.Chats(asked).messages("+5511999990001"),
-        control.Chats(asked).assign("+5511999990001", owner_id="a"),
-        control.Chats(asked).done(chat="k"),
-        control.Chats(asked).reopen(chat="k"),
+        board.Chats(asked).list(status="new"),
+        board.Chats(asked).messages("+5511999990001"),
+        board.Chats(asked).assign("+5511999990001", owner_id="a"),
+        board.Chats(asked).done(chat="k"),
+        board.Chats(asked).reopen(chat="k"),
+        board.Chats(asked).take(chat="k", by="a"),
+        board.Chats(asked).note(chat="k", text="x", id="m1"),
+        *(getattr(board.Chats(asked), n)(chat="k") for n in ("release", "tag", "snooze", "card", "history")),
+        board.Attendants(asked).set("ana", skills=["pt"]),
+        board.Attendants(asked).list(),
+        board.BoardPolicy(asked).get(),
+        board.BoardPolicy(asked).set(Policy(capacity=3)),
         control.Contacts(asked).check(["+5511999990001"]),
         control.Contacts(asked).get("+5511999990001"),
         control.Contacts(asked).list(),
@@ -166,9 +174,7 @@ async def test_every_verb_of_the_control_plane_has_its_method() -> None:
             await call
     assert hasattr(FleetClient, "health")
     assert hasattr(FleetClient, "usage")
-    # The board's further verbs are reached through `FleetClient.ask` until they have methods.
-    board = {verb for verb in contract.VERBS if verb.split(".")[0] in ("attendant", "policy", "chat")}
-    assert set(asked.verbs) | {"health.get", "usage.get"} >= set(contract.VERBS) - board
+    assert set(asked.verbs) | {"health.get", "usage.get"} >= set(contract.VERBS)
 
 
 @given(
