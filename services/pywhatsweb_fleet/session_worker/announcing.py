@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
+from collections.abc import Awaitable
+from typing import NamedTuple
 
 from pywhatsweb.contracts import event_data as d
 from pywhatsweb.contracts import ids, streams, subjects
@@ -21,8 +24,20 @@ from pywhatsweb_runtime.publisher import PubAck
 _PAUSE_S = 1.0
 
 
+class _Change(NamedTuple):
+    """A change of status, as it is told."""
+
+    previous: SessionStatus
+    event_id: str
+    reason: str | None
+    error: str | None
+
+
 class Announcer:
-    """Of one owned session. ``arrived`` is set while it is WORKING or at an end."""
+    """Of one owned session. ``arrived`` is set while it is WORKING or at an end.
+
+    What the stream refuses for now (it is full, say) is told again until it has it, or there is newer to tell.
+    """
 
     def __init__(self, deps: Deps, events: FencedEvents, cold: ColdHold, *, engine: str, epoch: int) -> None:
         self.status = SessionStatus.STARTING
@@ -33,7 +48,8 @@ class Announcer:
         self._cold = cold
         self._engine = engine
         self._epoch = epoch
-        self._reason: str | None = None
+        self._newest: _Change | None = None
+        self._telling: asyncio.Task[bool] | None = None
         cold.changed = self.state
 
     async def change(
@@ -47,8 +63,11 @@ class Announcer:
             self.arrived.clear()
         if previous is status and status in (SessionStatus.RECONNECTING, SessionStatus.WORKING):
             return
-        await self._tell(previous, ids.new_event_id(), reason, error)
-        await self.state(reason=reason, error=error)
+        change = self._newest = _Change(previous, ids.new_event_id(), reason, error)
+        told = None
+        with contextlib.suppress(BrokerUnavailable):
+            told = await self._tell(change)
+        self._telling = asyncio.create_task(self._see_to(change, told))
 
     async def end(
         self, status: SessionStatus, *, reason: str | None = None, error: str | None = None
@@ -56,36 +75,52 @@ class Announcer:
         """As `change`, until the stream has it; False when another worker owns the session: then nothing is ours."""
         previous, self.status = self.status, status
         self.arrived.set()
-        event_id = ids.new_event_id()
+        change = self._newest = _Change(previous, ids.new_event_id(), reason, error)
+        return await self._see_to(change, None)
+
+    async def settled(self, bound_s: float) -> None:
+        """Waits until the stream has the last change, at most so long; then it is not told any more."""
+        if self._telling is not None:
+            await asyncio.wait((self._telling,), timeout=bound_s)
+        self.stop()
+
+    def stop(self) -> None:
+        """Nothing is told again any more."""
+        if self._telling is not None:
+            self._telling.cancel()
+
+    async def _see_to(self, change: _Change, told: Awaitable[object] | None) -> bool:
+        """Tells it until the stream has it or there is a newer one; False when another worker owns the session."""
         while True:
             try:
-                told = await self._tell(previous, event_id, reason, error)
-                await self.state(reason=reason, error=error)
-                await told
+                await (told or await self._tell(change))
             except BrokerUnavailable:
-                await asyncio.sleep(_PAUSE_S)
+                pass
             except ApiError as refused:
                 if refused.code == WRONG_LAST_SEQUENCE:
                     return False
-                await asyncio.sleep(_PAUSE_S)
             else:
                 return True
+            told = None
+            await asyncio.sleep(_PAUSE_S)
+            if self._newest is not change:
+                return True
 
-    async def _tell(
-        self, previous: SessionStatus, event_id: str, reason: str | None, error: str | None
-    ) -> asyncio.Future[PubAck]:
+    async def _tell(self, change: _Change) -> Awaitable[object]:
+        """The event and the present state; what is given ends when the stream has both."""
         me = self.me
         data = d.SessionState(
             status=self.status,
-            previous=previous if previous is not self.status else None,
-            reason=reason,
-            error=error_of(error),
+            previous=change.previous if change.previous is not self.status else None,
+            reason=change.reason,
+            error=error_of(change.error),
             phone_number=me.pn if me else None,
             lid=me.lid if me else None,
             name=me.name if me else None,
             engine=self._engine,
         )
-        return await self._events.submit("session", data, event_id=event_id)
+        event = await self._events.submit("session", data, event_id=change.event_id)
+        return asyncio.gather(event, await self.state(reason=change.reason, error=change.error))
 
     async def qr(self, change: port.StateChange) -> None:
         code = change.code or ""
@@ -124,10 +159,10 @@ class Announcer:
         error: str | None = None,
         qr: registry.QrRecord | None = None,
         pairing_code: registry.QrRecord | None = None,
-    ) -> None:
+    ) -> asyncio.Future[PubAck]:
         """Replaces the session's present state."""
         me = self.me
-        await self._events.state(
+        return await self._events.state(
             registry.NowRecord(
                 status=self.status.value,
                 since=time.time_ns() // 1_000_000,

@@ -33,7 +33,7 @@ class ColdHold:
 
     def __init__(self, deps: Deps, events: FencedEvents) -> None:
         self.until = 0
-        self.changed: Callable[[], Awaitable[None]] | None = None
+        self.changed: Callable[[], Awaitable[object]] | None = None
         """Called when a hold begins, to tell the session's state."""
         self._deps = deps
         self._events = events

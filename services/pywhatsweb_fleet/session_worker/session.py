@@ -139,6 +139,7 @@ class OwnedSession:
             self._units.close()
         if status is not None:
             await self.told.change(status)
+        await self.told.settled(_SETTLE_S)
         await self.events.settled(_SETTLE_S)
 
     def _cancel_jobs(self) -> None:
@@ -150,6 +151,7 @@ class OwnedSession:
         """Ownership is gone: nothing more may be sent or told."""
         self._closing = True
         self.lane.close()
+        self.told.stop()
         self._cancel_jobs()
         if self._units is not None:
             self._units.close()

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import secrets
 from pathlib import Path
-
-import pytest
 
 from pywhatsweb.contracts import streams, subjects
 from pywhatsweb.contracts.ids import SessionId
+from pywhatsweb_fleet.session_worker.engines.simulated.whatsapp import SimulatedWhatsApp
+from pywhatsweb_runtime import registry
 from pywhatsweb_runtime.bus import BrokerUnavailable
 from tests.support import NatsServer, wait_until
 from tests.support.fleet import platform, worker, worker_settings
-
-
-@pytest.fixture
-def key() -> str:
-    return secrets.token_hex(32)
 
 
 async def test_a_session_pairs_and_sends(nats_server: NatsServer, tmp_path: Path, key: str) -> None:
@@ -75,3 +69,29 @@ async def test_the_broker_restarts(nats_server: NatsServer, tmp_path: Path, key:
 
         await wait_until(enqueued, 20)
         await wait_until(lambda: "sent" in acme.statuses("after"), 20)
+
+
+async def test_a_status_that_a_full_stream_refuses_is_told_later(
+    nats_server: NatsServer, tmp_path: Path, key: str, whatsapp: SimulatedWhatsApp
+) -> None:
+    """A session that came back while its stream was full stayed RECONNECTING to everybody (chaos, SQLite, seed 204)."""
+    settings = worker_settings(nats_server.url, tmp_path, key)
+    async with platform(nats_server.url, "acme") as (bus, (acme,)), worker(settings):
+        await acme.wish("s1")
+        await acme.working("s1")
+        name = streams.events_name(acme.name)
+        info = await bus.api(f"STREAM.INFO.{name}")
+        account = whatsapp.account("acme/s1")
+        before = account.link
+        await bus.api(f"STREAM.UPDATE.{name}", {**info["config"], "max_bytes": 1})
+        whatsapp.cut("acme/s1")
+        await acme.enqueue("s1", "meanwhile")
+        await wait_until(lambda: account.link not in (None, before) and whatsapp.accepted, 30)
+        acme.events.clear()
+        await bus.api(f"STREAM.UPDATE.{name}", info["config"])
+        await acme.working("s1")
+        await wait_until(lambda: "sent" in acme.statuses("meanwhile"), 30)
+        now = await bus.last(name, subjects.now(acme.name, SessionId("s1")))
+        assert now is not None
+        assert registry.decode_now(now.data).status == "WORKING"
+        assert len(whatsapp.accepted) == 1
