@@ -23,6 +23,7 @@ const { values } = parseArgs({
     'qr-next-ms': { type: 'string', default: '20000' },
     history: { type: 'boolean', default: false },
     'skip-own-copies': { type: 'boolean', default: false },
+    'page-chooses-ids': { type: 'boolean', default: false },
   },
 });
 
@@ -48,6 +49,7 @@ const server = await startServer({
   qrFirstMs: Number(values['qr-first-ms']),
   qrNextMs: Number(values['qr-next-ms']),
   openOwnCopies: !values['skip-own-copies'],
+  pageChoosesIds: values['page-chooses-ids'],
   history: values.history,
 }).catch((error: unknown) => {
   logError('start', error);

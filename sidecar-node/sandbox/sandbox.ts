@@ -34,6 +34,8 @@ export interface SandboxOptions {
   readonly qrNextMs: number;
   /** false: copies for the account's own phone are counted but not decrypted, which saves a fifth of the work. */
   readonly openOwnCopies: boolean;
+  /** The page of WhatsApp Web does not let its message ids be preset. */
+  readonly pageChoosesIds: boolean;
   /** The phone sends its chats to a device that was just linked. */
   readonly history: boolean;
 }
@@ -59,9 +61,9 @@ export class Sandbox {
   readonly phones: Phones;
   readonly relay: Relay;
   readonly pairing: Pairing;
+  readonly pages: Pages;
   /** Emits 'change' when phones, companions, connections, contacts or faults changed. */
   readonly events = new EventEmitter();
-  readonly pages: Pages;
   readonly connections = new Set<DeviceConnection>();
   readonly unhandled = new Map<string, number>();
   /** By account, then by device. */

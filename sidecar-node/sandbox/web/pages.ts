@@ -63,7 +63,8 @@ export class Pages {
       readFileSync(new URL(`client/${name}`, import.meta.url), 'utf8')
         .replace(/^import [^;]*;\n/gm, '')
         .replace(/^export /gm, '');
-    const about = JSON.stringify({ socket: `ws://${host}/ws/web`, media: `http://${host}/web/media` });
+    const { pageChoosesIds: choosesIds } = this.#sandbox.options;
+    const about = JSON.stringify({ socket: `ws://${host}/ws/web`, media: `http://${host}/web/media`, choosesIds });
     const script = [`window.SANDBOX = ${about};`, ...PARTS.map(part)].join('\n');
     return `<!doctype html><meta charset="utf-8"><title>WhatsApp</title><div id="app"></div><script type="module">${script}</script>`;
   }

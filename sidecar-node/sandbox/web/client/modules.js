@@ -125,5 +125,6 @@ window.require = (name) => {
   if (!found) throw new Error(`no module ${name}`);
   return found;
 };
+if (SANDBOX.choosesIds) Object.freeze(MsgKey);
 window.Debug = { VERSION: '2.3000.1099999999' };
 start();

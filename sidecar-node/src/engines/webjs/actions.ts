@@ -3,6 +3,7 @@ import { errorText } from '../../logs.ts';
 import { type ActFrame, ActionError, type Content, type Result } from '../../protocol.ts';
 import type { Acks } from '../baileys/acks.ts';
 import type { Link } from '../port.ts';
+import { Attempts } from './attempts.ts';
 import { build, edited } from './content.ts';
 import { isGroup, requireJid } from './identity.ts';
 import { chatState, locate, setNextId } from './in_page.ts';
@@ -14,7 +15,6 @@ const MAX_QUEUED = 1024;
 const MAX_TYPING_MS = 30_000;
 /** Questions: nothing that is sent waits for them. */
 const UNORDERED = new Set(['media.get', 'check_numbers']);
-const KIND = 'webjs.attempt';
 
 export const ACTIONS = ['send', 'react', 'edit', 'delete', 'read', 'presence', 'check_numbers', 'media.get'];
 
@@ -38,6 +38,7 @@ export interface ActionParts {
 
 export class Actions {
   #parts: ActionParts;
+  #attempts: Attempts;
   #tail: Promise<unknown> = Promise.resolve();
   #queued = 0;
   #stopped = false;
@@ -48,6 +49,7 @@ export class Actions {
 
   constructor(parts: ActionParts) {
     this.#parts = parts;
+    this.#attempts = new Attempts(parts.link);
   }
 
   /** Nothing more is begun; what waits is refused as certain not to have been sent. */
@@ -145,17 +147,23 @@ export class Actions {
 
   /**
    * A page that chooses its ids: that it will be tried is durable before it is, and it is tried once. The second time
-   * nobody can tell whether the first one arrived.
+   * nobody can tell whether the first one arrived, unless WhatsApp said so.
    */
   async #sendUnnamed(chat: string, id: string, what: unknown, options: Record<string, unknown>): Promise<Begun> {
-    const { link } = this.#parts;
-    if ((await link.keysGet(KIND, [id])).length > 0) throw new ActionError('E_ACK_TIMEOUT', 'tried before', true);
-    await this.#parts.durable(link.keysSet(undefined, [[KIND, id, Buffer.from('1')]]));
+    const before = await this.#attempts.find(id);
+    if (before?.sent) return { rest: Promise.resolve({ message_id: before.sent }) };
+    if (before) throw new ActionError('E_ACK_TIMEOUT', 'tried before', true);
+    await this.#parts.durable(this.#attempts.write({ id }));
     this.unnamed = true;
     try {
       const sent = await this.#handOver(chat, what, options);
       this.#parts.ours(sent.id);
-      return { rest: this.#acknowledged(sent.id, sent.ack).finally(() => link.keysSet(undefined, [[KIND, id, null]])) };
+      const rest = this.#acknowledged(sent.id, sent.ack).then((result) => {
+        this.#attempts.write({ id, sent: sent.id });
+        return result;
+      });
+      rest.catch(() => {});
+      return { rest };
     } finally {
       this.unnamed = false;
     }

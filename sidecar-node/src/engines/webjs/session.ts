@@ -25,7 +25,7 @@ const START_MS = 90_000;
 const OFFLINE_MS = 25_000;
 /** A browser that was asked to end has so long. */
 const CLOSE_MS = 3_500;
-const MEMORY_EVERY_MS = 10_000;
+const MEMORY_EVERY_MS = 5_000;
 /** Messages asked for after a time away. */
 const CATCH_UP = 1_000;
 const OURS_KEPT = 2_048;
