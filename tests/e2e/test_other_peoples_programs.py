@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from tests.support import wait_until
-from tests.support.running import Fleet, new_number, sandbox
+from tests.support.compose import free_port
+from tests.support.running import Fleet, new_number, pair, plain, sandbox
 
 PROGRAMS = Path(__file__).with_name("programs")
 CUSTOMER = "+5511977770042"
@@ -86,3 +87,28 @@ async def test_a_bot_written_for_waha(fleet: Fleet) -> None:
     assert told["chats"] == [chat]
     assert told["newest"]
     assert set(told["sent"]) <= told["history"].keys()
+
+
+@pytest.mark.timeout(240)
+async def test_a_bot_written_for_the_cloud_api(fleet: Fleet) -> None:
+    """It reads what a customer wrote, answers with all kinds, uploads and downloads, and follows each to delivered."""
+    key, url = fleet.ready["tenants"]["demo"]["api_key"], fleet.ready["http_url"]
+    port, number = free_port(), new_number()
+    bot = await Program.start("cloud_bot.py", url, key, "shop", str(port))
+    try:
+        assert (await bot.told())["listening"]
+        async with plain(fleet) as program, sandbox(fleet) as whatsapp:
+            await pair(program, whatsapp, "shop", number)
+            hook = {"url": f"http://127.0.0.1:{port}/", "sessions": ["shop"], "format": "cloud"}
+            await program.ok("webhook.create", **hook)
+            await whatsapp.post("/api/contacts", number=CUSTOMER, name="Clara")
+            await whatsapp.post(f"/api/contacts/{CUSTOMER}/send", to=number, type="text", text="is it there?")
+            told = await bot.told()
+            texts = [entry.get("text") for entry in await whatsapp.decrypted(number)]
+    finally:
+        await bot.end()
+    assert "You said: is it there?" in texts
+    read = {kind for kind, seen in told["seen"].items() if seen is not None and "delivered" in seen}
+    assert read >= {"text", "image", "document", "location", "contacts"}
+    # What an engine cannot send has failed, under the id that the bot was told.
+    assert told["seen"]["interactive"][-1] in ("delivered", "read", "failed")

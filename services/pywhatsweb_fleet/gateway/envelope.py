@@ -28,6 +28,8 @@ STREAMS: Final = frozenset(("/v1/events", "/v1/ws"))
 FILES: Final = "/v1/media"
 """Bodies of files are larger, and take longer: `GatewaySettings.max_file_bytes` and `file_timeout_s`."""
 EXPORTS: Final = "/v1/exports"
+cloud_upload: Final = re.compile(r"/v\d{1,3}\.\d{1,2}/([a-z0-9][a-z0-9_-]{0,62})/media").fullmatch
+"""The Cloud API's way to upload, and the session in it."""
 _METHODS: Final = "GET, POST, PUT, DELETE, OPTIONS"
 _ALLOWED_HEADERS: Final = (
     "Authorization, Content-Disposition, Content-Type, Idempotency-Key, Last-Event-ID, Range, X-Api-Key, "
@@ -68,7 +70,8 @@ def address_of(scope: Scope) -> str:
 
 
 def takes_file(scope: Scope) -> bool:
-    return bool(scope["method"] == "POST" and scope["path"] == FILES)
+    path = scope["path"]
+    return bool(scope["method"] == "POST" and (path == FILES or cloud_upload(path)))
 
 
 def gives_file(scope: Scope) -> bool:

@@ -45,6 +45,7 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
     paths["/v1/ws"] = {"get": _stream("Events over a WebSocket; resumable by ?after", "101")}
     info = known.get(repr(d.MediaInfo), {})
     paths["/v1/media"] = {"post": _upload(info)}
+    paths["/{version}/{phone_number_id}/media"] = {"post": _cloud_upload()}
     paths["/v1/media/{media_id}"] = {
         "get": _download("media_id", "media", "read", "A stored file, or a range of it")
     }
@@ -149,6 +150,28 @@ def _upload(info: dict[str, Any]) -> dict[str, Any]:
         "requestBody": {"required": True, **anything},
         "responses": {
             "201": {"description": "Stored", "content": {JSON: {"schema": info}}},
+            "default": _failure(),
+        },
+        "security": [{"bearer": []}, {"key": []}],
+    }
+
+
+def _cloud_upload() -> dict[str, Any]:
+    file = {
+        "type": "object",
+        "required": ["file"],
+        "properties": {"file": {"type": "string", "format": "binary"}},
+    }
+    answer = {"type": "object", "properties": {"id": {"type": "string"}}}
+    return {
+        "operationId": "post_version_phone_number_id_media",
+        "summary": "Cloud API: upload a file",
+        "tags": ["cloud api"],
+        "description": "The key's scopes must hold `send`.",
+        "parameters": [_parameter("version", "path"), _parameter("phone_number_id", "path")],
+        "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": file}}},
+        "responses": {
+            "200": {"description": "Stored", "content": {JSON: {"schema": answer}}},
             "default": _failure(),
         },
         "security": [{"bearer": []}, {"key": []}],

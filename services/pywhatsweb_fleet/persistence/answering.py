@@ -30,6 +30,7 @@ def answering(bus: Bus, queries: Queries, tenants: Tenants) -> AbstractAsyncCont
     asked: dict[str, Query] = {
         "chat.list": queries.chat_list,
         "chat.messages": queries.chat_messages,
+        "message.get": queries.message_get,
         "message.search": queries.message_search,
         "analytics.counts": queries.analytics_counts,
         "analytics.responses": queries.analytics_responses,

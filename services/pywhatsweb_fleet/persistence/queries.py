@@ -37,6 +37,10 @@ class Queries:
         """E_CHAT_NOT_FOUND when nothing is known of the chat."""
         return await self._store.read(_chat_messages, who, args)
 
+    async def message_get(self, who: Asker, args: r.MessageGet) -> d.StoredMessage:
+        """E_MESSAGE_NOT_FOUND when the record does not have it."""
+        return await self._store.read(_message_get, who, args)
+
     async def contact_get(self, who: Asker, args: d.ContactRef) -> d.ContactInfo:
         """E_CONTACT_NOT_FOUND when the person was never seen."""
         return await self._store.read(_contact_get, who, args)
@@ -108,6 +112,17 @@ def _chat_messages(conn: Connection, who: Asker, args: d.ChatMessages) -> d.Mess
         messages=pages.stored(conn, who.id, rows),
         cursor=to_cursor((last.sent_at, last.event_id)) if last else None,
     )
+
+
+def _message_get(conn: Connection, who: Asker, args: r.MessageGet) -> d.StoredMessage:
+    rows = [
+        row
+        for row in conversation.by_ids(conn, who.id, [args.id])
+        if row.kind == "message" and args.session_id in (None, row.session)
+    ]
+    if not rows:
+        raise RequestError(ErrorCode.E_MESSAGE_NOT_FOUND)
+    return pages.stored(conn, who.id, rows[-1:])[0]
 
 
 def _contact_get(conn: Connection, who: Asker, args: d.ContactRef) -> d.ContactInfo:

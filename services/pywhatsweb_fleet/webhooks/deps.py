@@ -7,10 +7,11 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
+import msgspec
 from prometheus_client import Counter
 
-from pywhatsweb.contracts import codec, events, subjects
-from pywhatsweb.contracts.ids import SessionId, TenantId
+from pywhatsweb.contracts import codec, events, ids, subjects
+from pywhatsweb.contracts.ids import CommandId, SessionId, TenantId, TenantKey
 from pywhatsweb_fleet.storage.sealing import Keyring
 from pywhatsweb_fleet.storage.statements import query
 from pywhatsweb_fleet.storage.store import Store
@@ -72,6 +73,22 @@ class Deps:
                 self._numbers.clear()
             known = self._numbers[tenant, session] = (time.monotonic() + _NUMBER_FOR_S, number)
         return known[1]
+
+    def named(self, event: Any) -> Any:
+        """A status with its message's id: one that never came to WhatsApp too, for WAHA's and the Cloud API's receivers
+        know no other (senders are told it at once)."""
+        record = self.record(event.tenant_id)
+        data = event.data
+        if (
+            not isinstance(event, events.StatusEvent)
+            or record is None
+            or data.message_id
+            or not data.command_id
+        ):
+            return event
+        key, session, command = TenantKey(record.key), SessionId(event.session_id), CommandId(data.command_id)
+        known = msgspec.structs.replace(data, message_id=ids.whatsapp_message_id(key, session, command))
+        return msgspec.structs.replace(event, data=known)
 
     def tell(self, tenant: TenantId, event: events.AlertEvent) -> None:
         """Into the tenant's events stream, when it can be; the log has it in any case."""

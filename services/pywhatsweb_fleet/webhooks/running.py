@@ -313,6 +313,7 @@ class Runner:
         own_number = None
         if self._config.format != "pywhatsweb":
             own_number = await self._deps.own_number(self.row.tenant, item.session)
+            event = self._deps.named(event)
         body = render(event, data, self._config.format, own_number)
         if body is None:
             return None

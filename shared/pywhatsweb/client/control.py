@@ -141,6 +141,11 @@ class MessageRecords(Part):
         args = d.MessageStatusArgs(id=command_id, session_id=session_id)
         return await self._ask("message.status", args, d.MessageStatusInfo)
 
+    async def get(self, message_id: str, *, session_id: str | None = None) -> d.StoredMessage:
+        """A message of the record by its id at WhatsApp. RequestError(E_MESSAGE_NOT_FOUND)."""
+        args = r.MessageGet(id=message_id, session_id=session_id)
+        return await self._ask("message.get", args, d.StoredMessage)
+
     async def search(
         self,
         query: str,

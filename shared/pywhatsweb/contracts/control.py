@@ -53,6 +53,7 @@ VERBS: dict[str, Verb] = {
         d.SessionRef, d.SessionCapabilities, "What the session's engine can send and do"
     ),
     "message.status": Verb(d.MessageStatusArgs, d.MessageStatusInfo, "How far a command has come"),
+    "message.get": Verb(r.MessageGet, d.StoredMessage, "One message of the record, by its id at WhatsApp"),
     "message.search": Verb(r.MessageSearch, d.Messages, "Messages with these words, the newest first"),
     "analytics.counts": Verb(
         r.AnalyticsCounts, r.Counts, "How many messages came and went, by day and session"

@@ -15,6 +15,13 @@ from pywhatsweb.errors import ContractError, ErrorCode
 MAX_SPAN_DAYS = 366
 
 
+class MessageGet(Args, frozen=True, kw_only=True):
+    """By its id at WhatsApp; of several (ids are unique within a chat and sender), the newest."""
+
+    id: Who
+    session_id: Name | None = None
+
+
 class MessageSearch(Page, frozen=True, kw_only=True):
     """Messages whose present text or caption has all the words of `query`; those that were deleted are left out.
 

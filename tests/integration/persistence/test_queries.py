@@ -6,6 +6,7 @@ import pytest
 
 from pywhatsweb.contracts import control
 from pywhatsweb.contracts import control_data as d
+from pywhatsweb.contracts import record_data as r
 from pywhatsweb.contracts.codec import encode
 from pywhatsweb.contracts.ids import TenantId
 from pywhatsweb.contracts.statuses import KanbanStatus
@@ -72,6 +73,10 @@ async def test_only_the_sender_edits(service: None, bus: Bus, publisher: Publish
         assert message.text.body == body
         assert (message.edited_at is not None) == (n == 1)
         assert message.id == f"WAM{n}"
+        one = await ask(bus, "message.get", r.MessageGet(id=f"WAM{n}", session_id="s1"))
+        assert one == message
+    for args in (r.MessageGet(id="WAM9"), r.MessageGet(id="WAM1", session_id="s2")):
+        assert await refusal(bus, "message.get", args) == ErrorCode.E_MESSAGE_NOT_FOUND
 
 
 async def test_chats_are_listed_with_their_cards(service: None, bus: Bus, publisher: Publisher) -> None:

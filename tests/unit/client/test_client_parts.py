@@ -112,6 +112,7 @@ async def test_every_verb_of_the_control_plane_has_its_method() -> None:
         *(getattr(control.Sessions(asked), n)("s1") for n in ("status", "qr", "capabilities")),
         control.Sessions(asked).list(active=True),
         control.MessageRecords(asked).status("c1"),
+        control.MessageRecords(asked).get("3EB0"),
         control.MessageRecords(asked).search("word", origin="inbound"),
         control.Analytics(asked).counts("2026-11-01T00:00:00Z", "2026-11-02T00:00:00Z"),
         control.Analytics(asked).responses("2026-11-01T00:00:00Z", "2026-11-02T00:00:00Z"),

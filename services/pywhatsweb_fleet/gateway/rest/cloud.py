@@ -1,6 +1,6 @@
-"""Meta's Cloud API: ``POST /{version}/{phone-number-id}/messages``; the phone number id is the session.
+"""Meta's Cloud API: messages and media; the phone number id is the session.
 
-https://developers.facebook.com/docs/whatsapp/cloud-api/reference/messages
+https://developers.facebook.com/docs/whatsapp/cloud-api/reference/messages and …/reference/media (uploads: `files`).
 """
 
 from __future__ import annotations
@@ -8,8 +8,14 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
+import msgspec
+
 from pywhatsweb.contracts import codec, decoding
+from pywhatsweb.contracts import control_data as d
+from pywhatsweb.contracts import media_data as m
 from pywhatsweb.errors import ErrorCode
+from pywhatsweb_fleet.gateway.asking import ask_any
+from pywhatsweb_fleet.gateway.envelope import FILES
 from pywhatsweb_fleet.gateway.problems import GatewayError
 from pywhatsweb_fleet.gateway.routes import Answer, Call, Route
 from pywhatsweb_fleet.gateway.sending import send
@@ -21,15 +27,11 @@ _THEIRS: Final = frozenset(
 
 
 async def messages(call: Call) -> Answer:
-    if not _VERSION(call.path["version"]):
-        raise GatewayError(ErrorCode.E_UNKNOWN_VERB)
+    _known_version(call)
     session = call.who.session(call.path["phone_number_id"])
     given: dict[str, Any] = decoding.decode(call.body, dict[str, Any])
     if given.get("status") == "read":
-        raise GatewayError(
-            ErrorCode.E_NOT_IMPLEMENTED,
-            {"reason": "use /v1/sessions/{id}/commands/read, which names the chat"},
-        )
+        return await _read(call, session, str(given.get("message_id", "")), "typing_indicator" in given)
     fields = {name: value for name, value in given.items() if name not in _THEIRS}
     fields.setdefault("type", "text")
     to = str(fields.get("to", ""))
@@ -41,7 +43,10 @@ async def messages(call: Call) -> Answer:
         and audio.pop("voice", False)
     ):
         fields |= {"type": "voice", "voice": fields.pop("audio")}
-    _, accepted = await send(call, session, "send", codec.encode(fields))
+    verb = "send"
+    if fields["type"] == "reaction" and isinstance(reaction := fields.get("reaction"), dict):
+        verb, fields = "react", {"to": fields.get("to", ""), **reaction}
+    _, accepted = await send(call, session, verb, codec.encode(fields))
     return Answer(
         {
             "messaging_product": "whatsapp",
@@ -51,9 +56,47 @@ async def messages(call: Call) -> Answer:
     )
 
 
+async def _read(call: Call, session: str, message_id: str, typing: bool) -> Answer:
+    """Theirs names the message alone, so the record says which chat it is of: that is all that is taken from it."""
+    call.who.need("send")
+    looking = msgspec.structs.replace(call.who, scopes=call.who.scopes | {"read"})
+    args = {"id": message_id, "session_id": session}
+    found: d.StoredMessage = await ask_any(call.deps.bus, looking, "message.get", **args)
+    chat = found.chat
+    to = chat.pn or (f"{chat.group}@g.us" if chat.group else f"{chat.lid}@lid")
+    await send(call, session, "read", codec.encode({"to": to, "message_ids": [message_id]}))
+    if typing:
+        await send(call, session, "presence", codec.encode({"to": to, "state": "composing"}))
+    return Answer({"success": True})
+
+
+async def media(call: Call) -> Answer:
+    """The file itself is at `url`, with the same key."""
+    _known_version(call)
+    name = call.path["media_id"]
+    about: m.MediaEntry = await ask_any(call.deps.bus, call.who, "media.show", id=name)
+    secure = call.deps.settings.http_tls_cert or call.headers.get("x-forwarded-proto") == "https"
+    url = f"{'https' if secure else 'http'}://{call.headers.get('host', '')}{FILES}/{about.id}"
+    told = {"messaging_product": "whatsapp", "url": url, "mime_type": about.mime_type, "id": about.id}
+    return Answer(told | {"sha256": about.sha256, "file_size": about.size})
+
+
+async def forget(call: Call) -> Answer:
+    _known_version(call)
+    await ask_any(call.deps.bus, call.who, "media.delete", id=call.path["media_id"])
+    return Answer({"success": True})
+
+
+def _known_version(call: Call) -> None:
+    if not _VERSION(call.path["version"]):
+        raise GatewayError(ErrorCode.E_UNKNOWN_VERB)
+
+
 ROUTES = (
     Route(
         "POST", "/{version}/{phone_number_id}/messages", messages, "Cloud API: send a message", "cloud api", "send",
         dict[str, Any],
     ),
+    Route("GET", "/{version}/{media_id}", media, "Cloud API: where a file is", "cloud api", "read"),
+    Route("DELETE", "/{version}/{media_id}", forget, "Cloud API: let a file go", "cloud api", "manage"),
 )  # fmt: skip
