@@ -202,6 +202,14 @@ def test_kubernetes_manifests_are_valid(overlay: str, tmp_path: Path) -> None:
                 "readinessProbe", "terminationGracePeriodSeconds", "memory:", "automountServiceAccountToken: false",
             ):  # fmt: skip
                 assert needed in text, needed
+    for text in own:
+        service = re.search(r"^kind: Deployment\n(?:.*\n)*?^  name: (\S+)", text, re.MULTILINE)
+        if service is not None and service[1] in OURS:
+            user = service[1].replace("-", "_")
+            assert re.search(rf"name: PWW_NATS_USER\n +value: {user}\n", text), service[1]
+            assert set(re.findall(r"key: (\S+)\n +path: nats_password", text)) == {user}, service[1]
+            assert "secretName: pww-fleet" not in text, "a service has what it needs, and no more"
+    assert {name for text in own for name in re.findall(r"^  name: (\S+)$", text, re.MULTILINE)} >= OURS
     assert not re.search(r"^kind: Secret$", built, re.MULTILINE), "secrets are referenced, not contained"
     beside = Path(sys.executable).with_name("kubernetes-validate")
     validate = str(beside) if beside.exists() else tool("kubernetes-validate")
