@@ -32,10 +32,7 @@ CONTACT = "+5511988880001"
 UP_S = 300
 RECOVERS_S = 90
 IMAGES = ("services", "worker", "sandbox")
-IDLE = {
-    "fleet: In, by kind", "fleet: Files stored and sent", "queues: Posts",
-    "tenant: Messages in, by kind", "session: Messages in, by kind",
-}  # fmt: skip
+IDLE = {"fleet: Files stored and sent", "queues: Posts"}
 """Panels of what nothing here does; tests/e2e/test_metrics.py does."""
 
 
@@ -204,9 +201,12 @@ async def test_scaling_under_load_loses_no_command(stack: Compose) -> None:
 async def test_every_panel_has_data(stack: Compose) -> None:
     """Prometheus scrapes every replica, knows every rule, and answers every query of the dashboards with a series."""
     async with program(stack) as user, whatsapp(stack) as local:
-        await pair(user, local, "shown", new_number())
+        number = new_number()
+        await pair(user, local, "shown", number)
         await user.send("shown", "shown-1", CONTACT, "Olá!")
         await wait_until(lambda: user.steps("shown-1")[-1:] == ["read"], 30, message="it was read")
+        await local.post(f"/api/contacts/{CONTACT}/send", to=number, type="text", text="Oi!")
+        await wait_until(lambda: user.of("chat", "shown"), 30, message="the chat is on the board")
     async with httpx.AsyncClient(base_url=f"http://{stack.address('gateway', 8080)}") as http:
         assert (await http.get("/v1/sessions")).status_code == 401
     async with asking(f"http://{stack.address('prometheus', 9090)}") as asked:
