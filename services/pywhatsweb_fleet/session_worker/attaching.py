@@ -91,7 +91,7 @@ class Attaching:
         Raises EngineError with the file's fault, and Interrupted while a store is away: then the command waits.
         """
         kind = str(body.get("type"))
-        if queued.verb != "send" or kind not in KINDS:
+        if queued.verb not in ("send", "forward") or kind not in KINDS:
             return None
         content: Mapping[str, Any] = body[kind]
         if self._shelf is None:

@@ -22,6 +22,7 @@ from pywhatsweb_fleet.session_worker.cold import ColdHold
 from pywhatsweb_fleet.session_worker.deps import Deps
 from pywhatsweb_fleet.session_worker.engines import port
 from pywhatsweb_fleet.session_worker.fenced import FencedEvents
+from pywhatsweb_fleet.session_worker.forwarding import Forwarding
 from pywhatsweb_fleet.session_worker.lane import Futures, Interrupted
 from pywhatsweb_fleet.session_worker.outcomes import (
     error_of,
@@ -37,6 +38,8 @@ from pywhatsweb_runtime.bus import Stored
 
 log = structlog.get_logger(__name__)
 
+SENDS = frozenset(("send", "forward"))
+"""Verbs that bring a new message into a chat."""
 TRIES = 3
 _LINK_LOST = frozenset(
     ("E_CONNECTION_LOST", "E_SESSION_NOT_READY", "E_SIDECAR_CRASHED", "E_ENGINE_UNAVAILABLE")
@@ -87,6 +90,7 @@ class Sending:
         attaching: Attaching | None = None,
     ) -> None:
         self._attaching = attaching or Attaching(events, None, None)
+        self._forwarding = Forwarding(deps, events)
         self.me: port.Person | None = None
         self.pacer = pacer
         self.ack_timeout_s = deps.settings.ack_timeout_s
@@ -160,7 +164,7 @@ class Sending:
         # One that the record knows as sent is sent again all the same: whether its keys were kept, no record says.
         if known is None:
             self._book.put(queued.message_id, _begun(queued))
-        if queued.verb in ("send", "forward") and await self.cold.holds(queued):
+        if queued.verb in SENDS and await self.cold.holds(queued):
             return await self._failed(flight, port.EngineError("E_WHATSAPP_REACHOUT_LIMITED", "held"), 1)
         self._in_flight[queued.message_id] = flight
         try:
@@ -189,9 +193,12 @@ class Sending:
         queued = flight.queued
         for attempt in range(1, TRIES + 1):
             try:
+                if queued.verb == "forward" and "type" not in flight.body:
+                    flight.body = await self._forwarding.resolve(flight.body)
                 flight.attached = await self._attaching.prepare(queued, flight.body)
             except port.EngineError as error:
-                self._deps.metrics.media_failures.labels("send", error.code).inc()
+                if queued.verb == "send":
+                    self._deps.metrics.media_failures.labels("send", error.code).inc()
                 if (futures := await self._refused(flight, error, attempt)) is None:
                     continue
                 return futures
@@ -249,13 +256,13 @@ class Sending:
             if not entry.advance(MessageStatus.SENT) and entry.last in _TAKEN:
                 return await self._as_told(queued)
         self._deps.metrics.messages_out.labels("sent", *self.who).inc()
-        if queued.verb == "send":
+        if queued.verb in SENDS:
             self.cold.talked(queued.chat)
 
         async def tell() -> Futures:
             futures: Futures = []
             when = timestamp(at)
-            if queued.verb == "send":
+            if queued.verb in SENDS:
                 futures.append(await self._message(flight, when, message_id or queued.message_id))
             stored = await submit_status(self._events, queued, "sent", at=when, message_id=message_id)
             if entry is not None:
@@ -294,9 +301,7 @@ class Sending:
             origin=Origin.OUTBOUND,
             from_self=True,
             type=kind,
-            context=d.MessageContext(message_id=context.get("message_id"))
-            if isinstance(context, dict)
-            else None,
+            context=_context(queued, context),
             media=media,
             sent_at=when,
             command_id=queued.command_id,
@@ -399,6 +404,12 @@ class Sending:
         asyncio.ensure_future(self._sent(flight, done.at, done.message_id))  # noqa: RUF006 - told or not, it is known
 
 
+def _context(queued: Queued, context: object) -> d.MessageContext | None:
+    if queued.verb == "forward":
+        return d.MessageContext(forwarded=True)
+    return d.MessageContext(message_id=context.get("message_id")) if isinstance(context, dict) else None
+
+
 def _upload_s(attached: Attached | None) -> float:
     return attached.source.size / SLOWEST if attached is not None else 0.0
 
@@ -408,11 +419,13 @@ def _action(
 ) -> port.Action:
     kind, _, value = queued.recipient.partition(":")
     to = port.Recipient(**{kind: value}) if value else None
-    if queued.verb == "send":
+    if queued.verb in SENDS:
         name = str(body["type"])
         content: dict[str, Any] = {"type": name, name: attached.fields if attached else body.get(name)}
         if body.get("disappear_after"):
             content["disappear_after"] = body["disappear_after"]
+        if queued.verb == "forward":
+            content["forwarded"] = True
         typing = int(body.get("typing") or 0)
         if not typing and name == "text":
             typing = pacer.typing_ms(len(str(body["text"].get("body", ""))))
@@ -421,7 +434,7 @@ def _action(
         typing = 0
     context = body.get("context")
     return port.Action(
-        action=queued.verb,
+        action="send" if queued.verb in SENDS else queued.verb,
         id=queued.message_id,
         to=to,
         content=content,

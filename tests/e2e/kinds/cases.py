@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Awaitable, Callable
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from tests.e2e.kinds.files import movie, opus, picture
 from tests.e2e.kinds.stage import CONTACT, Stage, b64
 
+Direction = Literal["out", "in"]
 Run = Callable[[Stage], Awaitable[None]]
 FRIEND = "+5511933330001"
 FRIEND_JID = "5511933330001@s.whatsapp.net"
@@ -19,14 +20,14 @@ FRIEND_JID = "5511933330001@s.whatsapp.net"
 
 class Case(NamedTuple):
     kind: str
-    direction: str
+    direction: Direction
     run: Run
 
 
 CASES: list[Case] = []
 
 
-def case(kind: str, direction: str) -> Callable[[Run], Run]:
+def case(kind: str, direction: Direction) -> Callable[[Run], Run]:
     def keep(run: Run) -> Run:
         CASES.append(Case(kind, direction, run))
         return run
@@ -376,6 +377,24 @@ async def reply_in(stage: Stage) -> None:
     ours = await stage.sent("text", {"body": "pergunta"})
     data = await stage.said(text="resposta", quoted_id=ours["id"])
     assert (data["context"]["message_id"], data["context"]["from"]["pn"]) == (ours["id"], stage.number)
+
+
+@case("Forwarded message", "out")
+async def forwarded_out(stage: Stage) -> None:
+    theirs = await stage.said(text="corrente")
+    shown = inner(await stage.did("forward", message_id=theirs["id"], **{"from": CONTACT}))[
+        "extendedTextMessage"
+    ]
+    assert (shown["text"], shown["contextInfo"]["isForwarded"]) == ("corrente", True)
+    raw = picture("JPEG")
+    photo = await stage.said(type="image", media_base64=b64(raw), mime_type="image/jpeg", text="legenda")
+    await stage.stored(photo["id"])
+    entry = await stage.shown_file((await stage.did("forward", message_id=photo["id"]))["id"])
+    assert entry["media"]["sha256"] == hashlib.sha256(raw).hexdigest()
+    image = inner(entry)["imageMessage"]
+    assert (image["caption"], image["contextInfo"]["isForwarded"]) == ("legenda", True)
+    told = await stage.ended({"message_id": "3EB0NOSUCHMESSAGE0000"}, "forward")
+    assert (told["status"], told["error"]["code"]) == ("failed", "E_MESSAGE_NOT_FOUND")
 
 
 @case("Forwarded message", "in")

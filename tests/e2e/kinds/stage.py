@@ -41,24 +41,28 @@ class Stage:
     async def shown(self, message_id: str) -> dict[str, Any]:
         """The journal's entry of a message, once a contact has opened it (and its file)."""
 
-        async def found() -> dict[str, Any] | None:
+        async def found() -> Any:
             page = await self.whatsapp.get("/api/journal", id=message_id, kind="message")
             return next(iter(page["entries"]), None)
 
-        entry: dict[str, Any] = await wait_until(found, 30, interval=0.05, message=f"{message_id} is shown")
-        return entry
+        entry: Any = await wait_until(found, 30, interval=0.05, message=f"{message_id} is shown")
+        return dict(entry)
 
     async def opened(self, kind: str, content: Any, **more: Any) -> dict[str, Any]:
         """As `sent`, of a file: with what the contact's phone found in it."""
         entry = await self.sent(kind, content, **more)
+        return await self.shown_file(entry["id"])
 
-        async def done() -> dict[str, Any] | None:
-            again = await self.shown(entry["id"])
+    async def shown_file(self, message_id: str) -> dict[str, Any]:
+        """As `shown`, once its file was opened."""
+
+        async def done() -> Any:
+            again = await self.shown(message_id)
             return again if again.get("media") else None
 
-        again: dict[str, Any] = await wait_until(done, 30, interval=0.05)
+        again: Any = await wait_until(done, 30, interval=0.05)
         assert "error" not in again["media"], again["media"]
-        return again
+        return dict(again)
 
     async def said(self, event: str = "message", **body: Any) -> dict[str, Any]:
         """The contact sends; what the fleet tells of it."""

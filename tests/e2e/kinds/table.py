@@ -8,13 +8,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple
 
-from tests.e2e.kinds.cases import CASES
+from tests.e2e.kinds.cases import CASES, Direction
 
-Direction = Literal["out", "in"]
 FILE = Path(__file__).resolve().parents[3] / "docs" / "KINDS.md"
 
+DIRECTIONS: Final[tuple[Direction, ...]] = ("out", "in")
 ENGINES: Final = ("baileys",)
 """Engines whose cells run here. Another one is added with its reasons, and its column appears."""
 
@@ -28,7 +28,6 @@ REASONS: Final[dict[str, dict[tuple[str, Direction], str]]] = {
         ("Votes in a poll", "out"): "Baileys cannot vote",
         ("Flow, product and product list", "out"): "only numbers of the business API have them",
         ("Flow, product and product list", "in"): "told as `unsupported` with WhatsApp's name of it",
-        ("Forwarded message", "out"): "not offered yet",
         ("Star", "out"): "not offered yet",
         ("Star", "in"): "each account's own mark; nobody else is told",
         ("Delete for me", "out"): "not offered yet",
@@ -62,11 +61,11 @@ def cells(engine: str) -> list[Cell]:
     reasons = REASONS[engine]
     found = []
     for kind in KINDS:
-        for direction in ("out", "in"):
+        for direction in DIRECTIONS:
             place = (kind, direction)
             if place not in reasons and place not in tested:
                 raise LookupError(f"{engine}: {kind} ({direction}) has neither a test nor a reason")
-            found.append(Cell(kind, direction, reasons.get(place)))  # type: ignore[arg-type]
+            found.append(Cell(kind, direction, reasons.get(place)))
     return found
 
 
@@ -91,7 +90,7 @@ def render() -> str:
     for kind in KINDS:
         row = [kind]
         for engine in ENGINES:
-            for direction in ("out", "in"):
+            for direction in DIRECTIONS:
                 cell = columns[engine][kind, direction]
                 row.append("✓" if cell.reason is None else _note(notes, cell.reason))
         lines.append("| " + " | ".join(row) + " |")

@@ -16,7 +16,7 @@ const ACTIONS = [
   'media.get',
 ];
 /** Ways to send that not every engine knows (`contracts/capabilities.py` names them). */
-const FEATURES = ['reply', 'view_once', 'gif', 'mentions', 'link_preview', 'disappear_after'];
+const FEATURES = ['forward', 'reply', 'view_once', 'gif', 'mentions', 'link_preview', 'disappear_after'];
 
 export const makeBaileysEngine: EngineFactory = async (config) => {
   patchSources();

@@ -47,10 +47,12 @@ if TYPE_CHECKING:
 _MEDIA_TYPES = ("image", "video", "audio", "voice", "document", "sticker")
 _OTHER_TYPES = ("text", "location", "contacts", "poll", "interactive", "reaction", "event", "template")
 SEND_TYPES = frozenset((*_MEDIA_TYPES, *_OTHER_TYPES))
-ACKNOWLEDGED = frozenset(("send", "react", "edit", "delete"))
+ACKNOWLEDGED = frozenset(("send", "react", "edit", "delete", "pin", "disappearing"))
 """Actions that WhatsApp answers; the rest it only takes."""
 ACTIONS = ACKNOWLEDGED | {"read", "presence", "check_numbers", "media.get"}
-CAPABILITIES = (SEND_TYPES | ACTIONS | capabilities.KINDS | capabilities.FEATURES) & capabilities.ALL
+CAPABILITIES = (
+    SEND_TYPES | ACTIONS | {"forward"} | capabilities.KINDS | capabilities.FEATURES
+) & capabilities.ALL
 
 NACKS = {463: "E_WHATSAPP_REACHOUT_LIMITED", 479: "E_WHATSAPP_STALE_SESSION", 421: "E_WHATSAPP_ADDRESSING"}
 
