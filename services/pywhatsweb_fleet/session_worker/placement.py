@@ -7,11 +7,15 @@ for the same one, and a wrong guess costs one refused compare-and-set.
 
 from __future__ import annotations
 
+import heapq
 import math
 from collections.abc import Collection
 from hashlib import blake2b
 
 SessionKey = tuple[str, str]
+
+_CLOSER = 4
+"""Of how many times what one takes the exact rank is asked: fewer, and workers reach for the same ones more often."""
 
 
 def _score(worker: str, session: SessionKey) -> bytes:
@@ -35,6 +39,9 @@ def to_take(
         return []
     if len(workers) == 1:
         return sorted(free)[:room]
+    if len(free) > _CLOSER * room:
+        # Those that I score highest: to rank a whole cell's sessions among 80 workers would take seconds.
+        free = heapq.nlargest(_CLOSER * room, free, key=lambda session: _score(me, session))
     ranked = []
     for session in free:
         own = _score(me, session)
