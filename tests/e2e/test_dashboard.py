@@ -24,6 +24,11 @@ PNG = bytes.fromhex(
     "0c2d090052d55a015f16e1040000000049454e44ae426082"
 )
 SLOW_MS = 60_000
+AXE = Path(__file__).parents[2] / "sidecar-node" / "node_modules" / "axe-core" / "axe.min.js"
+PAGES = (
+    "board", "sessions", "fleet", "contacts", "templates", "team", "webhooks", "deadletters", "audit", "access",
+    "settings",
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -95,6 +100,9 @@ async def test_from_a_code_to_done(fleet: Fleet, browser: Browser, tmp_path: Pat
         for one in (page, other):
             await one.get_by_role("region", name="Waiting").get_by_text("Clara").wait_for()
         await look(page, "board")
+        await show(page, "sessions")
+        await look(page, "sessions-working")
+        await show(page, "board")
         await (
             page.get_by_role("listitem")
             .filter(has_text="Clara")
@@ -108,17 +116,28 @@ async def test_from_a_code_to_done(fleet: Fleet, browser: Browser, tmp_path: Pat
         picture.write_bytes(PNG)
         await page.locator("input[type=file]").set_input_files(picture)
         await page.get_by_label("Message", exact=True).fill("This one?")
-        await page.get_by_role("button", name="Send").click()
+        await page.get_by_role("button", name="Send", exact=True).click()
         await page.locator(".message.own").get_by_text("This one?").wait_for()
         await page.locator(".message.own .tick.read").wait_for()
         await page.get_by_label("Message", exact=True).fill("<b>Yes</b>")
         await page.keyboard.press("Enter")
         await page.get_by_text("<b>Yes</b>").wait_for()
+        question = page.locator(".message").filter(has_text="Is the lamp still there?").first
+        await question.hover()
+        await question.get_by_label("React").click()
+        await question.get_by_role("button", name="❤️").click()
+        await question.locator(".faces").get_by_text("❤️").wait_for()
+        await question.get_by_role("button", name="Answer this message").click()
+        await page.get_by_label("Message", exact=True).fill("It is.")
+        await page.keyboard.press("Enter")
+        await page.locator(".message.own").filter(has_text="It is.").locator(".quote").wait_for()
+        assert await flaws(page) == []
         await look(page, "conversation")
 
         async def decrypted() -> bool:
             found = await whatsapp.decrypted(number)
-            return [entry.get("text") for entry in found] == ["This one?", "<b>Yes</b>"]
+            texts = [entry.get("text") for entry in found]
+            return texts[:2] == ["This one?", "<b>Yes</b>"] and {"❤️", "It is."} <= set(map(str, texts))
 
         await wait_until(decrypted, 30)
         await page.get_by_role("button", name="Done").click()
@@ -136,21 +155,55 @@ async def test_every_page_opens(fleet: Fleet, browser: Browser) -> None:
         base_url=url, headers={"Authorization": f"Bearer {fleet.ready['tenants']['acme']['api_key']}"}
     ) as admin:
         ticket = (await admin.post("/v1/tickets")).json()["ticket"]
+        paid = {"name": "order_paid", "language": "en", "body": "Hello {{name}}, your order is paid."}
+        assert (await admin.post("/v1/template/put", json=paid)).status_code == 200
+        hook = {"webhook_id": "crm", "url": "https://crm.example/hook", "types": ["message"]}
+        assert (await admin.post("/v1/webhook/create", json=hook)).status_code == 200
+        assert (await admin.post("/v1/attendant/set", json={"attendant_id": "leo"})).status_code == 200
     await page.goto(f"{url}/dashboard/#ticket={ticket}")
     await page.get_by_role("heading", name="Board").wait_for()
     assert "ticket" not in page.url
     for language in ("pt", "es", "en"):
         await page.get_by_role("combobox").first.select_option(language)
-        for name in ("sessions", "fleet", "contacts", "team", "webhooks", "deadletters", "audit", "access"):
-            await page.locator(f"nav a[href$='/{name}']").click()
-            await page.locator("main h1").wait_for()
-            await expect(page.locator("main [aria-busy]")).to_have_count(0, timeout=SLOW_MS)
-            assert await page.locator("main [role=alert]").count() == 0, name
+        for name in PAGES:
+            await show(page, name)
             if language == "en":
-                await look(page, name)
+                assert await flaws(page) == [], name
+                await look(page, name if name != "board" else "board-empty")
+    await page.set_viewport_size({"width": 390, "height": 800})
+    await page.get_by_label("Colours").select_option("dark")
+    for name in PAGES:
+        await show(page, name)
+        assert await flaws(page) == [], f"{name} on a phone, dark"
+        wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        assert await page.evaluate(wide) == 0, f"{name} is wider than a phone"
+    await look(page, "settings-phone")
+    await page.set_viewport_size({"width": 1280, "height": 800})
     await page.get_by_role("button", name="Sign out").click()
     await page.get_by_role("button", name="Sign in", exact=True).wait_for()
     assert faults == []
+
+
+async def show(page: Page, name: str) -> None:
+    """A page, when it has loaded what it shows."""
+    await page.locator(f"nav a[href$='/{name}']").click()
+    await page.locator("main h1").wait_for()
+    await expect(page.locator("main [aria-busy]")).to_have_count(0, timeout=SLOW_MS)
+    assert await page.locator("main [role=alert]").count() == 0, name
+
+
+async def flaws(page: Page) -> list[str]:
+    """What axe-core finds serious or worse (WCAG 2.1 A and AA), and where."""
+    if not await page.evaluate("'axe' in window"):
+        await page.evaluate(AXE.read_text())
+    levels = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]
+    found = await page.evaluate("levels => axe.run(document, {runOnly: levels})", levels)
+    return [
+        f"{one['id']}: {node['target']} {node['failureSummary']}"
+        for one in found["violations"]
+        if one["impact"] in ("serious", "critical")
+        for node in one["nodes"]
+    ]
 
 
 async def look(page: Page, name: str) -> None:

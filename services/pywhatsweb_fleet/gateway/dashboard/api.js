@@ -65,7 +65,7 @@ export async function signOut() {
 
 const TYPES = [
   "qr", "pairing_code", "session", "message", "status", "chat", "reaction", "edit", "delete", "contact", "group",
-  "call", "alert", "deadletter", "media",
+  "call", "alert", "deadletter", "media", "presence",
 ];
 const listeners = new Set();
 const watchers = new Set();

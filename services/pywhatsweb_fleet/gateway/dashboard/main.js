@@ -13,6 +13,8 @@ import { DeadLetters } from "./pages/deadletters.js";
 import { Audit } from "./pages/audit.js";
 import { Team } from "./pages/team.js";
 import { Access } from "./pages/access.js";
+import { Settings } from "./pages/settings.js";
+import { Templates } from "./pages/templates.js";
 
 const BASE = "/dashboard/";
 // name, title, what it shows, the scope that one needs
@@ -21,11 +23,13 @@ const PAGES = [
   ["sessions", "Sessions", Sessions, "read"],
   ["fleet", "Fleet", Fleet, "read"],
   ["contacts", "Contacts", Contacts, "read"],
+  ["templates", "Templates", Templates, "read"],
   ["team", "Team and rules", Team, "read"],
   ["webhooks", "Webhooks", Webhooks, "admin"],
   ["deadletters", "Dead letters", DeadLetters, "admin"],
   ["audit", "Audit", Audit, "admin"],
   ["access", "Access", Access, "read"],
+  ["settings", "Settings", Settings, "read"],
 ];
 
 export function go(path) {

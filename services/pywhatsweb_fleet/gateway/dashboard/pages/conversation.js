@@ -1,12 +1,16 @@
 // One chat: what was said, how far it came, the card beside it, and the answer.
 import { ask, post } from "../api.js";
 import { t } from "../i18n.js";
+import { TemplatePicker } from "./templates.js";
 import {
   attempt, Badge, called, html, Loading, notice, numberOf, Page, Time, useEffect, useEvents, useLoad, useRef, useSettled, useState,
 } from "../ui.js";
 
 const TICKS = { accepted: "…", queued: "…", sent: "✓", delivered: "✓✓", read: "✓✓", played: "✓✓", failed: "!", rejected: "!", expired: "!", unknown: "?" };
 const MOST_BYTES = 512 * 1024;
+const EMOJI = ["👍", "❤️", "😂", "😮", "😢", "🙏"];
+const TYPING_MS = 8000;
+const command = (session, verb, body) => post(`/v1/sessions/${encodeURIComponent(session)}/${verb === "send" ? "messages" : `commands/${verb}`}`, body);
 
 export function Conversation({ who, can, rest }) {
   const [session, key] = rest;
@@ -29,6 +33,26 @@ export function Conversation({ who, can, rest }) {
   useEvents(["message", "status", "chat", "reaction", "edit", "delete", "media"], (event) => {
     if (event.session_id === session && (event.data.chat?.key === key || event.event === "status" || event.event === "media")) settle();
   }, [session, key]);
+  const [reactions, setReactions] = useState({});
+  const [typing, setTyping] = useState(false);
+  const [answered, setAnswered] = useState(null);
+  const hushed = useRef(null);
+  useEvents(["reaction", "presence"], (event) => {
+    if (event.session_id !== session || event.data.chat?.key !== key) return;
+    if (event.event === "reaction") {
+      const { message_id: id, emoji, from_self: own } = event.data;
+      setReactions((old) => ({ ...old, [id]: { ...old[id], [own ? "own" : event.data.from.pn || event.data.from.lid]: emoji } }));
+      return;
+    }
+    setTyping(["composing", "recording"].includes(event.data.state));
+    clearTimeout(hushed.current);
+    hushed.current = setTimeout(() => setTyping(false), 15_000);
+  }, [session, key]);
+  useEffect(() => () => clearTimeout(hushed.current), []);
+  const react = (one, emoji) => attempt(async () => {
+    await command(session, "react", { to: numberOf(one.chat), message_id: one.id, emoji });
+    setReactions((old) => ({ ...old, [one.id]: { ...old[one.id], own: emoji } }));
+  });
   const list = useRef(null);
   const messages = [...(state.data?.page.messages || []), ...older];
   const stored = new Set(messages.map((one) => one.command_id));
@@ -49,9 +73,10 @@ export function Conversation({ who, can, rest }) {
         <div class="talk">
           <ol class="messages" ref=${list} tabindex="0" aria-label=${t("Messages")} aria-live="polite">
             ${next && html`<li class="more"><button onClick=${more}>${t("Older messages")}</button></li>`}
-            ${[...messages].reverse().concat(underway).map((one) => html`<${Message} key=${one.id} one=${one} group=${card?.chat.group} />`)}
+            ${[...messages].reverse().concat(underway).map((one) => html`<${Message} key=${one.id} one=${one} all=${messages} reactions=${reactions[one.id]} acts=${can("send") && one.chat && !one.deleted_at} onAnswer=${setAnswered} onReact=${react} group=${card?.chat.group} />`)}
           </ol>
-          ${can("send") && card && html`<${Answer} card=${card} session=${session} me=${who.user} onSent=${accepted} />`}
+          ${typing && html`<p class="typing dim" role="status">${t("typing…")}</p>`}
+          ${can("send") && card && html`<${Answer} card=${card} session=${session} me=${who.user} answered=${answered} onAnswered=${setAnswered} onSent=${accepted} />`}
         </div>
         ${card && html`<${Aside} card=${card} history=${state.data.history.changes} place=${place} moves=${can("board")} me=${who.user || "dashboard"} onMoved=${settle} />`}
       </div>
@@ -59,15 +84,25 @@ export function Conversation({ who, can, rest }) {
   <//>`;
 }
 
-function Message({ one, group }) {
+const wordsOf = (one) => one[one.type]?.body || one[one.type]?.caption || t(one.type);
+
+function Message({ one, all, group, reactions, acts, onAnswer, onReact }) {
   const own = one.origin === "outbound";
+  const quoted = one.context?.message_id && all.find((each) => each.id === one.context.message_id);
+  const faces = Object.values(reactions || {}).filter(Boolean);
   return html`<li class="message ${own ? "own" : ""}">
     ${group && !own && html`<strong class="from">${one.from.name || one.from.pn || one.from.lid}</strong>`}
-    ${one.context?.message_id && html`<p class="quote dim">${t("In answer to a message")}</p>`}
+    ${one.context?.message_id && html`<p class="quote dim">${quoted ? wordsOf(quoted).slice(0, 120) : t("In answer to a message")}</p>`}
     <${Content} one=${one} />
     <p class="meta dim">${one.edited_at && html`<span>${t("edited")} </span>`}<${Time} at=${one.sent_at} only="clock" />
       ${own && one.status && html` <span class="tick ${one.status}" title=${t(one.status)} aria-label=${t(one.status)}>${TICKS[one.status] || ""}</span>`}</p>
+    ${faces.length > 0 && html`<p class="faces" aria-label=${t("Reactions")}>${faces.join(" ")}</p>`}
     ${one.problem && html`<p class="bad-text">${one.problem}</p>`}
+    ${acts && html`<div class="acts">
+      <button class="plain" aria-label=${t("Answer this message")} title=${t("Answer this message")} onClick=${() => onAnswer(one)}>↩</button>
+      <details><summary class="plain" aria-label=${t("React")} title=${t("React")}>☺</summary><span class="faces-menu">
+        ${EMOJI.map((face) => html`<button class="plain" aria-label=${face} onClick=${(event) => { event.target.closest("details").open = false; onReact(one, reactions?.own === face ? "" : face); }}>${face}</button>`)}</span></details>
+    </div>`}
   </li>`;
 }
 
@@ -106,8 +141,23 @@ function base64(file) {
   });
 }
 
-function Answer({ card, session, me, onSent }) {
+function Answer({ card, session, me, answered, onAnswered, onSent }) {
   const [text, setText] = useState("");
+  const [picking, setPicking] = useState(false);
+  const told = useRef(0);
+  const box = useRef(null);
+  useEffect(() => { if (answered) box.current.focus(); }, [answered]);
+  const show = (state) => command(session, "presence", { state, to: numberOf(card.chat) }).catch(() => {});
+  const write = (event) => {
+    setText(event.target.value);
+    if (Date.now() - told.current > TYPING_MS) { told.current = Date.now(); show("composing"); }
+  };
+  const underway = (done, { type, context }, content, media) => onSent({ id: done.id, command_id: done.id, origin: "outbound", status: "accepted", sent_at: new Date().toISOString(), type, [type]: content, context, media });
+  const template = (chosen, words) => attempt(async () => {
+    const sent = { to: numberOf(card.chat), type: "template", template: chosen, metadata: me ? { attendant_id: me } : {} };
+    underway(await command(session, "send", sent), { type: "text" }, { body: words });
+    setPicking(false);
+  });
   const [file, setFile] = useState(null);
   const [busy, setBusy] = useState(false);
   const picker = useRef(null);
@@ -115,23 +165,24 @@ function Answer({ card, session, me, onSent }) {
     if (busy || (!text.trim() && !file)) return;
     setBusy(true);
     const well = await attempt(async () => {
-      const command = { to: numberOf(card.chat), metadata: me ? { attendant_id: me } : {} };
+      const sent = { to: numberOf(card.chat), metadata: me ? { attendant_id: me } : {} };
+      if (answered) sent.context = { message_id: answered.id };
       if (file) {
-        command.type = kindOf(file.type);
+        sent.type = kindOf(file.type);
         const content = { data: await base64(file), mime_type: file.type || "application/octet-stream" };
-        if (text.trim() && command.type !== "audio") content.caption = text.trim();
-        if (command.type === "document") content.filename = file.name;
-        command[command.type] = content;
+        if (text.trim() && sent.type !== "audio") content.caption = text.trim();
+        if (sent.type === "document") content.filename = file.name;
+        sent[sent.type] = content;
       } else {
-        Object.assign(command, { type: "text", text: { body: text } });
+        Object.assign(sent, { type: "text", text: { body: text } });
       }
-      const done = await post(`/v1/sessions/${encodeURIComponent(session)}/messages`, command);
-      const { data, ...content } = command[command.type];
-      const media = file && { filename: file.name, mime_type: file.type };
-      onSent({ id: done.id, command_id: done.id, origin: "outbound", status: "accepted", sent_at: new Date().toISOString(), type: command.type, [command.type]: content, media });
+      const done = await command(session, "send", sent);
+      const { data, ...content } = sent[sent.type];
+      underway(done, sent, content, file && { filename: file.name, mime_type: file.type });
     });
     setBusy(false);
-    if (well) { setText(""); setFile(null); }
+    told.current = 0;
+    if (well) { setText(""); setFile(null); onAnswered(null); }
   };
   const pick = (event) => {
     const found = event.target.files[0];
@@ -140,15 +191,18 @@ function Answer({ card, session, me, onSent }) {
     event.target.value = "";
   };
   const key = (event) => {
+    if (event.key === "Escape" && answered) onAnswered(null);
     if (event.key === "Enter" && !event.shiftKey && !event.isComposing) { event.preventDefault(); send(); }
   };
   return html`<form class="answer" onSubmit=${(event) => { event.preventDefault(); send(); }}>
+    ${answered && html`<p class="attached quote">${wordsOf(answered).slice(0, 120)} <button type="button" class="plain" aria-label=${t("Answer no message")} onClick=${() => onAnswered(null)}>×</button></p>`}
     ${file && html`<p class="attached">${file.name} <button type="button" class="plain" aria-label=${t("Take away")} onClick=${() => setFile(null)}>×</button></p>`}
     <input ref=${picker} type="file" hidden onChange=${pick} />
     <button type="button" aria-label=${t("Attach a file")} onClick=${() => picker.current.click()}><svg viewBox="0 0 16 16" width="18" height="18" aria-hidden="true"><path d="M13 7.5 7.8 12.7a3 3 0 0 1-4.3-4.3l5.7-5.6a2 2 0 0 1 2.8 2.8l-5.4 5.4a.9.9 0 0 1-1.3-1.3L10 5" fill="none" stroke="currentColor" stroke-width="1.4" stroke-linecap="round"/></svg></button>
-    <textarea rows="2" aria-label=${t("Message")} placeholder=${t("Write a message. Enter sends, Shift+Enter breaks the line.")} value=${text} onInput=${(event) => setText(event.target.value)} onKeyDown=${key}></textarea>
+    <button type="button" aria-label=${t("Send a template")} title=${t("Send a template")} onClick=${() => setPicking(true)}>¶</button>
+    <textarea ref=${box} rows="2" aria-label=${t("Message")} placeholder=${t("Write a message. Enter sends, Shift+Enter breaks the line.")} value=${text} onInput=${write} onBlur=${() => { if (told.current) { told.current = 0; show("paused"); } }} onKeyDown=${key}></textarea>
     <button class="primary" disabled=${busy}>${t("Send")}</button>
-  </form>`;
+  </form>${picking && html`<${TemplatePicker} onPick=${template} onClose=${() => setPicking(false)} />`}`;
 }
 
 function Aside({ card, history, place, moves, me, onMoved }) {
