@@ -9,8 +9,11 @@ from tests.e2e.kinds.cases import CASES, Case
 from tests.e2e.kinds.stage import on_stage
 from tests.support.running import Fleet, plain, sandbox
 
+HERE = ("baileys",)
+"""Engines of this folder's fleet. A browser's sessions have one of their own (`test_webjs`)."""
 
-@pytest.mark.parametrize("engine", table.ENGINES)
+
+@pytest.mark.parametrize("engine", HERE)
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.kind} {case.direction}")
 async def test_a_cell(fleet: Fleet, engine: str, case: Case) -> None:
     """On the real library against the sandbox."""
@@ -25,7 +28,7 @@ def test_the_table_is_as_the_tests_are() -> None:
     assert table.FILE.read_text("utf-8") == table.render()
 
 
-@pytest.mark.parametrize("engine", table.ENGINES)
+@pytest.mark.parametrize("engine", HERE)
 async def test_what_an_engine_cannot_is_refused_before_it_is_queued(fleet: Fleet, engine: str) -> None:
     """Engine and kind stand in the error; nothing of it reaches the session's queue."""
     flow = {

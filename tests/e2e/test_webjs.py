@@ -10,6 +10,9 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.e2e.kinds.cases import CASES, Case
+from tests.e2e.kinds.stage import Stage
+from tests.e2e.kinds.table import REASONS
 from tests.support import wait_until
 from tests.support.running import Fleet, Plain, Sandbox, new_number, plain, sandbox
 
@@ -84,6 +87,16 @@ async def test_a_text_goes_out_and_an_answer_comes_in(fleet: Fleet, number: str)
         await wait_until(lambda: _inbound(program), PATIENCE_S)
         told = _inbound(program)[0]
         assert (told["text"]["body"], told["from"]["pn"]) == ("hello browser", CONTACT)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.kind} {case.direction}")
+async def test_a_cell(fleet: Fleet, number: str, case: Case) -> None:
+    """Of docs/KINDS.md, on the real library against the sandbox's page."""
+    if (reason := REASONS["webjs"].get((case.kind, case.direction))) is not None:
+        pytest.skip(reason)
+    async with plain(fleet) as program, sandbox(fleet) as whatsapp:
+        await _working(program, whatsapp, number)
+        await case.run(Stage(program, whatsapp, "webjs", "s1", number))
 
 
 async def test_a_killed_browser_comes_back_and_loses_nothing(fleet: Fleet, number: str) -> None:

@@ -52,7 +52,12 @@ export class PageConnection implements DeviceConnection {
   send(stanza: Node): void {
     if (stanza.tag !== 'call' && stanza.tag !== 'presence' && stanza.tag !== 'chatstate') return;
     const [what] = children(stanza);
-    this.#tell(stanza.tag, { from: stanza.attrs.from, what: what?.tag ?? stanza.attrs.type, about: what?.attrs ?? {} });
+    this.#tell(stanza.tag, {
+      from: stanza.attrs.from,
+      what: what?.tag ?? stanza.attrs.type,
+      about: what?.attrs ?? {},
+      parts: children(what).map(({ tag }) => tag),
+    });
   }
 
   notify(type: string, attrs: Record<string, string>, content: Node[]): void {

@@ -18,6 +18,7 @@ export interface PageMessage {
   mediaKey?: string;
   directPath?: string;
   isGif?: boolean;
+  isAnimated?: boolean;
   isViewOnce?: boolean;
   waveform?: string;
   lat?: number;
@@ -31,6 +32,13 @@ export interface PageMessage {
   messageSecret?: string;
   isForwarded?: boolean;
   mentionedJidList?: string[];
+  matchedText?: string;
+  title?: string;
+  description?: string;
+  eventName?: string;
+  eventDescription?: string;
+  eventStartTime?: number;
+  eventEndTime?: number;
   quotedStanzaID?: string;
   quotedParticipant?: string;
   /** For `reaction`, `edit` and `revoke`: the message that it is about, and whether its sender is who sends this. */
@@ -67,7 +75,7 @@ function unwrapped(message: proto.IMessage): { inner: proto.IMessage; viewOnce: 
 export function toPage(message: proto.IMessage): PageMessage {
   const { inner, viewOnce } = unwrapped(message);
   const said = contentOf(inner) ?? { type: 'unknown' };
-  return set({ ...said, isViewOnce: viewOnce || undefined, ...contextOf(inner) }) as PageMessage;
+  return set({ ...said, ...(viewOnce ? { isViewOnce: true } : {}), ...contextOf(inner) }) as PageMessage;
 }
 
 function contextOf(message: proto.IMessage): Partial<PageMessage> {
@@ -86,7 +94,10 @@ function contextOf(message: proto.IMessage): Partial<PageMessage> {
 
 function contentOf(message: proto.IMessage): PageMessage | undefined {
   if (message.conversation) return { type: 'chat', body: message.conversation };
-  if (message.extendedTextMessage) return { type: 'chat', body: message.extendedTextMessage.text ?? '' };
+  if (message.extendedTextMessage) {
+    const { text, matchedText, title, description } = message.extendedTextMessage;
+    return set({ type: 'chat', body: text ?? '', matchedText, title, description }) as PageMessage;
+  }
   const { locationMessage: place, contactMessage: card, contactsArrayMessage: cards } = message;
   if (place) {
     const loc = [place.name, place.address].filter(Boolean).join('\n');
@@ -100,7 +111,7 @@ function contentOf(message: proto.IMessage): PageMessage | undefined {
     }));
     return { type: 'multi_vcard', vcardList: list };
   }
-  return mediaOf(message) ?? pollOf(message) ?? aboutAnother(message);
+  return mediaOf(message) ?? pollOf(message) ?? eventOf(message) ?? aboutAnother(message);
 }
 
 function mediaOf(message: proto.IMessage): PageMessage | undefined {
@@ -123,6 +134,8 @@ function mediaOf(message: proto.IMessage): PageMessage | undefined {
     mediaKey: base64(file.mediaKey),
     directPath: file.directPath,
     isGif: videoMessage?.gifPlayback,
+    isViewOnce: (imageMessage ?? videoMessage ?? audioMessage)?.viewOnce,
+    isAnimated: stickerMessage?.isAnimated,
     waveform: base64(audioMessage?.waveform),
   }) as PageMessage;
 }
@@ -136,6 +149,17 @@ function pollOf(message: proto.IMessage): PageMessage | undefined {
     pollOptions: (poll.options ?? []).map(({ optionName }, localId) => ({ name: optionName ?? '', localId })),
     pollSelectableOptionsCount: poll.selectableOptionsCount ?? 0,
   };
+}
+
+function eventOf({ eventMessage: event }: proto.IMessage): PageMessage | undefined {
+  if (!event) return undefined;
+  return set({
+    type: 'event_creation',
+    eventName: event.name,
+    eventDescription: event.description,
+    eventStartTime: Number(event.startTime ?? 0),
+    eventEndTime: event.endTime ? Number(event.endTime) : undefined,
+  }) as PageMessage;
 }
 
 function aboutAnother({
@@ -163,8 +187,8 @@ export function fromPage(page: PageMessage, chat: string): proto.IMessage {
   const key = { remoteJid: chat, ...page.target };
   switch (page.type) {
     case 'chat':
-      return contextInfo
-        ? { extendedTextMessage: { text: page.body ?? '', contextInfo } }
+      return contextInfo || page.matchedText
+        ? { extendedTextMessage: { text: page.body ?? '', ...previewOf(page), ...context } }
         : { conversation: page.body ?? '' };
     case 'location': {
       const [name, address] = (page.loc ?? '').split('\n');
@@ -193,6 +217,16 @@ export function fromPage(page: PageMessage, chat: string): proto.IMessage {
           ...context,
         },
       };
+    case 'event_creation':
+      return {
+        messageContextInfo: set({ messageSecret: bytes(page.messageSecret) }),
+        eventMessage: set({
+          name: page.eventName,
+          description: page.eventDescription,
+          startTime: page.eventStartTime,
+          endTime: page.eventEndTime,
+        }),
+      };
     case 'reaction':
       return { reactionMessage: { key, text: page.body ?? '', senderTimestampMs: Date.now() } };
     case 'edit':
@@ -210,6 +244,8 @@ export function fromPage(page: PageMessage, chat: string): proto.IMessage {
       throw new Refusal(`A page cannot send "${String(page.type).slice(0, 40)}".`);
   }
 }
+
+const previewOf = ({ matchedText, title, description }: PageMessage) => set({ matchedText, title, description });
 
 function contextInfoOf(page: PageMessage): proto.IContextInfo | undefined {
   const info = set({

@@ -15,10 +15,12 @@ from tests.e2e.kinds.cases import CASES, Direction
 FILE = Path(__file__).resolve().parents[3] / "docs" / "KINDS.md"
 
 DIRECTIONS: Final[tuple[Direction, ...]] = ("out", "in")
-ENGINES: Final = ("baileys",)
-"""Engines whose cells run here. Another one is added with its reasons, and its column appears."""
+ENGINES: Final = ("baileys", "webjs")
+"""Another one is added with its reasons, and its column appears. `tests/e2e/test_webjs.py` runs the cells of webjs."""
 
 _PHONES_ONLY = "only phones share a moving position"
+_MENUS = "whatsapp-web.js has given its buttons and lists up: WhatsApp shows them to nobody"
+_MENUS_IN = "told as `unsupported` with WhatsApp's name of it"
 REASONS: Final[dict[str, dict[tuple[str, Direction], str]]] = {
     "baileys": {
         ("Live location", "out"): _PHONES_ONLY,
@@ -31,6 +33,38 @@ REASONS: Final[dict[str, dict[tuple[str, Direction], str]]] = {
         ("Star", "out"): "not offered yet",
         ("Star", "in"): "each account's own mark; nobody else is told",
         ("Delete for me", "out"): "not offered yet",
+        ("Delete for me", "in"): "each account's own; nobody else is told",
+        ("Status (stories)", "out"): "not offered yet",
+        ("Status (stories)", "in"): "not tested yet",
+        ("Channel posts", "out"): "not offered yet",
+        ("Channel posts", "in"): "not offered yet",
+    },
+    "webjs": {
+        ("Live location", "out"): _PHONES_ONLY,
+        ("Live location", "in"): "the page tells where it began, not how it goes on",
+        ("Votes in a poll", "out"): "not offered yet",
+        ("Votes in a poll", "in"): "told, and not tested yet: the sandbox's page has no votes",
+        ("Reply buttons", "out"): _MENUS,
+        ("Reply buttons", "in"): _MENUS_IN,
+        ("List menu", "out"): _MENUS,
+        ("List menu", "in"): _MENUS_IN,
+        ("Link button and location request", "out"): _MENUS,
+        ("Link button and location request", "in"): _MENUS_IN,
+        ("Chosen reply buttons and rows", "out"): _MENUS,
+        ("Chosen reply buttons and rows", "in"): _MENUS_IN,
+        ("Pin", "out"): "not offered yet",
+        ("Pin", "in"): "whatsapp-web.js does not tell it",
+        ("Forwarded message", "out"): "not offered yet",
+        ("Disappearing messages", "out"): "not offered yet",
+        ("Disappearing messages", "in"): "whatsapp-web.js does not tell it",
+        ("Typing and presence", "in"): "whatsapp-web.js does not tell it",
+        ("Read receipts", "in"): "they are statuses: `delivered`, `read` and `played` of what was sent",
+        ("Calls", "out"): "WhatsApp's libraries carry no voice",
+        ("Flow, product and product list", "out"): "only numbers of the business API have them",
+        ("Flow, product and product list", "in"): "told as `unsupported` with WhatsApp's name of it",
+        ("Star", "out"): "not offered yet",
+        ("Star", "in"): "each account's own mark; nobody else is told",
+        ("Delete for me", "out"): "offered, and not tested: nobody else can see it",
         ("Delete for me", "in"): "each account's own; nobody else is told",
         ("Status (stories)", "out"): "not offered yet",
         ("Status (stories)", "in"): "not tested yet",

@@ -113,13 +113,13 @@ const takers = {
       notice(createWid(group), { subtype: change, recipients, author: by, body: attrs.subject ?? '' });
     }
   },
-  call: ({ from, what, about }) => {
+  call: ({ from, what, about, parts }) => {
     if (what !== 'offer') return;
     const peerJid = createWid(from);
     incomingCalls.set(about['call-id'], {
       id: about['call-id'],
       peerJid,
-      isVideo: false,
+      isVideo: parts.includes('video'),
       isGroup: false,
       outgoing: false,
     });

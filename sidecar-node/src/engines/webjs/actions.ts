@@ -210,10 +210,14 @@ export class Actions {
     if (!id) throw new ActionError('E_MISSING_FIELD', 'message_id is missing');
     const target = await this.#locate(requireJid(frame.to), id);
     if (!target) throw new ActionError('E_MESSAGE_NOT_FOUND');
+    if (this.presets && frame.id) await this.#page.evaluate(setNextId, frame.id);
     try {
       await work(target.key);
     } catch (error) {
       throw failed(error, isGone(error));
+    } finally {
+      // What took no id leaves it to no other message.
+      if (this.presets) await this.#page.evaluate(setNextId, '').catch(() => {});
     }
     return { rest: Promise.resolve(frame.id ? { message_id: frame.id } : {}) };
   }

@@ -1,5 +1,6 @@
 /** A command's content as whatsapp-web.js wants it: what to send, and the options beside it. */
 import { ActionError, type Address, type Content } from '../../protocol.ts';
+import * as vcards from '../vcard.ts';
 import { requireJid } from './identity.ts';
 import type { Library } from './library.ts';
 
@@ -28,7 +29,7 @@ const media =
   (usual: string, optionsOf: (body: Fields) => Fields = () => ({})): Builder =>
   async (library, body, content, file) => {
     const bytes = await file();
-    const type = (text(body.mime_type) ?? usual).split(';')[0] ?? usual;
+    const type = text(body.mime_type) ?? usual;
     const name = text(body.filename) ?? null;
     const options = { caption: text(body.caption), ...optionsOf(body) };
     if (content.view_once === true || body.view_once === true) Object.assign(options, { isViewOnce: true });
@@ -45,7 +46,7 @@ const measured = (body: Fields, names: Record<string, string>): Fields => ({
 const BUILDERS: Record<string, Builder> = {
   text: (_library, body) => ({
     content: required(body.body, 'text.body'),
-    options: { linkPreview: body.preview_url === true, parseVCards: false },
+    options: { linkPreview: !body.preview && body.preview_url === true, parseVCards: false, ...previewOf(body) },
   }),
   image: media('image/jpeg', (body) => measured(body, { width: 'width', height: 'height' })),
   video: media('video/mp4', (body) => ({
@@ -53,7 +54,7 @@ const BUILDERS: Record<string, Builder> = {
     ...measured(body, { width: 'width', height: 'height', seconds: 'duration' }),
   })),
   audio: media('audio/mpeg', (body) => measured(body, { seconds: 'duration' })),
-  voice: media('audio/ogg', (body) => ({
+  voice: media('audio/ogg; codecs=opus', (body) => ({
     sendAudioAsVoice: true,
     ...measured(body, { seconds: 'duration' }),
   })),
@@ -61,19 +62,33 @@ const BUILDERS: Record<string, Builder> = {
     sendMediaAsDocument: true,
     extra: { filename: text(body.filename) ?? 'document' },
   })),
-  sticker: media('image/webp', () => ({ sendMediaAsSticker: true })),
+  sticker: media('image/webp', () => ({ sendMediaAsSticker: true, extra: { mimetype: 'image/webp' } })),
   location: (library, body) => {
     const about = { name: text(body.name) ?? '', address: text(body.address) ?? '' };
     const place = new library.Location(Number(body.latitude), Number(body.longitude), about);
     return { content: place, options: { extra: { loc: [about.name, about.address].filter(Boolean).join('\n') } } };
   },
   contacts: (_library, _body, content) => {
-    const cards = (content.contacts as Fields[]).map(vcard);
+    const cards = (content.contacts as Fields[]).map((card) => ({
+      displayName: vcards.nameOf(card),
+      vcard: vcards.write(card),
+    }));
     const [first] = cards;
     if (!first) throw new ActionError('E_MISSING_FIELD', 'contacts is empty');
     const one = { type: 'vcard', body: first.vcard, vcardFormattedName: first.displayName };
     const extra = cards.length === 1 ? one : { type: 'multi_vcard', vcardList: cards };
     return { content: first.displayName, options: { linkPreview: false, parseVCards: false, extra } };
+  },
+  event: (library, body) => {
+    const about = {
+      description: text(body.description),
+      endTime: body.end_at ? moment(body.end_at, 'event.end_at') : undefined,
+      location: text((body.location as Fields | undefined)?.name),
+      callType: 'none',
+      isEventCanceled: body.cancelled === true,
+    };
+    const name = required(body.name, 'event.name');
+    return { content: new library.ScheduledEvent(name, moment(body.start_at, 'event.start_at'), about), options: {} };
   },
   poll: (library, body) => {
     const selectable = Number(body.selectable ?? 1);
@@ -85,8 +100,23 @@ const BUILDERS: Record<string, Builder> = {
   },
 };
 
+/** A preview that the command brings, in the fields in which the page would put its own. */
+function previewOf(body: Fields): Fields {
+  const card = body.preview as Fields | undefined;
+  if (!card) return {};
+  const { url, title, description } = card;
+  return { extra: { preview: true, subtype: 'url', matchedText: url, canonicalUrl: url, title, description } };
+}
+
+/** A time as ISO-8601, in milliseconds, or as MessagePack's own timestamp. */
+function moment(value: unknown, name: string): Date {
+  const date = value instanceof Date ? value : new Date(value as string | number);
+  if (Number.isNaN(date.getTime())) throw new ActionError('E_INVALID_FIELD', `${name} is no time`);
+  return date;
+}
+
 /** Kinds of content that `build` can make. */
-export const KINDS: readonly string[] = Object.keys(BUILDERS);
+export const KINDS: readonly string[] = [...Object.keys(BUILDERS), 'reaction'];
 
 export async function build(library: Library, content: Content, file: File): Promise<Built> {
   const type = String(content.type ?? '');
@@ -105,18 +135,4 @@ export function edited(content: Content): string {
   if (type === 'text') return required(body.body, 'text.body');
   if (type === 'image' || type === 'video' || type === 'document') return text(body.caption) ?? '';
   throw new ActionError('E_UNSUPPORTED_TYPE', type.slice(0, 40));
-}
-
-function vcard(contact: Fields): { displayName: string; vcard: string } {
-  const name = (contact.name ?? {}) as Fields;
-  const displayName = text(contact.name) ?? text(name.formatted_name) ?? text(name.first_name) ?? '';
-  if (text(contact.vcard)) return { displayName, vcard: contact.vcard as string };
-  const clean = (value: unknown): string => String(value ?? '').replace(/[\r\n;]/g, ' ');
-  const phones = ((contact.phones ?? []) as Fields[]).map(({ phone, wa_id: id }) => {
-    const digits = String(phone ?? id ?? '').replace(/[^\d+]/g, '');
-    return `TEL;type=CELL;waid=${digits.replace('+', '')}:${digits}`;
-  });
-  const emails = ((contact.emails ?? []) as Fields[]).map(({ email }) => `EMAIL:${clean(email)}`);
-  const named = [`N:${clean(name.last_name)};${clean(name.first_name)};;;`, `FN:${clean(displayName)}`];
-  return { displayName, vcard: ['BEGIN:VCARD', 'VERSION:3.0', ...named, ...phones, ...emails, 'END:VCARD'].join('\n') };
 }

@@ -16,6 +16,9 @@ const OLDEST_NODE = 22;
 const MEMORY_MB = 1_024;
 const SANDBOX_VERSION = 'sandbox';
 
+/** Ways to send that not every engine knows (`contracts/capabilities.py` names them). */
+const FEATURES = ['reply', 'view_once', 'gif', 'mentions', 'link_preview', 'delete_for_me'];
+
 export type WebVersion = { type: 'none' } | { type: 'local'; path: string; strict: true; version: string };
 
 /** What every session of this engine is given. */
@@ -47,7 +50,7 @@ export const makeWebjsEngine: EngineFactory = async (config) => {
   };
   return {
     version: `${library.version} (Chromium ${chromium.major})`,
-    capabilities: [...KINDS, ...ACTIONS],
+    capabilities: [...KINDS, ...ACTIONS, ...FEATURES],
     open: (frame, link) => new WebjsSession(frame, link, setting),
   };
 };

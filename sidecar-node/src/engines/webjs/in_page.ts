@@ -67,8 +67,9 @@ export function presetIds(): boolean {
   return true;
 }
 
+/** An empty one: the page chooses. */
 export function setNextId(id: string): void {
-  (globalThis as unknown as Window).pww.next = id;
+  (globalThis as unknown as Window).pww.next = id || undefined;
 }
 
 /** The page may have synced before the library listened: then nobody would ever hear of it. */

@@ -1,5 +1,6 @@
 /** What WhatsApp Web's models of messages say, in the shapes of a send command. */
 import { encode } from '@msgpack/msgpack';
+import * as vcards from '../vcard.ts';
 import type { Model } from './library.ts';
 
 export interface Described {
@@ -49,7 +50,23 @@ export function describe(model: Model): Described | undefined {
 }
 
 const readers: Record<string, (model: Model) => Described> = {
-  chat: ({ body }) => ({ type: 'text', body: { body: body ?? '' } }),
+  chat: ({ body, matchedText, title, description }) => ({
+    type: 'text',
+    body: { body: body ?? '', ...(matchedText ? { preview: optional({ url: matchedText, title, description }) } : {}) },
+  }),
+  event_creation: ({ eventName, eventDescription, eventStartTime, eventEndTime, eventJoinLink, isEventCanceled }) => ({
+    type: 'event',
+    body: {
+      name: eventName ?? '',
+      start_at: moment(eventStartTime),
+      ...optional({
+        description: eventDescription,
+        end_at: eventEndTime ? moment(eventEndTime) : undefined,
+        link: eventJoinLink,
+        cancelled: isEventCanceled || undefined,
+      }),
+    },
+  }),
   location: ({ lat, lng, loc, isLive }) => {
     const [name, address] = String(loc ?? '').split('\n');
     return {
@@ -57,11 +74,14 @@ const readers: Record<string, (model: Model) => Described> = {
       body: { latitude: lat ?? 0, longitude: lng ?? 0, ...optional({ name, address }) },
     };
   },
-  vcard: ({ body, vcardFormattedName }) => ({ type: 'contacts', body: [contact(vcardFormattedName, body)] }),
+  vcard: ({ body, vcardFormattedName }) => ({
+    type: 'contacts',
+    body: [vcards.read(String(vcardFormattedName ?? ''), String(body ?? ''))],
+  }),
   multi_vcard: ({ vcardList }) => ({
     type: 'contacts',
     body: ((vcardList ?? []) as { displayName?: string; vcard?: string }[]).map((card) =>
-      contact(card.displayName, card.vcard),
+      vcards.read(card.displayName, card.vcard),
     ),
   }),
   poll_creation: ({ pollName, pollOptions, pollSelectableOptionsCount }) => ({
@@ -74,23 +94,23 @@ const readers: Record<string, (model: Model) => Described> = {
   }),
 };
 
-function contact(name: unknown, vcard: unknown): unknown {
-  const card = String(vcard ?? '');
-  const formatted = String(name || '') || /^FN[^:]*:(.*)$/m.exec(card)?.[1]?.trim() || '?';
-  const phones = [...card.matchAll(/^(?:item\d+\.)?TEL([^:\n]*):(.*)$/gm)].map(([, parameters = '', phone = '']) => ({
-    phone: phone.trim(),
-    ...optional({ wa_id: /waid=(\d+)/.exec(parameters)?.[1] }),
-  }));
-  return { name: { formatted_name: formatted }, phones };
+const moment = (seconds: unknown): string => new Date(Number(seconds ?? 0) * 1000).toISOString();
+
+/** Bytes as they come from the page: base64, or an array turned into an object on its way. */
+function bytesOf(value: unknown): Uint8Array | undefined {
+  if (typeof value === 'string') return Buffer.from(value, 'base64');
+  return typeof value === 'object' && value !== null ? Uint8Array.from(Object.values(value) as number[]) : undefined;
 }
 
 function fileFields(type: string, model: Model): Record<string, unknown> {
   const { caption, isViewOnce: view_once, isGif: gif, filename, duration } = model;
   const seconds = duration === undefined ? undefined : Number(duration);
   if (type === 'image') return optional({ caption, view_once });
-  if (type === 'video') return optional({ caption, view_once, gif });
+  if (type === 'video') return optional({ caption, view_once, gif, seconds });
   if (type === 'document') return optional({ caption, filename });
-  return type === 'sticker' ? {} : optional({ seconds, view_once });
+  if (type === 'sticker') return optional({ animated: model.isAnimated });
+  if (type === 'audio') return optional({ seconds });
+  return optional({ seconds, view_once, waveform: bytesOf(model.waveform) });
 }
 
 /** `source`: what the page needs to fetch the file later; opaque to the worker. */
