@@ -27,14 +27,33 @@ log = structlog.get_logger(__name__)
 _MAX_REQUEST_BYTES = 64 * 1024
 _AT_ONCE = 32
 _STOP_BOUND_S = 5.0
+_MAX_TOLD = 128
+
+
+class Asker(NamedTuple):
+    """For the audit trail, as the request's headers tell: ``Pww-Actor``, ``Pww-Address``, ``X-Correlation-Id``."""
+
+    actor: str = "tenant"
+    address: str | None = None
+    correlation_id: str | None = None
+
+
+def asker_of(headers: Mapping[str, str]) -> Asker:
+    """What is not told, or is longer than the trail keeps, is left out."""
+    found = {name: headers.get(name) for name in ("Pww-Actor", "Pww-Address", "X-Correlation-Id")}
+    actor, address, correlation = (
+        value if value and len(value) <= _MAX_TOLD else None for value in found.values()
+    )
+    return Asker(actor or "tenant", address, correlation)
 
 
 class Asked(NamedTuple):
-    """A request: who asks, and the verb's arguments."""
+    """A request: which tenant asks, the verb's arguments, and who it was."""
 
     tenant: TenantId
     record: TenantRecord
     args: Any
+    by: Asker = Asker()
 
 
 Answer = Callable[[Asked], Awaitable[Any]]
@@ -101,7 +120,9 @@ class _Answering:
         if len(request.data) > self._max_request_bytes:
             raise RequestError(ErrorCode.E_BODY_TOO_LARGE, {"limit": self._max_request_bytes})
         args = control.parse(verb, request.data)
-        return await self._answers[verb](Asked(TenantId(parsed[0]), record, args))
+        return await self._answers[verb](
+            Asked(TenantId(parsed[0]), record, args, asker_of(request.headers or {}))
+        )
 
 
 @contextlib.asynccontextmanager

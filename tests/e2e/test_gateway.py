@@ -197,10 +197,16 @@ async def test_an_export_over_http_and_who_asked_for_it(fleet: Fleet) -> None:
         assert (rest.status_code, rest.content) == (206, whole.content[100:])
         assert (await http.get("/v1/exports/nope")).json()["code"] == "E_EXPORT_NOT_FOUND"
         assert (await http.get(f"/v1/exports/{export['id']}", headers=weak)).status_code == 403
+        hook = {"webhook_id": "crm", "url": "https://crm.example/"}
+        assert (await http.post("/v1/webhook/create", json=hook)).status_code == 200
+        greeting = {"name": "hi", "language": "en", "body": "Hi"}
+        assert (await http.post("/v1/template/put", json=greeting)).status_code == 200
         entries = (await http.post("/v1/audit/list")).json()["entries"]
         found = {entry["action"]: entry for entry in entries}
-        assert {found[name]["address"] for name in ("session.start", "data.export")} == {"127.0.0.1"}
-        assert found["session.start"]["actor"] == found["data.export"]["actor"]
+        for name in ("session.start", "data.export", "webhook.create"):
+            assert found[name]["address"] == "127.0.0.1", name
+        asked_by = {found[name]["actor"] for name in ("session.start", "webhook.create", "template.put")}
+        assert asked_by == {found["data.export"]["actor"]}
         assert found["data.export"]["actor"].startswith("key:")
         assert found["data.export"]["correlation_id"] == "case 7"
 

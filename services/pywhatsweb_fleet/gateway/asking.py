@@ -83,8 +83,8 @@ def bind(who: Principal, verb: str, args: d.Args) -> d.Args:
 
     Raises GatewayError(E_FORBIDDEN).
     """
-    if who.user is not None and "by" in args.__struct_fields__:
-        args = msgspec.structs.replace(args, by=who.user)
+    if "by" in args.__struct_fields__ and (who.user is not None or _unsigned(verb, args)):
+        args = msgspec.structs.replace(args, by=who.actor)
     if isinstance(args, d.Asking):
         args = msgspec.structs.replace(args, **_asking(who, args))
     if who.sessions is None or verb in _ANY_SESSION:
@@ -96,6 +96,11 @@ def bind(who: Principal, verb: str, args: d.Args) -> d.Args:
         raise GatewayError(ErrorCode.E_FORBIDDEN, {"reason": "this key is bound to sessions; name one"})
     who.session(named)
     return args
+
+
+def _unsigned(verb: str, args: Any) -> bool:
+    """Whether the audit trail would not know whose program it was. On the board `by` is an attendant, or nobody."""
+    return args.by is None and verb.partition(".")[0] in ("template", "deadletter")
 
 
 def _asking(who: Principal, args: d.Asking) -> dict[str, str | None]:

@@ -19,7 +19,7 @@ from pywhatsweb_fleet.webhooks.circuit import OPENS_AFTER
 from pywhatsweb_fleet.webhooks.configuring import Config, Secrets, decode_config, decode_secrets, encode
 from pywhatsweb_fleet.webhooks.deps import Deps
 from pywhatsweb_fleet.webhooks.formats import render, test_event
-from pywhatsweb_runtime.answering import Answer, Asked
+from pywhatsweb_runtime.answering import Answer, Asked, Asker
 
 _TOP: Final = 2**62
 
@@ -62,14 +62,14 @@ class Handlers:
         )  # fmt: skip
         secret = await self._deps.store.transact(
             self._create, asked.tenant, name, config, args, (stream, last),
-            asked.record.webhooks or w.MAX_WEBHOOKS,
+            asked.record.webhooks or w.MAX_WEBHOOKS, asked.by,
         )  # fmt: skip
         self._changed()
         return await self._info(asked.tenant, name, secret)
 
     def _create(  # noqa: PLR0917 - called through Store.transact, by position
         self, conn: Any, tenant: str, name: str, config: Config, args: w.WebhookCreate, place: tuple[str, int],
-        limit: int,
+        limit: int, by: Asker,
     ) -> str | None:  # fmt: skip
         known = webhooks.find(conn, tenant, name)
         if known is None and len(webhooks.of_tenant(conn, tenant)) >= limit:
@@ -81,7 +81,7 @@ class Handlers:
             secrets = decode_secrets(webhooks.unseal(conn, self._deps.keyring, known))
             secrets = msgspec.structs.replace(secrets, secret=secret or secrets.secret, headers=args.headers)
         self._save(conn, tenant, name, config, secrets, known, place)
-        audit.append(conn, audit.Entry(tenant, _now(), "tenant", "webhook.create", name))
+        _note(conn, tenant, by, "webhook.create", name)
         return secrets.secret if known is None or secret is not None else None
 
     def _save(  # noqa: PLR0917
@@ -104,7 +104,7 @@ class Handlers:
 
     async def delete(self, asked: Asked) -> w.WebhookInfo:
         info = await self._info(asked.tenant, asked.args.webhook_id)
-        await self._deps.store.transact(_delete, asked.tenant, asked.args.webhook_id)
+        await self._deps.store.transact(_delete, asked.tenant, asked.args.webhook_id, asked.by)
         self._changed()
         return info
 
@@ -119,7 +119,7 @@ class Handlers:
         self, asked: Asked, disabled: str | None, place: tuple[str, int] | None
     ) -> w.WebhookInfo:
         name = asked.args.webhook_id
-        await self._deps.store.transact(_switch, asked.tenant, name, disabled, place)
+        await self._deps.store.transact(_switch, asked.tenant, name, disabled, place, asked.by)
         self._changed()
         return await self._info(asked.tenant, name)
 
@@ -134,7 +134,7 @@ class Handlers:
                 old, secret=secret, previous=old.secret, previous_until=int(time.time()) + args.overlap_s
             )
             self._save(conn, asked.tenant, row.webhook, decode_config(row.config), new, row)
-            audit.append(conn, audit.Entry(asked.tenant, _now(), "tenant", "webhook.rotate", row.webhook))
+            _note(conn, asked.tenant, asked.by, "webhook.rotate", row.webhook)
 
         await self._deps.store.transact(change)
         self._changed()
@@ -210,12 +210,19 @@ def _found(conn: Any, tenant: str, name: str) -> Webhook:
     return row
 
 
-def _delete(conn: Any, tenant: str, name: str) -> None:
+def _note(conn: Any, tenant: str, by: Asker, what: str, name: str) -> None:
+    """On record: who did what to a webhook."""
+    audit.append(conn, audit.Entry(tenant, _now(), by.actor, what, name, None, by.address, by.correlation_id))
+
+
+def _delete(conn: Any, tenant: str, name: str, by: Asker) -> None:
     if webhooks.delete(conn, tenant, name):
-        audit.append(conn, audit.Entry(tenant, _now(), "tenant", "webhook.delete", name))
+        _note(conn, tenant, by, "webhook.delete", name)
 
 
-def _switch(conn: Any, tenant: str, name: str, disabled: str | None, place: tuple[str, int] | None) -> None:
+def _switch(  # noqa: PLR0917 - called through Store.transact, by position
+    conn: Any, tenant: str, name: str, disabled: str | None, place: tuple[str, int] | None, by: Asker
+) -> None:
     row = _found(conn, tenant, name)
     if (row.disabled is None) == (disabled is None):
         return
@@ -223,7 +230,7 @@ def _switch(conn: Any, tenant: str, name: str, disabled: str | None, place: tupl
     if place is not None:
         webhooks.move(conn, tenant, name, *place)
     what = "webhook.enable" if disabled is None else "webhook.disable"
-    audit.append(conn, audit.Entry(tenant, _now(), "tenant", what, name))
+    _note(conn, tenant, by, what, name)
 
 
 def _told(row: Webhook, counts: dict[tuple[str, bool], int]) -> w.WebhookInfo:

@@ -294,4 +294,5 @@ export const es = {
   "new_contacts_per_day": "contactos nuevos por día",
   "media_bytes": "bytes de archivos",
   "webhooks": "webhooks",
+  "From": "De dónde",
 };

@@ -294,4 +294,5 @@ export const pt = {
   "new_contacts_per_day": "contatos novos por dia",
   "media_bytes": "bytes de arquivos",
   "webhooks": "webhooks",
+  "From": "De onde",
 };

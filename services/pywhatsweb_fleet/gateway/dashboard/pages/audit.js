@@ -17,11 +17,11 @@ export function Audit() {
   });
   const rows = [...(state.data?.entries || []), ...more].map((one) => ({
     key: one.id,
-    cells: [html`<${Time} at=${one.at} />`, html`<code>${one.action}</code>`, one.actor || "–", html`<span class="break">${one.target || "–"}</span>`, one.reason || ""],
+    cells: [html`<${Time} at=${one.at} />`, html`<code>${one.action}</code>`, one.actor || "–", html`<span class="break">${one.target || "–"}</span>`, one.reason || "", one.address || ""],
   }));
   return html`<${Page} title=${t("Audit")} actions=${html`<input aria-label=${t("Action")} placeholder=${t("Action")} onChange=${(event) => setAction(event.target.value.trim())} />`}>
     <${Loading} state=${state} empty=${rows.length === 0 && t("None.")}>
-      <${Table} label=${t("Audit")} columns=${[t("When"), t("Action"), t("Who"), t("What"), t("Why")]} rows=${rows} />
+      <${Table} label=${t("Audit")} columns=${[t("When"), t("Action"), t("Who"), t("What"), t("Why"), t("From")]} rows=${rows} />
       ${next && html`<p><button onClick=${load}>${t("More")}</button></p>`}
     <//>
   <//>`;
