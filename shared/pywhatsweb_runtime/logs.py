@@ -7,6 +7,7 @@ defence: it drops fields by name, and masks long runs of digits and of base64 or
 from __future__ import annotations
 
 import logging
+import logging.handlers
 import re
 import sys
 from collections.abc import MutableMapping
@@ -24,6 +25,7 @@ _SECRET_FIELDS = frozenset(
         *("number", "phone", "phone_number", "to", "pn", "lid"),
     )
 )
+_FILE_BYTES = 5 * 2**20
 _DIGITS = re.compile(r"(?<![\w.])\+?\d{8,}(?!\w)")
 _BLOB = re.compile(r"(?<![\w/.-])(?=[A-Za-z0-9+/_-]*\d)[A-Za-z0-9+/_-]{40,}={0,2}")
 
@@ -55,8 +57,20 @@ def change_level(to: LogLevel) -> None:
     structlog.get_logger(__name__).warning("the log tells another level from now on", least=to)
 
 
-def set_up(service: str, *, form: LogFormat = "console", level: LogLevel = "info") -> None:
-    """Configures structlog, and the standard library's logging through it, for this process."""
+class _File(logging.handlers.RotatingFileHandler):
+    """A disk that is full costs lines, and nothing else: standard error has them."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the library's name
+        pass
+
+
+def set_up(
+    service: str, *, form: LogFormat = "console", level: LogLevel = "info", path: str | None = None
+) -> None:
+    """Configures structlog, and the standard library's logging through it, for this process.
+
+    ``path``: a file that gets each line as JSON too.
+    """
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -81,15 +95,19 @@ def set_up(service: str, *, form: LogFormat = "console", level: LogLevel = "info
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, last],
-            foreign_pre_chain=shared,
+    handlers: list[tuple[logging.Handler, Any]] = [(logging.StreamHandler(sys.stderr), last)]
+    if path is not None:
+        file = _File(path, maxBytes=_FILE_BYTES, backupCount=1, encoding="utf-8", delay=True)
+        handlers.append((file, structlog.processors.JSONRenderer()))
+    for handler, renderer in handlers:
+        handler.setFormatter(
+            structlog.stdlib.ProcessorFormatter(
+                processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+                foreign_pre_chain=shared,
+            )
         )
-    )
     root = logging.getLogger()
-    root.handlers[:] = [handler]
+    root.handlers[:] = [handler for handler, _ in handlers]
     root.setLevel(level.upper())
     for noisy in ("nats", "asyncio", "httpx", "httpcore", "sqlalchemy", "alembic"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))

@@ -24,3 +24,5 @@ class ServiceSettings(BrokerSettings, frozen=True, kw_only=True):
     ready_file: str | None = None
     log_format: LogFormat = "console"
     log_level: LogLevel = "info"
+    log_path: str | None = None
+    """A file that gets every line too, as JSON, and is begun anew at 5 MB (the one before is kept)."""

@@ -2,34 +2,42 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
 
-from cyclopts import App
+from cyclopts import App, Parameter
 
 from pywhatsweb_fleet.cli import exits, show
+from pywhatsweb_fleet.cli.once import ask
 from pywhatsweb_fleet.cli.options import Answer, Connection
 
 app = App(name="chat", help="See the Kanban board and move its chats.", result_action="return_value")
 
-
-def _ask(where: Connection, verb: str, arguments: dict[str, Any]) -> Any:
-    async def run() -> Any:
-        from pywhatsweb_fleet.cli.link import linked
-
-        async with linked(where) as link:
-            return await link.ask(verb, arguments)
-
-    return asyncio.run(run())
+Several = Annotated[list[str] | None, Parameter(consume_multiple=True, negative="")]
 
 
-def _chat(chat: str, session: str | None, **more: Any) -> dict[str, Any]:
-    """A number or a LID has a sign that a key, 16 hex digits, has not."""
-    key = len(chat) == 16 and not chat.strip("0123456789abcdef")
-    given = {"session_id": session, **more}
-    return {"chat" if key else "to": chat} | {
-        name: value for name, value in given.items() if value is not None
-    }
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Move:
+    by: str | None = None
+    """Who does it."""
+    reason: str | None = None
+    """Why; it stands in the chat's history."""
+    session: str | None = None
+    """When several sessions know the chat."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Edit:
+    by: str | None = None
+    """Who does it."""
+    session: str | None = None
+    """When several sessions know the chat."""
+
+
+Moving = Annotated[Move | None, Parameter()]
+Editing = Annotated[Edit | None, Parameter()]
 
 
 @app.command(name="list")
@@ -55,13 +63,11 @@ def list_(
     limit
         How many, at most 500.
     """
-    given = {"status": status, "owner_id": owner, "session_id": session, "limit": limit}
-    arguments = {name: value for name, value in given.items() if value is not None}
-    chats = _ask(where, "chat.list", arguments)["chats"]
+    found = ask(where, "chat.list", status=status, owner_id=owner, session_id=session, limit=limit)["chats"]
     if form == "json":
-        for chat in chats:
+        for chat in found:
             show.json_line(chat)
-    elif not chats:
+    elif not found:
         print("No chats.")
     else:
         show.table(
@@ -71,22 +77,31 @@ def list_(
                     _who(chat["chat"]), chat["status"], chat["owner_id"], str(chat["unread"]),
                     chat["session_id"], chat["name"],
                 )
-                for chat in chats
+                for chat in found
             ),
         )  # fmt: skip
     return exits.OK
 
 
+@app.command(name="show")
+def show_(
+    chat: str, /, *, session: str | None = None, where: Connection = None, form: Answer = "human"
+) -> int:
+    """Show a chat's card, with its notes.
+
+    Parameters
+    ----------
+    chat
+        A number, or the chat's key.
+    session
+        When several sessions know the chat.
+    """
+    return _tell(ask(where, "chat.card", **_named(chat), session_id=session), form)
+
+
 @app.command
 def assign(
-    chat: str,
-    owner: str,
-    /,
-    *,
-    by: str | None = None,
-    session: str | None = None,
-    where: Connection = None,
-    form: Answer = "human",
+    chat: str, owner: str, /, *, move: Editing = None, where: Connection = None, form: Answer = "human"
 ) -> int:
     """Give a chat to an attendant: it becomes active.
 
@@ -96,69 +111,110 @@ def assign(
         A number, or the chat's key.
     owner
         The attendant's id.
-    by
-        Who does it.
-    session
-        When several sessions know the chat.
     """
-    _tell(_ask(where, "chat.assign", _chat(chat, session, owner_id=owner, by=by)), form)
-    return exits.OK
+    return _move(where, form, "assign", chat, move, owner_id=owner)
 
 
 @app.command
-def done(
-    chat: str,
-    /,
-    *,
-    by: str | None = None,
-    reason: str | None = None,
-    session: str | None = None,
-    where: Connection = None,
-    form: Answer = "human",
-) -> int:
-    """Close a chat.
+def take(chat: str, /, *, by: str, where: Connection = None, form: Answer = "human") -> int:
+    """Take a chat that nobody has.
 
     Parameters
     ----------
     chat
         A number, or the chat's key.
     by
-        Who does it.
-    reason
-        Why; it stands in the chat's history.
-    session
-        When several sessions know the chat.
+        The attendant who takes it.
     """
-    _tell(_ask(where, "chat.done", _chat(chat, session, by=by, reason=reason)), form)
-    return exits.OK
+    return _move(where, form, "take", chat, Edit(by=by))
+
+
+def _simple(verb: str) -> Any:
+    def command(
+        chat: Annotated[str, Parameter(help="A number, or the chat's key.")],
+        /,
+        *,
+        move: Moving = None,
+        where: Connection = None,
+        form: Answer = "human",
+    ) -> int:
+        return _move(where, form, verb, chat, move, reason=move.reason if move else None)
+
+    return command
+
+
+for _verb, _help in {
+    "release": "Give a chat back to the queue.",
+    "done": "Close a chat.",
+    "reopen": "Put a closed chat back to new.",
+}.items():
+    app.command(_simple(_verb), name=_verb, help=_help)
 
 
 @app.command
-def reopen(
+def tag(
     chat: str,
     /,
     *,
-    by: str | None = None,
-    reason: str | None = None,
-    session: str | None = None,
+    add: Several = None,
+    remove: Several = None,
+    priority: Literal["low", "normal", "high", "urgent"] | None = None,
+    move: Editing = None,
     where: Connection = None,
     form: Answer = "human",
 ) -> int:
-    """Put a closed chat back to new.
+    """Add and remove tags, or set the priority.
 
     Parameters
     ----------
     chat
         A number, or the chat's key.
-    by
-        Who does it.
-    reason
-        Why; it stands in the chat's history.
-    session
-        When several sessions know the chat.
+    add
+        Tags that it gets.
+    remove
+        Tags that it loses.
+    priority
+        How it stands among others.
     """
-    _tell(_ask(where, "chat.reopen", _chat(chat, session, by=by, reason=reason)), form)
-    return exits.OK
+    return _move(where, form, "tag", chat, move, add=add, remove=remove, priority=priority)
+
+
+@app.command
+def note(
+    chat: str, text: str, /, *, move: Editing = None, where: Connection = None, form: Answer = "human"
+) -> int:
+    """Write a note on a chat's card.
+
+    Parameters
+    ----------
+    chat
+        A number, or the chat's key.
+    text
+        The note.
+    """
+    return _move(where, form, "note", chat, move, text=text)
+
+
+@app.command
+def snooze(
+    chat: str,
+    /,
+    *,
+    until: str | None = None,
+    move: Editing = None,
+    where: Connection = None,
+    form: Answer = "human",
+) -> int:
+    """Put a chat out of sight, until a time or until the customer writes.
+
+    Parameters
+    ----------
+    chat
+        A number, or the chat's key.
+    until
+        As 2026-12-01T09:00:00-03:00.
+    """
+    return _move(where, form, "snooze", chat, move, until=until)
 
 
 @app.command
@@ -182,7 +238,7 @@ def history(
     limit
         How many changes, at most 500.
     """
-    changes = _ask(where, "chat.history", _chat(chat, session, limit=limit))["changes"]
+    changes = ask(where, "chat.history", **_named(chat), session_id=session, limit=limit)["changes"]
     if form == "json":
         for change in changes:
             show.json_line(change)
@@ -199,14 +255,27 @@ def history(
     return exits.OK
 
 
+def _move(
+    where: Connection, form: Answer, verb: str, chat: str, move: Move | Edit | None, /, **more: Any
+) -> int:
+    given = {"by": move.by, "session_id": move.session} if move is not None else {}
+    return _tell(ask(where, f"chat.{verb}", **_named(chat), **given, **more), form)
+
+
+def _named(chat: str) -> dict[str, str]:
+    """A number or a LID has a sign that a key, 16 hex digits, has not."""
+    key = len(chat) == 16 and not chat.strip("0123456789abcdef")
+    return {"chat" if key else "to": chat}
+
+
 def _who(chat: dict[str, Any]) -> str:
     return str(chat.get("pn") or chat.get("group") or chat["key"])
 
 
-def _tell(card: dict[str, Any], form: Answer) -> None:
+def _tell(card: dict[str, Any], form: Answer) -> int:
     if form == "json":
         show.json_line(card)
-        return
+        return exits.OK
     show.pairs(
         {
             "chat": _who(card["chat"]),
@@ -220,5 +289,10 @@ def _tell(card: dict[str, Any], form: Answer) -> None:
             "assigned": card["assigned_at"],
             "completed": card["completed_at"],
             "completed by": card["completed_by"],
+            "snoozed until": card["snoozed_until"],
+            "due": ", ".join(f"{name} {at[:16]}" for name, at in card["due"].items()),
         }
     )
+    for one in card["notes"]:
+        print(f"{show.dim(one['at'][:16])}  {one['by'] or '-'}: {one['text']}")
+    return exits.OK

@@ -44,12 +44,17 @@ _COMMANDS = {
     "restore": ("copies:restore", "Bring a fleet back from such a file, on an empty machine."),
     "tenant": ("tenant:app", "Make, change, suspend and erase tenants."),
     "health": ("health:health", "Say whether the fleet works."),
+    "diag": ("diag:diag", "Look at a fleet from all sides, and say what is wrong."),
+    "logs": ("logs:logs", "Show what the services here have logged."),
+    "test": ("diag:test", "Check this machine and the way to a fleet."),
+    "config": ("diag:config", "Show the settings that count here."),
     "run": ("fleet:run", "Run one service, with settings from the environment."),
     "sandbox": ("fleet:sandbox", "Run the local WhatsApp alone."),
     "setup": ("setup:setup", "Make the secrets and files of a fleet in containers."),
     "provision": ("setup:provision", "Bring a broker's streams up to date for every tenant."),
     "rotate-key": ("keys:rotate_key", "Seal the database's keys anew under a new master key."),
     "schema": ("schema:schema", "Print the contract: JSON Schema or AsyncAPI."),
+    "completion": ("completion:completion", "Print a script that completes commands in your shell."),
     "version": ("version:version", "Say which version this is."),
 }
 for _order, (_name, (_path, _help)) in enumerate(_COMMANDS.items()):
@@ -63,6 +68,8 @@ def main() -> None:
 
 def run(arguments: list[str]) -> int:
     """One command line; its exit code."""
+    if arguments == ["--version"]:
+        arguments = ["version"]
     try:
         result = app(arguments, exit_on_error=False, print_error=False)
     except CycloptsError as error:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast, get_args
 
-from cyclopts import Group, Parameter
+from cyclopts import Group, Parameter, Token
 
 Format = Literal["human", "json"]
 
@@ -31,5 +32,15 @@ class Where:
 
 
 Connection = Annotated[Where | None, Parameter()]
-Answer = Annotated[Format, Parameter(name="--format", group=WHERE)]
+
+
+def _format(_kind: object, tokens: Sequence[Token]) -> Format:
+    """`table` is what 0.5 called the form for reading."""
+    value = tokens[0].value.replace("table", "human")
+    if value not in get_args(Format):
+        raise ValueError(f"one of {', '.join(get_args(Format))}")
+    return cast("Format", value)
+
+
+Answer = Annotated[Format, Parameter(name="--format", group=WHERE, converter=_format)]
 """human: for reading; json: one document a line, for programs."""

@@ -18,13 +18,15 @@ if TYPE_CHECKING:
 
 app = App(name="session", help="Start, watch, stop and forget sessions.", result_action="return_value")
 
+Session = Annotated[str, Parameter(name="--id")]
+"""Written with or without the option's name."""
+
 _ENDED = ("LOGGED_OUT", "REPLACED", "BANNED", "FAILED")
 
 
 @app.command
 def start(
-    session: str,
-    /,
+    session: Session,
     *,
     engine: Literal["simulated", "baileys", "webjs"] | None = None,
     pairing: Literal["qr", "code"] = "qr",
@@ -154,7 +156,7 @@ class _Screen:
 
 
 def _simple(verb: str) -> Any:
-    def command(session: str, /, *, where: Connection = None, form: Answer = "human") -> int:
+    def command(session: Session, *, where: Connection = None, form: Answer = "human") -> int:
         async def run() -> int:
             from pywhatsweb_fleet.cli.link import linked
 
@@ -178,14 +180,24 @@ for _verb, _help in {
 
 
 @app.command(name="list")
-def list_(*, active: bool | None = None, where: Connection = None, form: Answer = "human") -> int:
+def list_(
+    *,
+    active: bool | None = None,
+    all: Annotated[bool, Parameter(negative="")] = False,  # noqa: A002 - the option's name
+    where: Connection = None,
+    form: Answer = "human",
+) -> int:
     """List the tenant's sessions.
 
     Parameters
     ----------
     active
         Only those that are to run; --no-active: only the others.
+    all
+        Every one, which is usual.
     """
+    if all and active is not None:
+        raise exits.CommandError("--all or --active, one of both.", exit_code=exits.USAGE)
 
     async def run() -> list[dict[str, Any]]:
         from pywhatsweb_fleet.cli.link import linked
@@ -212,9 +224,36 @@ def list_(*, active: bool | None = None, where: Connection = None, form: Answer 
 
 
 @app.command
+def send(
+    session: Session,
+    *,
+    to: str,
+    text: str,
+    timeout: float = 60,
+    where: Connection = None,
+    form: Answer = "human",
+) -> int:
+    """Send a text, and wait until it is sent; `pww send` can do more.
+
+    Parameters
+    ----------
+    session
+        Which session sends it.
+    to
+        A number (+5511999990001), a LID, or a group.
+    text
+        The message.
+    timeout
+        Seconds to wait.
+    """
+    from pywhatsweb_fleet.cli import messages
+
+    return messages.send(text, session=session, to=to, timeout=timeout, where=where, form=form)
+
+
+@app.command
 def qr(
-    session: str,
-    /,
+    session: Session,
     *,
     png: Path | None = None,
     raw: bool = False,

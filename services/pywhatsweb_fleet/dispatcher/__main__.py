@@ -18,7 +18,7 @@ def main() -> int:
         tracing.set_up("dispatcher", settings.traces_url, settings.traces_share)
     except (environment.SettingsError, tracing.TracingError) as error:
         return lifecycle.fail(str(error))
-    logs.set_up("dispatcher", form=settings.log_format, level=settings.log_level)
+    logs.set_up("dispatcher", form=settings.log_format, level=settings.log_level, path=settings.log_path)
     return lifecycle.run(partial(app.run, settings))
 
 

@@ -16,7 +16,7 @@ def main() -> int:
         tracing.set_up("session-worker", config.traces_url, config.traces_share)
     except (settings.SettingsError, tracing.TracingError) as error:
         return lifecycle.fail(str(error))
-    logs.set_up("session-worker", form=config.log_format, level=config.log_level)
+    logs.set_up("session-worker", form=config.log_format, level=config.log_level, path=config.log_path)
     return lifecycle.run(lambda stopping: app.run(config, stopping))
 
 

@@ -17,7 +17,7 @@ def main() -> int:
         settings = environment.load(TenancySettings, os.environ)
     except environment.SettingsError as error:
         return lifecycle.fail(str(error))
-    logs.set_up("tenancy", form=settings.log_format, level=settings.log_level)
+    logs.set_up("tenancy", form=settings.log_format, level=settings.log_level, path=settings.log_path)
     return lifecycle.run(partial(app.run, settings))
 
 

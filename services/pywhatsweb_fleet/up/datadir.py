@@ -30,6 +30,7 @@ class Layout:
         self.streams = root / "broker" / "jetstream"
         self.sandbox = root / "sandbox"
         self.run = root / "run"
+        self.logs = root / "logs"
         self.database = root / "fleet.db"
         self.media = root / "media"
         self.lock = root / "lock"
@@ -45,7 +46,7 @@ class Layout:
         """Raises StartError."""
         try:
             self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-            for directory in (self.broker, self.streams, self.sandbox, self.run, self.media):
+            for directory in (self.broker, self.streams, self.sandbox, self.run, self.logs, self.media):
                 directory.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
             raise StartError(

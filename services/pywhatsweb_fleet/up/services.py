@@ -55,5 +55,6 @@ def clean(environ: Mapping[str, str]) -> dict[str, str]:
     decided = {
         "PWW_NATS_URL", "PWW_NATS_USER", "PWW_NATS_PASSWORD", "PWW_NATS_CREDS", "PWW_NATS_CA", "PWW_DATA_DIR",
         "PWW_ENGINE", "PWW_READY_FILE", "PWW_WORKER_ID", "PWW_HEALTH_PORT", "PWW_HTTP_PORT", "PWW_TENANT",
+        "PWW_LOG_PATH",
     }  # fmt: skip
     return {name: value for name, value in environ.items() if name.removesuffix("_FILE") not in decided}

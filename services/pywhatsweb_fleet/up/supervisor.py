@@ -175,6 +175,7 @@ class Fleet:
             "PWW_NATS_PASSWORD_FILE": str(self._layout.password(service.name)),
             "PWW_READY_FILE": str(marker),
             "PWW_HEALTH_PORT": "0",
+            "PWW_LOG_PATH": str(self._layout.logs / f"{service.name}-{number}.jsonl"),
         }
         if service.name == "session_worker":
             # The same at each start: what the last one owned is its own at once, since that one has ended.

@@ -25,7 +25,7 @@ def main() -> int:
         outbound.networks(settings.webhook_networks)
     except ValueError:
         return lifecycle.fail("PWW_WEBHOOK_NETWORKS: networks such as 10.0.0.0/8, separated by commas")
-    logs.set_up("webhooks", form=settings.log_format, level=settings.log_level)
+    logs.set_up("webhooks", form=settings.log_format, level=settings.log_level, path=settings.log_path)
     return lifecycle.run(partial(app.run, settings))
 
 
