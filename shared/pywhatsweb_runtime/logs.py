@@ -10,7 +10,9 @@ import logging
 import logging.handlers
 import re
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
+from contextvars import ContextVar
+from types import MappingProxyType
 from typing import Any, Literal, cast
 
 import structlog
@@ -30,9 +32,37 @@ _DIGITS = re.compile(r"(?<![\w.])\+?\d{8,}(?!\w)")
 _BLOB = re.compile(r"(?<![\w/.-])(?=[A-Za-z0-9+/_-]*\d)[A-Za-z0-9+/_-]{40,}={0,2}")
 
 
+_about: ContextVar[Mapping[str, str]] = ContextVar("pww_about", default=MappingProxyType({}))
+
+
 def mask(text: str) -> str:
     """``text`` without what looks like a phone number or key material."""
     return _BLOB.sub("<masked>", _DIGITS.sub("<masked>", text))
+
+
+class about:  # noqa: N801 - used as a function
+    """Adds ``fields`` (those that are not empty) to every line of this task while the block lasts.
+
+    structlog's own way takes 25 µs; this is on the path of every command.
+    """
+
+    __slots__ = ("_fields", "_token")
+
+    def __init__(self, fields: Mapping[str, str]) -> None:
+        self._fields = fields
+
+    def __enter__(self) -> None:
+        self._token = _about.set(self._fields)
+
+    def __exit__(self, *_: object) -> None:
+        _about.reset(self._token)
+
+
+def _tell_about(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    for name, value in _about.get().items():
+        if value:
+            event.setdefault(name, value)
+    return event
 
 
 def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -73,6 +103,7 @@ def set_up(
     """
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
+        _tell_about,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),

@@ -18,14 +18,13 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
-from structlog.contextvars import bound_contextvars
 
 from pywhatsweb.contracts import streams, subjects
 from pywhatsweb.contracts.queued import Queued, from_headers
 from pywhatsweb_fleet.session_worker.deps import Deps
 from pywhatsweb_fleet.session_worker.fenced import FencedEvents
 from pywhatsweb_fleet.session_worker.outcomes import submit_dead_letter, submit_status
-from pywhatsweb_runtime import tracing
+from pywhatsweb_runtime import logs, tracing
 from pywhatsweb_runtime.bus import ApiError, BrokerUnavailable, Stored
 from pywhatsweb_runtime.publisher import PubAck
 
@@ -265,7 +264,7 @@ class Lane:
             "command_id": queued.command_id,
             "correlation_id": queued.correlation_id,
         }
-        with bound_contextvars(**names), tracing.span(queued.verb, queued.traceparent, names):
+        with logs.about(names), tracing.span(queued.verb, queued.traceparent, names):
             return await self._do(queued, stored)
 
     async def _do(self, queued: Queued, stored: Stored) -> Futures:

@@ -25,7 +25,8 @@ async def main(stopping):
     log = structlog.get_logger("chatty")
     while not stopping.is_set():
         log.debug("whisper")
-        log.info("say")
+        with logs.about({"command_id": "c1", "correlation_id": ""}):
+            log.info("say")
         await asyncio.sleep(0.02)
 
 logs.set_up("chatty", form="json", level="info")
@@ -45,6 +46,8 @@ def test_the_logs_level_changes_while_it_runs(tmp_path: Path) -> None:
     try:
         block_until(lambda: path.read_text().count('"say"') > 3, 30, message="it speaks")
         assert "whisper" not in path.read_text()
+        assert '"command_id": "c1"' in path.read_text()
+        assert "correlation_id" not in path.read_text()
         process.send_signal(signal.SIGUSR1)
         block_until(lambda: "whisper" in path.read_text(), 30, message="it whispers")
         process.send_signal(signal.SIGUSR2)
