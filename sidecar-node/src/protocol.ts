@@ -94,6 +94,7 @@ export type CloseReason =
   | 'pairing_timeout'
   | 'certificate_refused'
   | 'lease_lapsed'
+  | 'proxy_failed'
   | 'engine_error';
 
 export interface Closed {
@@ -115,6 +116,7 @@ const RETRYABLE: ReadonlySet<CloseReason> = new Set([
   'restart_required',
   'pairing_timeout',
   'lease_lapsed',
+  'proxy_failed',
   'engine_error',
 ]);
 

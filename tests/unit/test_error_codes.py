@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CODE = re.compile(r"\bE_[A-Z][A-Z0-9_]*[A-Z0-9]\b")
 PROMISED = {
     "E_MESSAGE_NOT_FOUND", "E_EDIT_TOO_LATE", "E_DELETE_TOO_LATE",
-    "E_PAIRING_REFUSED", "E_PROXY_FAILED", "E_WHATSAPP_2FA_REQUIRED", "E_CONFIG_INVALID", "E_WEBHOOK_FAILED",
+    "E_PAIRING_REFUSED", "E_WHATSAPP_2FA_REQUIRED", "E_CONFIG_INVALID", "E_WEBHOOK_FAILED",
     "E_EXPORT_NOT_READY", "E_BACKUP_KEY", "E_BACKUP_DAMAGED", "E_RESTORE_NOT_EMPTY",
 }  # fmt: skip
 """In the catalogue because users of PyWhatsWeb 0.5 or other engines know them; nothing here gives them yet."""

@@ -49,20 +49,26 @@ class Announcer:
         self._engine = engine
         self._epoch = epoch
         self._newest: _Change | None = None
+        self._trouble: str | None = None
+        """The code told with the present status."""
         self._telling: asyncio.Task[bool] | None = None
         cold.changed = self.state
 
     async def change(
         self, status: SessionStatus, *, reason: str | None = None, error: str | None = None
     ) -> None:
-        """Tells a new status; a repeat of RECONNECTING or WORKING is not one."""
+        """Tells a new status; a repeat of WORKING is not one, nor of RECONNECTING unless its trouble is another."""
         previous, self.status = self.status, status
         if status is SessionStatus.WORKING or status.final:
             self.arrived.set()
         else:
             self.arrived.clear()
-        if previous is status and status in (SessionStatus.RECONNECTING, SessionStatus.WORKING):
+        if previous is status and (
+            status is SessionStatus.WORKING
+            or (status is SessionStatus.RECONNECTING and error in (None, self._trouble))
+        ):
             return
+        self._trouble = error
         change = self._newest = _Change(previous, ids.new_event_id(), reason, error)
         told = None
         with contextlib.suppress(BrokerUnavailable):

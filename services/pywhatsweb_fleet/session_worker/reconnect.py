@@ -40,6 +40,7 @@ _TROUBLES: dict[str, str] = {
     "bad_session": "E_WHATSAPP_BAD_SESSION",
     "unavailable": "E_WHATSAPP_UNAVAILABLE",
     "engine_error": "E_ENGINE_ERROR",
+    "proxy_failed": "E_PROXY_FAILED",
     "credentials_unreadable": "E_CREDENTIALS_UNREADABLE",
 }
 

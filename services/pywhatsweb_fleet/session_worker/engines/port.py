@@ -32,6 +32,7 @@ CloseReason = Literal[
     "pairing_timeout",
     "certificate_refused",
     "lease_lapsed",
+    "proxy_failed",
     "engine_error",
 ]
 

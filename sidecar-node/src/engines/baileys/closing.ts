@@ -16,8 +16,12 @@ const REASONS: Record<number, CloseReason> = {
 
 const CERTIFICATE = /^(noise (intermediate )?certificate|invalid noise .*certificate|certification match)/;
 
-/** Reads Baileys' `lastDisconnect.error` (a Boom, mostly). */
-export function closedBy(error: (Error & { output?: { statusCode?: number } }) | undefined): Closed {
+/** Reads Baileys' `lastDisconnect.error` (a Boom, mostly). `proxyFailure`: why nothing got through the session's proxy. */
+export function closedBy(
+  error: (Error & { output?: { statusCode?: number } }) | undefined,
+  proxyFailure?: string,
+): Closed {
+  if (proxyFailure) return { reason: 'proxy_failed', code: null, detail: proxyFailure };
   const message = error?.message ?? '';
   const code = error?.output?.statusCode ?? null;
   const detail = redact(message);

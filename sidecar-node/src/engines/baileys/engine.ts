@@ -2,6 +2,7 @@
 import { createRequire } from 'node:module';
 import type { EngineFactory } from '../port.ts';
 import { hardenLibrary, patchSources } from './harden.ts';
+import { fetchThroughAgents } from './proxies.ts';
 
 const ACTIONS = [
   'send',
@@ -22,6 +23,7 @@ export const makeBaileysEngine: EngineFactory = async (config) => {
   patchSources();
   const library = await import('baileys');
   hardenLibrary(library, config);
+  fetchThroughAgents();
   const [{ BaileysSession }, { KINDS }, { ASKS }] = await Promise.all([
     import('./session.ts'),
     import('./content.ts'),

@@ -12,6 +12,7 @@ import { tidily } from '../../trim.ts';
 import type { Link } from '../port.ts';
 import { jidOf } from './identity.ts';
 import type { MediaSource } from './messages.ts';
+import { throughProxy } from './socket.ts';
 
 /** A file returned in the result itself has to fit a frame. */
 const MAX_INLINE = 15 * 1024 * 1024;
@@ -64,27 +65,35 @@ function sourceOf(content: Content): MediaSource {
 export async function fetchMedia(content: Content, act: number, socket: WASocket, link: Link): Promise<Fetched> {
   const source = sourceOf(content);
   try {
-    return await download(source, content, act, link);
+    return await download(source, content, act, link, socket);
   } catch (error) {
     const refused = refusal(error);
     if (refused.code !== 'E_MEDIA_EXPIRED' || !content.retry) throw refused;
     const renewed = await uploadedAgain(source, content.retry as Content, socket);
     try {
-      return await download(renewed, content, act, link);
+      return await download(renewed, content, act, link, socket);
     } catch (again) {
       throw refusal(again);
     }
   }
 }
 
-function download(source: MediaSource, content: Content, act: number, link: Link): Promise<Fetched> {
-  const work = (): Promise<Fetched> => downloaded(source, content, act, link);
+function download(source: MediaSource, content: Content, act: number, link: Link, socket: WASocket): Promise<Fetched> {
+  const work = (): Promise<Fetched> => downloaded(source, content, act, link, socket);
   return content.blob ? tidily(work) : work();
 }
 
-async function downloaded(source: MediaSource, content: Content, act: number, link: Link): Promise<Fetched> {
+async function downloaded(
+  source: MediaSource,
+  content: Content,
+  act: number,
+  link: Link,
+  socket: WASocket,
+): Promise<Fetched> {
   const message = { mediaKey: source.key, directPath: source.path ?? null, url: source.url ?? null };
-  const stream = await downloadContentFromMessage(message, source.type);
+  const stream = await downloadContentFromMessage(message, source.type, {
+    options: throughProxy(socket) as RequestInit,
+  });
   const hash = createHash('sha256');
   let size = 0;
   const passing = async function* (chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {

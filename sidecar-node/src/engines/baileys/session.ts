@@ -21,6 +21,7 @@ import { closedBy } from './closing.ts';
 import { OutputGate } from './gate.ts';
 import { Inbound } from './inbound.ts';
 import { decodeCreds, encodeCreds, KeyStore } from './keys.ts';
+import { type ProxyAgent, proxyAgent } from './proxies.ts';
 import { makeSocket, rawSocket, release } from './socket.ts';
 
 /** How long a stop waits for units to be committed and held frames to leave, in milliseconds. */
@@ -42,6 +43,7 @@ export class BaileysSession implements EngineSession {
   #inbound: Inbound;
   #actions: Actions;
   #asks: Asks;
+  #proxy: ProxyAgent | undefined;
   #socket: WASocket;
   /** References of actions without their result yet. */
   #acting = new Set<number>();
@@ -76,6 +78,8 @@ export class BaileysSession implements EngineSession {
       sent,
       authors,
     );
+    const secure = !config.whatsapp_url?.startsWith('ws:');
+    this.#proxy = settings.proxy ? proxyAgent(settings.proxy, secure) : undefined;
     this.#socket = makeSocket({
       config,
       settings,
@@ -85,6 +89,7 @@ export class BaileysSession implements EngineSession {
       keys: this.#keys,
       gate: this.#gate,
       acks: this.#acks,
+      proxy: this.#proxy,
       tap: (event, data) => this.#tap(event, data),
       handle: (node, run) => this.#handle(node, run),
       stuck: (tag) => this.destroy({ reason: 'engine_error', detail: `handling of a ${tag} never ended` }),
@@ -146,7 +151,8 @@ export class BaileysSession implements EngineSession {
   #connection(update: Partial<ConnectionState>): void {
     if (update.qr) this.#pair(update.qr);
     if (update.connection === 'open') this.#opened();
-    if (update.connection === 'close') this.#finish(this.#closing ?? closedBy(update.lastDisconnect?.error));
+    if (update.connection === 'close')
+      this.#finish(this.#closing ?? closedBy(update.lastDisconnect?.error, this.#proxy?.failure));
   }
 
   #pair(qr: string): void {

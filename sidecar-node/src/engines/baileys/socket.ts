@@ -1,5 +1,4 @@
 /** Makes one Baileys socket with its injected parts, its gate and its taps in place. */
-import https from 'node:https';
 import type { Socket } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import makeWASocket, {
@@ -17,6 +16,7 @@ import type { Acks } from './acks.ts';
 import { BoundedCache, Groups, type SentMessages } from './caches.ts';
 import type { OutputGate } from './gate.ts';
 import type { KeyStore } from './keys.ts';
+import { type ProxyAgent, proxyAgent } from './proxies.ts';
 
 const MINUTE = 60_000;
 const FAREWELL_MS = 250;
@@ -39,6 +39,7 @@ export interface Parts {
   sent: SentMessages;
   gate: OutputGate;
   acks: Acks;
+  proxy: ProxyAgent | undefined;
   /** Every event of Baileys, in order and unfolded, at the moment it is made. */
   tap: Tap;
   /** A stanza from WhatsApp that must be acknowledged; `run` is Baileys' handling of it, to the end. */
@@ -92,20 +93,14 @@ function outgoing({ gate, link, acks }: Parts, cork: () => void) {
   };
 }
 
-function proxyAgent(proxy: string): https.Agent {
-  if (!/^https?:/.test(proxy)) throw new Error('only http and https proxies are supported');
-  return new https.Agent({
-    keepAlive: false,
-    proxyEnv: { HTTPS_PROXY: proxy, HTTP_PROXY: proxy },
-  } as https.AgentOptions);
-}
-
 function socketConfig(parts: Parts, raw: () => WebSocket | undefined, groups: Groups): UserFacingSocketConfig {
-  const { config, settings, creds, keys, sent, link } = parts;
+  const { config, settings, creds, keys, sent, link, proxy } = parts;
+  // Of its own, so that the link's agent tells how the link fared.
+  const files = settings.proxy ? proxyAgent(settings.proxy, true) : undefined;
   const wanted = {
     ...(config.whatsapp_url ? { waWebSocketUrl: config.whatsapp_url } : {}),
     ...(settings.browser ? { browser: settings.browser } : {}),
-    ...(settings.proxy ? { agent: proxyAgent(settings.proxy), fetchAgent: proxyAgent(settings.proxy) } : {}),
+    ...(proxy ? { agent: proxy, fetchAgent: files, options: { dispatcher: files } } : {}),
     auth: { creds, keys },
     logger: baileysLogger((level, event, fields) => link.log(level, event, fields)),
     markOnlineOnConnect: settings.mark_online ?? false,
@@ -202,6 +197,12 @@ function hastenClose(socket: WASocket): void {
 /** The `ws` inside Baileys' client. */
 export function rawSocket(socket: WASocket): WebSocket | undefined {
   return (socket.ws as unknown as { socket?: WebSocket | null }).socket ?? undefined;
+}
+
+/** What `fetch` is to be given, for files of a session with a proxy. */
+export function throughProxy(socket: WASocket): { dispatcher?: unknown } {
+  const { config } = socket.ws as unknown as { config: { fetchAgent?: unknown } };
+  return config.fetchAgent ? { dispatcher: config.fetchAgent } : {};
 }
 
 /**

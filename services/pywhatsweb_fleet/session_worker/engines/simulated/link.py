@@ -70,6 +70,7 @@ CLOSED: dict[CloseReason, tuple[int | None, bool]] = {
     "pairing_timeout": (408, False),
     "certificate_refused": (None, False),
     "lease_lapsed": (None, True),
+    "proxy_failed": (None, True),
     "engine_error": (None, True),
 }
 """WhatsApp's code, and whether the stored credentials open it again."""
