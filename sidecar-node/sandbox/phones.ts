@@ -39,6 +39,8 @@ interface Posting {
   /** The ciphertext that is the same for all members of the group. */
   readonly shared?: Node;
   readonly type?: string;
+  /** Instead of the message: the bytes that are encrypted. */
+  readonly raw?: Buffer;
   /** From the account's own phone, for its device alone. */
   readonly peer?: boolean;
 }
@@ -172,6 +174,14 @@ export class Phones {
       if (!isPage(companion)) await this.#post(phone, companion, message, id, {});
   }
 
+  /** A contact's phone sends bytes that are no message: what a broken or hostile client does. */
+  async sendRaw(phone: Person, account: string, raw: Buffer, id = phoneMessageId()): Promise<string> {
+    this.#sandbox.journal.append({ kind: 'inbound', account, contact: phone.number, id, type: 'raw' });
+    for (const companion of this.#sandbox.companions.of(account))
+      if (!isPage(companion)) await this.#post(phone, companion, {}, id, { raw, type: 'text' });
+    return id;
+  }
+
   /** A contact writes to a group: once for every linked device of every other member, under one sender key. */
   async sendToGroup(phone: Person, group: Group, message: proto.IMessage, id = phoneMessageId()): Promise<string> {
     const { senderKeys, journal, companions } = this.#sandbox;
@@ -232,12 +242,12 @@ export class Phones {
     companion: Companion,
     message: proto.IMessage,
     id: string,
-    { retry, keys, group, shared, peer, type = stanzaType(message).type }: Posting,
+    { retry, keys, group, shared, raw, peer, type = stanzaType(message).type }: Posting,
   ): Promise<void> {
     const { queue, people } = this.#sandbox;
     const enc = isPage(companion)
       ? node('plain', {}, proto.Message.encode(message).finish())
-      : await this.#encrypted(phone, companion, message, retry, keys);
+      : await this.#encrypted(phone, companion, raw ?? message, retry, keys);
     const { addressing } = people.behaviourOf(phone);
     const { jid, other } = addressesOf(phone, group ? 'lid' : addressing);
     const sender = group
@@ -255,12 +265,13 @@ export class Phones {
   async #encrypted(
     phone: Person,
     companion: Companion,
-    message: proto.IMessage,
+    message: proto.IMessage | Buffer,
     retry: number | undefined,
     keys: Bundle | undefined,
   ): Promise<Node> {
     const { signal, faults } = this.#sandbox;
-    const plaintext = pad(proto.Message.encode(message).finish());
+    const raw = Buffer.isBuffer(message);
+    const plaintext = pad(raw ? message : proto.Message.encode(message).finish());
     const bundle = () => {
       const found = keys ?? this.#sandbox.bundleOf(companion);
       if (!verifySignature(found.identityKey, typed(found.signedPreKey.publicKey), found.signedPreKey.signature)) {
@@ -276,7 +287,7 @@ export class Phones {
     ) {
       encrypted = spoil(encrypted);
     }
-    const { mediaType } = stanzaType(message);
+    const { mediaType } = raw ? {} : stanzaType(message);
     const attrs = { v: '2', type: encrypted.type, mediatype: mediaType, count: retry?.toString() };
     return node('enc', attrs, encrypted.body);
   }

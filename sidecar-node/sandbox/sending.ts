@@ -50,6 +50,9 @@ async function sendOne(
   if (id !== undefined && !/^[0-9A-Za-z_.-]{1,64}$/.test(id)) {
     throw new Refusal('"id" must have 1 to 64 letters, digits, "_", "." or "-".');
   }
+  if (body.type === 'raw') {
+    return [await sandbox.phones.sendRaw(contact, account, Buffer.from(text(body, 'raw_base64'), 'base64'), id)];
+  }
   const message = await build(sandbox, contact, account, body);
   if (!group && sandbox.profiles.isBlocked(account, contact.number)) return [blocked(sandbox, contact, account, id)];
   return [

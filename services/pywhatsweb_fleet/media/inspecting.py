@@ -68,6 +68,8 @@ class Inspector:
         except MediaError:
             if self._strict:
                 raise
+            # What came in is kept, but not under the name of what it is not.
+            self._declared, self._hint = found or kinds.UNKNOWN, None
         if found is None and self._declared == kinds.UNKNOWN:
             self._declared = kinds.bare(self._hint) or kinds.UNKNOWN
         if found in ("video/mp4", "audio/mp4", "video/3gpp"):

@@ -45,6 +45,12 @@ type MediaProto = Nullable<{
 
 const encoder = new Encoder({ ignoreUndefined: true });
 
+/** A number that every reader can hold. */
+function counted(value: unknown): number {
+  const number = Number(value ?? 0);
+  return Number.isSafeInteger(number) && number >= 0 ? number : 0;
+}
+
 function describeMedia(type: MediaSource['type'], message: MediaProto): MediaDescriptor {
   const source: MediaSource = {
     type,
@@ -55,7 +61,7 @@ function describeMedia(type: MediaSource['type'], message: MediaProto): MediaDes
   };
   return {
     mime_type: message.mimetype ?? undefined,
-    size: Number(message.fileLength ?? 0),
+    size: counted(message.fileLength),
     sha256: message.fileSha256 ? Buffer.from(message.fileSha256).toString('hex') : undefined,
     filename: message.fileName ?? undefined,
     source: encoder.encode(source),
@@ -208,6 +214,15 @@ function reply(kind: string, id: unknown, title: unknown, description?: unknown)
   };
 }
 
+/** Strangers choose every value: one that no reader expects must not end the session, which would get it again. */
+function readBy(reader: Reader | undefined, content: proto.IMessage): Described | undefined {
+  try {
+    return reader?.(content);
+  } catch {
+    return undefined;
+  }
+}
+
 /** What only announces others: the pictures of an album come as messages of their own. */
 const SILENT = new Set(['albumMessage', 'senderKeyDistributionMessage']);
 
@@ -216,7 +231,7 @@ export function describe(message: proto.IMessage | null | undefined): Described 
   const content = normalizeMessageContent(message);
   const field = getContentType(content);
   if (!content || !field || SILENT.has(field)) return undefined;
-  const described = readers[field]?.(content) ?? { type: 'unsupported', body: { kind: field } };
+  const described = readBy(readers[field], content) ?? { type: 'unsupported', body: { kind: field } };
   const info = content[field] as { contextInfo?: proto.IContextInfo | null } | string | null | undefined;
   if (typeof info === 'object' && info?.contextInfo) addContext(described, info.contextInfo);
   return described;
