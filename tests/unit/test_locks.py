@@ -16,8 +16,8 @@ GROUPS = PYPROJECT["dependency-groups"]
 PIN = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([^\s;\\]+)")
 
 SOURCES = {
-    "fleet": [*BASE, *EXTRAS["fleet"]],
-    "dev": [*BASE, *EXTRAS["fleet"], *EXTRAS["dev"]],
+    "fleet": [*BASE, *EXTRAS["fleet"], *EXTRAS["tracing"]],
+    "dev": [*BASE, *EXTRAS["fleet"], *EXTRAS["tracing"], *EXTRAS["dev"]],
     "build": GROUPS["build"],
     "node": GROUPS["node"],
     "uv": GROUPS["uv"],

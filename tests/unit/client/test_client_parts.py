@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pywhatsweb.client import FleetClient, board, control, law, sending
+from pywhatsweb.client import FleetClient, board, control, law, people, sending
 from pywhatsweb.client.deadletters import DeadLetters
 from pywhatsweb.client.durables import _sequence
 from pywhatsweb.client.local import read_ready
@@ -29,6 +29,8 @@ from pywhatsweb.contracts.kanban_data import Policy
 from pywhatsweb.errors import BrokerError, ErrorCode, MediaError
 
 ACME = TenantId("acme")
+TO = "+5511999990001"
+GROUP = "120363000000000000"
 
 
 class Published:
@@ -128,11 +130,23 @@ async def test_every_verb_of_the_control_plane_has_its_method() -> None:
         board.Attendants(asked).list(),
         board.BoardPolicy(asked).get(),
         board.BoardPolicy(asked).set(Policy(capacity=3)),
-        control.Contacts(asked).check(["+5511999990001"]),
-        control.Contacts(asked).get("+5511999990001"),
-        control.Contacts(asked).list(),
-        control.Groups(asked).get("s1", "120363000000000000"),
-        control.Groups(asked).list("s1"),
+        people.Contacts(asked).check([TO]),
+        *(getattr(people.Contacts(asked), n)(TO) for n in ("get", "info", "picture")),
+        *(getattr(people.Contacts(asked), n)(TO, session_id="s1") for n in ("block", "unblock")),
+        people.Contacts(asked).blocked("s1"),
+        people.Contacts(asked).list(),
+        *(
+            getattr(people.Groups(asked), n)("s1", GROUP)
+            for n in ("get", "requests", "leave", "invite", "revoke")
+        ),
+        *(
+            getattr(people.Groups(asked), n)("s1", GROUP, [TO])
+            for n in ("add", "remove", "promote", "demote", "approve", "reject")
+        ),
+        people.Groups(asked).list("s1"),
+        people.Groups(asked).create("s1", "Team", [TO]),
+        people.Groups(asked).update("s1", GROUP, subject="Team"),
+        *(getattr(people.Groups(asked), n)("s1", "ABCDEFGHIJKLMNOPQRSTUV") for n in ("inspect", "join")),
         MediaFiles(asked).put(b"x"),
         MediaFiles(asked).part("m1"),
         MediaFiles(asked).begin(1),
