@@ -6,13 +6,12 @@ Minutes long, so not part of `make test`: `make docker`, or `pytest -m docker`. 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import math
 import time
 import wave
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -23,8 +22,9 @@ import pytest
 from pywhatsweb.client import connect
 from tests.support import wait_until
 from tests.support.compose import LONG_RUNNING, OURS, ROOT, VERSION, Compose, inspect, no_engine
+from tests.support.containers import program, whatsapp
 from tests.support.dashboards import asking, queries
-from tests.support.running import Plain, Sandbox, new_number, pair
+from tests.support.running import Plain, new_number, pair
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
 
@@ -60,31 +60,6 @@ def stack(images: dict[str, int]) -> Iterator[Compose]:
         (ROOT / ".benchmarks").mkdir(exist_ok=True)
         (ROOT / ".benchmarks" / "compose.log").write_text(logs)
         project.down()
-
-
-@contextlib.asynccontextmanager
-async def program(stack: Compose, tenant: str = "demo") -> AsyncIterator[Plain]:
-    """A tenant's program, outside of the containers; it rides out a broker that restarts."""
-    client = await nats.connect(
-        f"nats://{stack.address('nats', 4222)}", user=tenant, password=stack.tenant_password(tenant),
-        max_reconnect_attempts=-1, reconnect_time_wait=0.2, error_cb=_ridden_out,
-    )  # fmt: skip
-    try:
-        found = Plain(client, tenant)
-        await found.follow()
-        yield found
-    finally:
-        await client.close()
-
-
-async def _ridden_out(_: Exception) -> None:
-    """Containers are killed on purpose here."""
-
-
-@contextlib.asynccontextmanager
-async def whatsapp(stack: Compose) -> AsyncIterator[Sandbox]:
-    async with httpx.AsyncClient(base_url=f"http://{stack.address('sandbox', 9201)}", timeout=30) as client:
-        yield Sandbox(client)
 
 
 def test_images_are_small_and_not_root(images: dict[str, int]) -> None:

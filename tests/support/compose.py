@@ -61,7 +61,7 @@ class Compose:
         self.project = "pwwtest" + secrets.token_hex(3)
         files = ("docker-compose.yml", *overrides)
         self._files = [part for file in files for part in ("-f", str(ROOT / file))]
-        self._environment = {
+        self.environment = {
             **{
                 name: value for name, value in os.environ.items() if not name.startswith(("PWW_", "COMPOSE_"))
             },
@@ -84,7 +84,7 @@ class Compose:
         """Standard output; raises AssertionError with what was said when it fails."""
         done = subprocess.run(
             [shutil.which("docker") or "docker", "compose", "-p", self.project, *self._files, *arguments],
-            cwd=ROOT, env=self._environment, stdin=subprocess.DEVNULL,
+            cwd=ROOT, env=self.environment, stdin=subprocess.DEVNULL,
             capture_output=True, text=True, check=False, timeout=timeout,
         )  # fmt: skip
         assert done.returncode == 0, (

@@ -1,0 +1,119 @@
+"""The commands of RUNBOOKS.md, run as they are written, one after the other, on the fleet of docker-compose.yml."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.support import wait_until
+from tests.support.compose import ROOT, Compose, no_engine
+from tests.support.containers import program, whatsapp
+from tests.support.running import new_number, pair
+
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(1500)]
+
+LEFT_OUT = {
+    r"^#": "a remark",
+    r"^git pull": "changes the checkout",
+    r"LETTER|DIR$|DIR ": "names what is there only then",
+    r"pww events": "waits for what may not happen",
+    r"pww (export|erase|audit)": "tests/e2e/test_law.py",
+    r"pww (backup|restore)": "of `pww up`: tests/integration/up",
+    r"tar -?.* -x <|pg_restore|--wait postgres|^docker compose up -d$": "into empty volumes",
+}
+BASH = shutil.which("bash") or "/bin/bash"
+PATIENCE = 5
+"""Tries of a command: right after a restart the first may find nobody."""
+
+
+def commands() -> list[str]:
+    """In the document's order; several lines of one quotation are one."""
+    found: list[str] = []
+    for line in re.findall(r"^ {4,}(\S.*)$", (ROOT / "RUNBOOKS.md").read_text(), re.MULTILINE):
+        if found and found[-1].count("'") % 2:
+            found[-1] += "\n" + line
+        else:
+            found.append(line)
+    return found
+
+
+def left_out(command: str) -> bool:
+    return any(re.search(pattern, command) for pattern in LEFT_OUT)
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Compose]:
+    if reason := no_engine():
+        pytest.skip(reason)
+    project = Compose()
+    try:
+        for service in ("setup", "session-worker", "sandbox"):
+            project.run("build", service, timeout=800)
+        project.up()
+        yield project
+    finally:
+        project.down()
+
+
+class Terminal:
+    """Where they are typed: aliases stay, paths and ports are this project's."""
+
+    def __init__(self, stack: Compose, directory: Path) -> None:
+        self._environment = {
+            **stack.environment,
+            "COMPOSE_FILE": str(ROOT / "docker-compose.yml"),
+            "COMPOSE_PROJECT_NAME": stack.project,
+            "COMPOSE_PROFILES": "sandbox",
+        }
+        self._stack = stack
+        self._directory = directory
+        self._aliases: list[str] = []
+
+    def type(self, command: str) -> subprocess.CompletedProcess[str]:
+        if command.startswith("alias "):
+            self._aliases.append(command)
+        command = command.replace("pywhatsweb_nats-data", f"{self._stack.project}_nats-data")
+        command = command.replace("127.0.0.1:9201", self._stack.address("sandbox", 9201))
+        # "`pww tenant` below stands for `docker compose run --rm provision tenant` in compose."
+        command = re.sub(r"^pww tenant", "docker compose run --rm provision tenant", command)
+        script = "\n".join(["shopt -s expand_aliases", "set -o pipefail", *self._aliases, command])
+        return subprocess.run(
+            [BASH, "-c", script], cwd=self._directory, env=self._environment, stdin=subprocess.DEVNULL,
+            capture_output=True, text=True, check=False, timeout=180,
+        )  # fmt: skip
+
+
+def works(command: str, done: subprocess.CompletedProcess[str]) -> bool:
+    """grep finds nothing where nothing is wrong."""
+    return done.returncode == 0 or ("| grep" in command and done.returncode == 1)
+
+
+async def test_every_command_works_as_it_is_written(stack: Compose, tmp_path: Path) -> None:
+    """With a session s1 that has sent the command order-1042."""
+    async with program(stack) as user, whatsapp(stack) as local:
+        await pair(user, local, "s1", new_number())
+        await user.send("s1", "order-1042", "+5511988880001", "Olá")
+        await wait_until(lambda: user.steps("order-1042")[-1:] == ["read"], 60, message="it was read")
+    terminal = Terminal(stack, tmp_path)
+    wrong = []
+    ran = [command for command in commands() if not left_out(command)]
+    assert len(ran) > 50
+    for command in ran:
+        done = terminal.type(command)
+        for _ in range(PATIENCE):
+            if works(command, done):
+                break
+            time.sleep(5)  # noqa: ASYNC251 - nothing else runs here
+            done = terminal.type(command)
+        if not works(command, done):
+            wrong.append((command, done.returncode, (done.stdout + done.stderr)[-600:]))
+    assert not wrong, "\n\n".join(map(str, wrong))
+    async with httpx.AsyncClient(base_url=f"http://{stack.address('gateway', 8080)}") as http:
+        assert (await http.get("/v1/sessions")).status_code == 401
