@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import json
 import os
@@ -10,13 +11,18 @@ import signal
 import time
 import zipfile
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import httpx
 import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import WebSocketException
 
 from tests.support import wait_until
+from tests.support.chaos.proxy import Proxy
 from tests.support.fuzzing import fuzz
+from tests.support.receiver import receiving
 from tests.support.running import Fleet, plain
 
 TO = "+5511988880005"
@@ -25,7 +31,10 @@ TO = "+5511988880005"
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     tenants = ("--tenant", "demo", "--tenant", "acme", "--tenant", "fuzz")
-    running = Fleet(tmp_path_factory.mktemp("gateway"), "--engine", "simulated", "--no-sandbox", *tenants)
+    env = {"PWW_WEBHOOK_NETWORKS": "127.0.0.0/8"}
+    running = Fleet(
+        tmp_path_factory.mktemp("gateway"), "--engine", "simulated", "--no-sandbox", *tenants, env=env
+    )
     running.start()
     yield running
     running.stop()
@@ -116,32 +125,110 @@ class Resuming:
                     data = ""
 
 
-async def test_no_event_is_missed_over_kills(fleet: Fleet) -> None:
-    """The gateway is killed three times during 1,000 events: a reader has each once, in order, as over NATS."""
-    async with client(fleet) as http, client(fleet) as reading, plain(fleet) as program:
+class Following(Resuming):
+    """The same over a WebSocket."""
+
+    async def _once(self) -> None:
+        url = str(self._http.base_url.copy_with(scheme="ws", path="/v1/ws")) + "?session=many"
+        headers = {"Authorization": self._http.headers["Authorization"]}
+        if self.last is not None:
+            url += f"&after={self.last}"
+        try:
+            async with connect(url, additional_headers=headers) as socket:
+                self.connections += 1
+                async for raw in socket:
+                    frame = json.loads(raw)
+                    self.last = str(frame["sequence"])
+                    if "event" in frame:
+                        self.ids.append(frame["sequence"])
+                        self.events.append(frame["event"])
+        except (OSError, WebSocketException):
+            await asyncio.sleep(0.1)
+
+
+async def no_event_is_missed(fleet: Fleet, count: int) -> None:
+    """``count`` commands, four events each, to several chats, while gateway and webhooks are killed and links cut."""
+    proxy = Proxy(int(fleet.ready["http_url"].rpartition(":")[2]))
+    await proxy.start()
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(proxy.stop)
+        http = await stack.enter_async_context(client(fleet))
+        reading = await stack.enter_async_context(client(fleet))
+        reading.base_url = httpx.URL(f"http://127.0.0.1:{proxy.port}")
+        program = await stack.enter_async_context(plain(fleet))
+        receiver = await stack.enter_async_context(receiving())
         await started(http, "many")
-        reader = Resuming(reading)
-        task = asyncio.ensure_future(reader.run())
-        await wait_until(lambda: reader.connections, 10)
+        readers = [Resuming(reading), Following(reading)]
+        tasks = [asyncio.ensure_future(reader.run()) for reader in readers]
+        await wait_until(partial(all_connected, readers, 0), 20)
+        await program.ok("webhook.create", webhook_id="many", url=receiver.url, sessions=["many"])
         program.events.clear()
-        for number in range(250):  # accepted, sent, delivered, read: four events each
-            await program.send("many", f"k{number}", TO, f"number {number}")
-            if number in (60, 120, 180):  # and what follows is sent while it is away
-                await wait_until(lambda n=number: reader.connections >= n // 60, 20)  # type: ignore[misc]
-                os.kill(fleet.reload()["pids"]["gateway"][0], signal.SIGKILL)
+        for number in range(count):
+            await program.send("many", f"k{number}", f"+551198888{number % 5:04d}", f"number {number}")
+            part, place = divmod(number, count // 4)
+            if place == count // 8:
+                await wait_until(partial(all_connected, readers, part), 30)
+                await kill(fleet, "webhooks" if part == 3 else "gateway")
+            elif place == count // 6:
+                proxy.cut()
+                await receiver.stop()
+                await receiver.start()
+
+        def read() -> int:
+            return sum(e["data"]["status"] == "read" for e in program.of("status", "many"))
+
+        await wait_until(lambda: read() >= count, 60 + count / 10, interval=0.1)
+        wanted = [event for event in program.events if event["session_id"] == "many"]
+        names = [event["id"] for event in wanted]
+        assert len(names) >= 4 * count
+        for reader in readers:
+            await wait_until(lambda r=reader: len(r.events) >= len(names), 60 + count / 10, interval=0.1)  # type: ignore[arg-type, misc]
+            assert [event["id"] for event in reader.events][-len(names) :] == names
+            assert reader.ids == sorted(set(reader.ids))
+            assert reader.connections > 3
         await wait_until(
-            lambda: sum(e["data"]["status"] == "read" for e in program.of("status", "many")) >= 250,
-            60,
-            interval=0.1,
+            lambda: {post.json["id"] for post in receiver.accepted} >= set(names),
+            120 + count / 10,
+            interval=0.2,
         )
-        wanted = [event["id"] for event in program.events if event["session_id"] == "many"]
-        assert len(wanted) >= 1000
-        await wait_until(lambda: len(reader.events) >= len(wanted), 30, interval=0.1)
-        task.cancel()
-        assert [event["id"] for event in reader.events][-len(wanted) :] == wanted
-        assert len(set(reader.ids)) == len(reader.ids)
-        assert reader.ids == sorted(reader.ids)
-        assert reader.connections == 4
+        for task in tasks:
+            task.cancel()
+        posted = list(
+            {post.json["id"]: post.json for post in receiver.accepted}.values()
+        )  # at their first time
+        for key in {chat_of(event) for event in wanted} - {None}:
+            told = [event["id"] for event in posted if chat_of(event) == key and event["id"] in set(names)]
+            assert told == [event["id"] for event in wanted if chat_of(event) == key]
+        await program.ok("webhook.delete", webhook_id="many")
+
+
+def all_connected(readers: list[Resuming], times: int) -> bool:
+    """More often than so."""
+    return all(reader.connections > times for reader in readers)
+
+
+async def kill(fleet: Fleet, service: str) -> None:
+    """When it runs (again)."""
+    await wait_until(lambda: fleet.reload()["pids"][service], 30)
+    os.kill(fleet.ready["pids"][service][0], signal.SIGKILL)
+
+
+def chat_of(event: dict[str, Any]) -> str | None:
+    chat = event["data"].get("chat")
+    return None if chat is None else str(chat["key"])
+
+
+@pytest.mark.timeout(300)
+async def test_no_event_is_missed_over_kills_and_cuts(fleet: Fleet) -> None:
+    """Five hundred events: each comes over server-sent events, WebSocket and webhook, in order; NATS tells which."""
+    await no_event_is_missed(fleet, 125)
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(1200)
+async def test_ten_thousand_events_over_kills_and_cuts(fleet: Fleet) -> None:
+    """As above."""
+    await no_event_is_missed(fleet, 2500)
 
 
 async def test_what_a_stranger_gets(fleet: Fleet) -> None:
