@@ -3,7 +3,7 @@ import type { Person } from './people.ts';
 import { addressesOf } from './people.ts';
 import { Refusal } from './refusal.ts';
 import type { Sandbox } from './sandbox.ts';
-import { lidJid, type Node, node, pnJid, seconds } from './wire.ts';
+import { children, lidJid, type Node, node, pnJid, seconds } from './wire.ts';
 
 const PRESENCES = ['available', 'unavailable', 'composing', 'recording', 'paused'];
 
@@ -42,6 +42,14 @@ export function call(
     node('call', { from: lidJid(contact.lid), id: randomBytes(8).toString('hex'), t: seconds() }, [what]),
   );
   return { id, reached };
+}
+
+/** What a client does about a call: `reject`. */
+export function noteCall(sandbox: Sandbox, account: string, stanza: Node): void {
+  const [what] = children(stanza);
+  const contact = sandbox.people.ofJid(stanza.attrs.to ?? '')?.number ?? '';
+  const id = what?.attrs['call-id'] ?? '';
+  sandbox.journal.append({ kind: 'call', account, contact, id, type: what?.tag ?? '' });
 }
 
 function sendTo(sandbox: Sandbox, account: string, stanza: Node): { reached: number } {

@@ -1,5 +1,6 @@
 import { proto } from 'baileys/WAProto/index.js';
 import type { WebSocket } from 'ws';
+import { noteCall } from './calls.ts';
 import { type Companion, companionJid, companionLid } from './companions.ts';
 import { type DeviceConnection, nextConnectionId } from './device_connection.ts';
 import { log, logError } from './log.ts';
@@ -337,6 +338,7 @@ export class Connection implements DeviceConnection {
         break;
       case 'call':
       case 'notification':
+        if (stanza.tag === 'call') noteCall(this.#sandbox, companion.number, stanza);
         this.send(node('ack', { class: stanza.tag, id: stanza.attrs.id, from: stanza.attrs.to ?? SERVER_JID }));
         break;
       default:

@@ -19,6 +19,7 @@ export type EntryKind =
   | 'unlink'
   | 'nack'
   | 'blocked'
+  | 'call'
   | 'fault'
   | 'presence';
 

@@ -161,3 +161,29 @@ async def test_many_questions_at_once(program: Plain, whatsapp: Sandbox, client:
     codes = {answer.code.wire for answer in answers if isinstance(answer, RequestError)}
     assert codes <= {"E_RATE_LIMITED"}
     assert sum(isinstance(answer, list) and answer[0].exists for answer in answers) >= 16
+
+
+async def test_what_the_account_shows_and_who_it_hears(
+    program: Plain, whatsapp: Sandbox, client: FleetClient
+) -> None:
+    """Its about text as contacts see it, a contact's presence after a subscription, and a call that is refused."""
+    number = await working(program, whatsapp)
+    await client.profiles.set_about("live", "Atendemos até as 18h")
+    mine = await client.profiles.get("live")
+    assert (mine.person.pn, mine.about, mine.picture) == (number, "Atendemos até as 18h", None)
+    assert (await client.contacts.info(number, session_id="live")).about == "Atendemos até as 18h"
+    await client.contacts.watch(FRIEND, session_id="live")
+
+    async def noted(kind: str, **wanted: str) -> bool:
+        found = await whatsapp.get("/api/journal", account=number, kind=kind)
+        return any(wanted.items() <= entry.items() for entry in found["entries"])
+
+    await wait_until(lambda: noted("presence", type="subscribe", contact=FRIEND[1:]), 20)
+    await whatsapp.post(f"/api/contacts/{FRIEND}/presence", to=number, state="composing")
+    await wait_until(lambda: program.of("presence", "live"), 20)
+    assert program.of("presence", "live")[0]["data"]["state"] == "composing"
+    ring = await whatsapp.post(f"/api/contacts/{FRIEND}/call", to=number)
+    call = (await wait_until(lambda: program.of("call", "live"), 20))[0]["data"]
+    assert (call["id"], call["state"], call["from"]["pn"]) == (ring["id"], "offer", FRIEND)
+    await client.calls.reject("live", call["id"], FRIEND)
+    await wait_until(lambda: noted("call", type="reject", id=ring["id"]), 20)

@@ -20,6 +20,7 @@ from pywhatsweb_fleet.dispatcher.groups import Groups
 from pywhatsweb_fleet.dispatcher.holds import following as hearing_of_holds
 from pywhatsweb_fleet.dispatcher.live import Live
 from pywhatsweb_fleet.dispatcher.live import answering as answering_live
+from pywhatsweb_fleet.dispatcher.profiles import Profiles
 from pywhatsweb_fleet.dispatcher.replicas import Replicas
 from pywhatsweb_fleet.dispatcher.settings import DispatcherSettings
 from pywhatsweb_fleet.dispatcher.stalls import StallWatch
@@ -73,7 +74,7 @@ async def run(settings: DispatcherSettings, stopping: asyncio.Event) -> None:
         )
         service = await stack.enter_async_context(answering(deps, settings, health))
         live = Live(bus, directory)
-        answers = {**Contacts(live).answers(), **Groups(live).answers()}
+        answers = {**Contacts(live).answers(), **Groups(live).answers(), **Profiles(live).answers()}
         await stack.enter_async_context(answering_live(bus, answers, directory.find))
         replicas = Replicas(bus, SERVICE, service)
         await replicas.look()

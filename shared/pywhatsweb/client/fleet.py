@@ -46,6 +46,8 @@ class FleetClient:
         self.policy = board.BoardPolicy(self._asker)
         self.contacts = people.Contacts(self._asker)
         self.groups = people.Groups(self._asker)
+        self.profiles = people.Profiles(self._asker)
+        self.calls = people.Calls(self._asker)
         self.media = MediaFiles(self._asker)
         self.data = law.PersonalData(self._asker)
         self.retention = law.Retention(self._asker)

@@ -1,4 +1,4 @@
-"""``contact.*`` and ``group.*``: what the record knows, and what WhatsApp is asked through a live session.
+"""``contact.*``, ``group.*``, ``profile.*`` and calls: what the record knows, and what a live session is asked.
 
 A live question needs a session that is WORKING: else RequestError with the code that says why (E_SESSION_NOT_READY, …).
 An act that raises RequestError(E_OUTCOME_UNKNOWN) or DeadlineError may have been done: look before you ask again.
@@ -45,6 +45,10 @@ class Contacts(Part):
     async def blocked(self, session_id: str) -> builtins.list[Person]:
         """Whom the account has blocked."""
         return (await self._ask("contact.blocked", d.SessionRef(session_id=session_id), lv.Blocked)).people
+
+    async def watch(self, to: str, *, session_id: str) -> None:
+        """`presence` events of theirs come from now on, until the session's link closes."""
+        await self._ask("presence.subscribe", lv.ContactAct(to=to, session_id=session_id), lv.Acted)
 
     async def get(
         self, to: str | None = None, *, chat: str | None = None, session_id: str | None = None
@@ -163,3 +167,21 @@ class Groups(Part):
     ) -> builtins.list[lv.GroupPerson]:
         args = lv.GroupPeople(session_id=session_id, group=group, participants=[*participants])
         return (await self._ask(verb, args, lv.GroupOutcome)).participants
+
+
+class Profiles(Part):
+    """``profile.*``: what a session's account shows of itself."""
+
+    async def get(self, session_id: str) -> lv.Profile:
+        return await self._ask("profile.get", d.SessionRef(session_id=session_id), lv.Profile)
+
+    async def set_about(self, session_id: str, about: str) -> None:
+        await self._ask("profile.about", lv.ProfileAbout(session_id=session_id, about=about), lv.Acted)
+
+
+class Calls(Part):
+    """``call.*``: `call` events tell who rings."""
+
+    async def reject(self, session_id: str, call_id: str, to: str) -> None:
+        """Refuses a call that rings; `to` is who calls."""
+        await self._ask("call.reject", lv.CallReject(session_id=session_id, id=call_id, to=to), lv.Acted)

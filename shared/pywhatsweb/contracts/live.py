@@ -50,6 +50,12 @@ VERBS: Final[dict[str, LiveVerb]] = {
     "group.requests": LiveVerb(d.GroupRef, lv.GroupRequests, "Who waits to be let in"),
     "group.approve": LiveVerb(lv.GroupPeople, lv.GroupOutcome, "Let them in", acts=True),
     "group.reject": LiveVerb(lv.GroupPeople, lv.GroupOutcome, "Refuse them", acts=True),
+    "profile.get": LiveVerb(d.SessionRef, lv.Profile, "What the account shows of itself"),
+    "profile.about": LiveVerb(lv.ProfileAbout, lv.Acted, "Change the account's about text", acts=True),
+    "presence.subscribe": LiveVerb(
+        lv.ContactAct, lv.Acted, "Hear when a person is online or types, until the link closes", acts=True
+    ),
+    "call.reject": LiveVerb(lv.CallReject, lv.Acted, "Refuse a call that rings", acts=True),
 }
 
 

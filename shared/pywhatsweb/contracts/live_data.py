@@ -197,11 +197,10 @@ class GroupRequests(Result, frozen=True, kw_only=True):
 # profile.*
 
 
-class ProfileSet(SessionRef, frozen=True, kw_only=True):
-    """What is null stays; an empty `about` is allowed."""
+class ProfileAbout(SessionRef, frozen=True, kw_only=True):
+    """Empty: none."""
 
-    name: Annotated[str, Meta(min_length=1, max_length=25)] | None = None
-    about: Annotated[str, Meta(max_length=139)] | None = None
+    about: Annotated[str, Meta(max_length=139)]
 
 
 class Profile(Result, frozen=True, kw_only=True):
@@ -211,6 +210,16 @@ class Profile(Result, frozen=True, kw_only=True):
     person: Person
     about: str | None = None
     picture: str | None = None
+
+
+# presence.*, call.*
+
+
+class CallReject(SessionRef, frozen=True, kw_only=True):
+    """`id` and `to` (who calls) are those of the `call` event."""
+
+    id: Code
+    to: Who
 
 
 # Acts without more to tell.

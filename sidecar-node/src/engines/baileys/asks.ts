@@ -5,12 +5,13 @@ import { type ActFrame, ActionError, type Result } from '../../protocol.ts';
 import { type Handler, refusalOf } from './ask.ts';
 import { GROUPS } from './groups.ts';
 import { requireJid } from './identity.ts';
+import { PROFILE } from './profile.ts';
 import { QUESTIONS } from './questions.ts';
 
 /** At once, in one session; the worker allows fewer. */
 const MAX_ASKED = 64;
 
-const HANDLERS: Readonly<Record<string, Handler>> = { ...QUESTIONS, ...GROUPS };
+const HANDLERS: Readonly<Record<string, Handler>> = { ...QUESTIONS, ...GROUPS, ...PROFILE };
 
 /** Acts that are answered here. */
 export const ASKS: readonly string[] = Object.keys(HANDLERS);

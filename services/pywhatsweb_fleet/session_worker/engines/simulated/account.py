@@ -63,6 +63,7 @@ class Account:
     """Slots and lazily made containers: 10,000 idle ones must cost little."""
 
     __slots__ = (
+        "about",
         "barred",
         "blocked",
         "device",
@@ -83,6 +84,7 @@ class Account:
         self.device: str | None = None
         self.barred: CloseReason | None = None
         """Why earlier credentials are worth nothing, when they are."""
+        self.about: str | None = None
         self.blocked: dict[str, dict[str, Any]] | None = None
         """By LID."""
         self.number: str | None = None

@@ -55,6 +55,19 @@ def _blocked(account: Account, _settings: SimulatedSettings, _action: Action) ->
     return [*(account.blocked or {}).values()]
 
 
+def _profile(account: Account, _settings: SimulatedSettings, _action: Action) -> dict[str, Any]:
+    me = account.me()
+    return {"person": {"pn": me.pn, "lid": me.lid, "name": me.name}, "about": account.about}
+
+
+def _about(account: Account, _settings: SimulatedSettings, action: Action) -> None:
+    account.about = str(action.content.get("about") or "") or None
+
+
+def _nothing(_account: Account, _settings: SimulatedSettings, action: Action) -> None:
+    _person(action)
+
+
 _ANSWERS: dict[str, Answer] = {
     "contact.check": _check,
     "contact.info": _info,
@@ -62,6 +75,10 @@ _ANSWERS: dict[str, Answer] = {
     "contact.block": _block,
     "contact.unblock": _unblock,
     "contact.blocked": _blocked,
+    "profile.get": _profile,
+    "profile.about": _about,
+    "presence.subscribe": _nothing,
+    "call.reject": _nothing,
 }
 ASKS = frozenset(_ANSWERS)
 
