@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import ssl
 from collections.abc import AsyncIterator
 from typing import Any
@@ -15,7 +16,7 @@ import pywhatsweb
 from pywhatsweb import RequestError
 from pywhatsweb.client import FleetClient
 from tests.support import wait_until
-from tests.support.running import Fleet, Plain, Sandbox, new_number, pair, plain, sandbox
+from tests.support.running import PWW, Fleet, Plain, Sandbox, new_number, pair, plain, sandbox
 
 FRIEND = "+5511977770001"
 BUSINESS = "+5511977770002"
@@ -187,3 +188,35 @@ async def test_what_the_account_shows_and_who_it_hears(
     assert (call["id"], call["state"], call["from"]["pn"]) == (ring["id"], "offer", FRIEND)
     await client.calls.reject("live", call["id"], FRIEND)
     await wait_until(lambda: noted("call", type="reject", id=ring["id"]), 20)
+
+
+async def test_at_the_command_line_and_over_http(fleet: Fleet, program: Plain, whatsapp: Sandbox) -> None:
+    """The same through `pww contact`, `pww group` and REST; a refusal has its code and exit code."""
+    await working(program, whatsapp)
+    await whatsapp.post("/api/contacts", number=NOBODY, behaviour={"registered": False})
+
+    async def pww(*arguments: str) -> tuple[int, str]:
+        process = await asyncio.create_subprocess_exec(
+            PWW, *arguments, "--data-dir", fleet.directory / "data", stdout=asyncio.subprocess.PIPE
+        )
+        out, _ = await process.communicate()
+        return process.returncode or 0, out.decode()
+
+    assert (await pww("contact", "check", FRIEND, "--session", "live"))[0] == 0
+    code, out = await pww("contact", "check", FRIEND, NOBODY, "--session", "live", "--format", "json")
+    assert (code != 0, [json.loads(line)["exists"] for line in out.splitlines()]) == (True, [True, False])
+    code, out = await pww("group", "create", "Linha", FRIEND, "--session", "live", "--format", "json")
+    assert code == 0, out
+    group = json.loads(out)["group"]
+    code, out = await pww("group", "people", "promote", group, FRIEND, "--session", "live")
+    assert (code, "ok" in out) == (0, True)
+    code, out = await pww("group", "show", group, "--session", "live")
+    assert (code, "Linha" in out, "admin" in out) == (0, True, True)
+    assert "https://chat.whatsapp.com/" in (await pww("group", "invite", group, "--session", "live"))[1]
+    key = fleet.ready["tenants"]["demo"]["api_key"]
+    headers = {"Authorization": f"Bearer {key}"}
+    async with httpx.AsyncClient(base_url=fleet.ready["http_url"], headers=headers, timeout=40) as http:
+        found = await http.post("/v1/group/get", json={"session_id": "live", "group": group})
+        assert (found.status_code, found.json()["subject"]) == (200, "Linha")
+        missing = await http.post("/v1/contact/blocked", json={"session_id": "nobody"})
+        assert (missing.status_code, missing.json()["code"]) == (404, "E_SESSION_NOT_FOUND")
