@@ -36,6 +36,8 @@ class Record:
 class RecordingHost:
     """Commits at once, unless `hold` is set; `commit` lets go what was held, keys and all, in order."""
 
+    patience_s = 20.0
+
     def __init__(self, record: Record | None = None, *, hold: bool = False) -> None:
         self.record = record or Record()
         self.hold = hold
@@ -91,8 +93,9 @@ class RecordingHost:
     def kinds(self, kind: str) -> list[EventUnit]:
         return [e for e in self.events if e.kind == kind]
 
-    async def until(self, *states: str, timeout: float = 20.0) -> StateChange:
-        await wait_until(lambda: self.now in states, timeout, message=f"state {states}, has {self.states}")
+    async def until(self, *states: str, timeout: float | None = None) -> StateChange:
+        patience_s = timeout or self.patience_s
+        await wait_until(lambda: self.now in states, patience_s, message=f"state {states}, has {self.states}")
         return self.states[-1]
 
     async def open(

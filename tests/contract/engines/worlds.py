@@ -103,7 +103,7 @@ class SimulatedWorld:
 
 
 class SandboxWorld:
-    """Real Baileys in a real sidecar, against the sandbox in another process."""
+    """A real library in a real sidecar, against the sandbox in another process."""
 
     def __init__(self, engine: Engine, client: httpx.AsyncClient) -> None:
         self.engine = engine
@@ -178,7 +178,7 @@ async def running_sandbox(folder: Path) -> AsyncIterator[SandboxReady]:
 
 
 @asynccontextmanager
-async def sandbox_world(folder: Path) -> AsyncIterator[SandboxWorld]:
+async def sandbox_world(folder: Path, engine_name: str = "baileys") -> AsyncIterator[SandboxWorld]:
     async with (
         running_sandbox(folder) as ready,
         httpx.AsyncClient(base_url=ready.http_url, timeout=20) as client,
@@ -189,8 +189,10 @@ async def sandbox_world(folder: Path) -> AsyncIterator[SandboxWorld]:
             whatsapp_ca=ready.media_ca.read_text(),
             log_level="warn",
             credit=64,
+            engines=(engine_name,),
+            profiles=str(folder / "profiles"),
         )
-        engine = SidecarEngine("baileys", launch=await node_launch(), config=config, worker="test")
+        engine = SidecarEngine(engine_name, launch=await node_launch(), config=config, worker="test")
         yield SandboxWorld(engine, client)
 
 

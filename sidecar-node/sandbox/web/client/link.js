@@ -183,7 +183,8 @@ async function loggedOut() {
   socket.close();
   Cmd.emit('logout');
   await forget();
-  location.search = '?post_logout=1';
+  // Not with WhatsApp's `?post_logout=1`: the library answers the bare address alone from its cache.
+  location.reload();
 }
 
 Socket.logout = async () => {

@@ -77,6 +77,12 @@ export function hasSynced(): boolean {
   return (globalThis as unknown as Window).require('WAWebSocketModel').Socket.hasSynced;
 }
 
+/** '' while the page has not come so far. */
+export function socketState(): string {
+  const page = globalThis as unknown as Partial<Window>;
+  return page.require ? page.require('WAWebSocketModel').Socket.state : '';
+}
+
 export function tellSynced(): void {
   (globalThis as unknown as Window).onAppStateHasSyncedEvent();
 }

@@ -8,6 +8,7 @@ const require = createRequire(import.meta.url);
 export interface Page {
   evaluate<T, A extends unknown[]>(work: (...given: A) => T, ...given: A): Promise<Awaited<T>>;
   isClosed(): boolean;
+  url(): string;
 }
 
 export interface Browser {

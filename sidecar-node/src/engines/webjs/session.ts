@@ -8,7 +8,7 @@ import { Actions } from './actions.ts';
 import { kill, launchOptions, memoryOf, proxyAccount, reap, userAgent } from './browser.ts';
 import { closedBy, PASSING } from './closing.ts';
 import type { Setting } from './engine.ts';
-import { hasSynced, presetIds, since, tellSynced } from './in_page.ts';
+import { hasSynced, presetIds, since, socketState, tellSynced } from './in_page.ts';
 import { Inbound } from './inbound.ts';
 import type { Client } from './library.ts';
 import { People } from './people.ts';
@@ -25,6 +25,8 @@ const START_MS = 90_000;
 const OFFLINE_MS = 25_000;
 /** A browser that was asked to end has so long. */
 const CLOSE_MS = 3_500;
+/** What a page may take to load anew. */
+const NAVIGATION_MS = 10_000;
 const MEMORY_EVERY_MS = 5_000;
 /** Messages asked for after a time away. */
 const CATCH_UP = 1_000;
@@ -63,7 +65,7 @@ export class WebjsSession implements EngineSession {
     this.#profile = new Profile(setting.profiles, frame.session, frame.creds ?? undefined);
     this.#watermark = new Watermark(this.#link);
     given.state('connecting');
-    this.#start().catch((error: unknown) => this.destroy({ reason: 'engine_error', detail: errorText(error) }));
+    this.#start().catch((error: unknown) => this.#startFailed(error));
   }
 
   /** Remembers the number of the last unit, whoever tells one. */
@@ -114,6 +116,19 @@ export class WebjsSession implements EngineSession {
     await this.#hearSync(client);
   }
 
+  /** A page whose login is refused throws it away and loads anew, under the library's hands. */
+  async #startFailed(error: unknown): Promise<void> {
+    const until = Date.now() + (/navigation|destroyed/.test(String(error)) ? NAVIGATION_MS : 0);
+    let isOut = false;
+    while (!isOut && Date.now() < until && !this.#closed) {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      const page = this.#client?.pupPage;
+      const state = await page?.evaluate(socketState).catch(() => '');
+      isOut = page?.url().includes('post_logout=1') === true || state?.startsWith('UNPAIRED') === true;
+    }
+    this.destroy(isOut ? closedBy('LOGOUT') : { reason: 'engine_error', detail: errorText(error) });
+  }
+
   /** A page that synced before the library listened is told of once more. */
   async #hearSync(client: Client): Promise<void> {
     if (!(await client.pupPage?.evaluate(hasSynced))) return;
@@ -139,6 +154,8 @@ export class WebjsSession implements EngineSession {
   }
 
   #showQr(code: string): void {
+    // A device that was linked and shows a QR has been unlinked.
+    if (this.#frame.creds) return this.destroy(closedBy('LOGOUT'));
     this.#clear('start');
     this.#attempt++;
     const life = this.#attempt === 1 ? FIRST_QR_MS : NEXT_QR_MS;
