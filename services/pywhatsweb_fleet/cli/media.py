@@ -26,7 +26,7 @@ Kind = Literal["image", "video", "audio", "voice", "document", "sticker"]
 app = App(name="media", help="Store files, fetch, show, list and delete them.", result_action="return_value")
 
 
-class _Asker:
+class Asking:
     """The command line's connection, as the client library's part for files wants it."""
 
     def __init__(self, link: Link) -> None:
@@ -46,7 +46,7 @@ async def _files(where: Connection) -> AsyncIterator[MediaFiles]:
 
     try:
         async with linked(where) as link:
-            yield MediaFiles(cast("Asker", _Asker(link)))
+            yield MediaFiles(cast("Asker", Asking(link)))
     except MediaError as error:
         raise refused(msgspec.to_builtins(error.body)) from None
 

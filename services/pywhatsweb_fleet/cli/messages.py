@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from pywhatsweb_fleet.cli import exits, show
-from pywhatsweb_fleet.cli.once import assignments
+from pywhatsweb_fleet.cli.composing import Kind, Wish, attach, compose
 from pywhatsweb_fleet.cli.options import Answer, Connection
 
 Until = Literal["none", "accepted", "sent", "delivered", "read"]
@@ -30,6 +31,9 @@ def send(
     *,
     session: str,
     to: str,
+    type: Kind | None = None,  # noqa: A002 - the option's name
+    content: str | None = None,
+    file: Path | None = None,
     template: str | None = None,
     language: str = "pt_BR",
     var: Annotated[list[str] | None, Parameter(consume_multiple=True, negative="")] = None,
@@ -41,18 +45,24 @@ def send(
     where: Connection = None,
     form: Answer = "human",
 ) -> int:
-    """Send a text or a template, and wait for what becomes of it.
+    """Send a text, a file, a template or any other type, and wait for what becomes of it.
 
     Exit code: 0 as asked, 1 failed, 3 no fleet, 4 not in time.
 
     Parameters
     ----------
     text
-        The message.
+        The message, or a file's caption.
     session
         Which session sends it.
     to
         A number (+5511999990001), a LID, or a group.
+    type
+        What is sent; a text, or what the file's name says, when absent.
+    content
+        Its content as JSON, in the command's form: '{"latitude": -23.55, "longitude": -46.63}' of a location.
+    file
+        A file to store and send.
     template
         A stored template instead of a text.
     language
@@ -70,29 +80,28 @@ def send(
     send_at
         Not before this time: 2026-12-01T09:00:00-03:00.
     """
+    wish = Wish(text, type, content, file, template, language, var)
     command: dict[str, Any] = {
         "id": id or f"cli-{secrets.token_hex(8)}",
         "to": to,
-        **_content(text, template, language, var),
+        **compose(wish),
     }
     if reply_to is not None:
         command["context"] = {"message_id": reply_to}
     if send_at is not None:
         command["send_at"] = send_at
-    return asyncio.run(_send(where, form, session, command, wait=wait, timeout=timeout))
-
-
-def _content(text: str | None, template: str | None, language: str, var: list[str] | None) -> dict[str, Any]:
-    if (text is None) == (template is None):
-        raise exits.CommandError("a text, or --template, one of both.", exit_code=exits.USAGE)
-    if template is None:
-        return {"type": "text", "text": {"body": text}}
-    named = {"name": template, "language": {"code": language}, "variables": assignments("--var", var)}
-    return {"type": "template", "template": named}
+    return asyncio.run(_send(where, form, session, command, wish, wait=wait, timeout=timeout))
 
 
 async def _send(
-    where: Connection, form: Answer, session: str, command: dict[str, Any], *, wait: Until, timeout: float
+    where: Connection,
+    form: Answer,
+    session: str,
+    command: dict[str, Any],
+    wish: Wish,
+    *,
+    wait: Until,
+    timeout: float,
 ) -> int:
     from pywhatsweb.contracts.subjects import valid_name
     from pywhatsweb_fleet.cli.link import linked
@@ -100,6 +109,7 @@ async def _send(
     if not valid_name(session):
         raise exits.CommandError(f"{session} cannot be a session's name.", exit_code=exits.USAGE)
     async with linked(where) as link, link.events(session, "status") as events:
+        await attach(link, wish, command)
         await link.publish(session, "send", command)
         if wait == "none":
             _step(form, command["id"], {"status": "published"})

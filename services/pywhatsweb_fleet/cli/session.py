@@ -252,6 +252,25 @@ def send(
 
 
 @app.command
+def capabilities(session: Session, *, where: Connection = None, form: Answer = "human") -> int:
+    """Show what the session's engine can send and do."""
+
+    async def ask() -> dict[str, Any]:
+        from pywhatsweb_fleet.cli.link import linked
+
+        async with linked(where) as link:
+            found: dict[str, Any] = await link.ask("session.capabilities", {"session_id": session})
+            return found
+
+    found = asyncio.run(ask())
+    if form == "json":
+        show.json_line(found)
+    else:
+        show.pairs({name: ", ".join(of) if isinstance(of, list) else of for name, of in found.items() if of})
+    return exits.OK
+
+
+@app.command
 def qr(
     session: Session,
     *,

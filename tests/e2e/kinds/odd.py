@@ -23,7 +23,7 @@ _TRICKS = (
 
 def words(most: int, least: int = 1) -> st.SearchStrategy[str]:
     """Not only white space; `most` characters now and then."""
-    some = st.text(st.characters(exclude_categories=("Cs",)), min_size=least, max_size=40) | st.sampled_from(
+    some = st.text(st.characters(exclude_categories=["Cs"]), min_size=least, max_size=40) | st.sampled_from(
         _TRICKS
     )
     full = st.sampled_from("aé🦜\u200d").map(lambda sign: sign * most)

@@ -49,6 +49,16 @@ def test_a_session_its_messages_and_its_events(up: Up, tmp_path: Path) -> None:
     assert statuses[-1] == "read"
     assert {found["command_id"] for found in documents(sent.stdout)} == {"c1"}
 
+    picture = tmp_path / "a.pdf"
+    picture.write_bytes(b"%PDF-1.4 " + bytes(600_000))
+    for words in (
+        ("--file", str(picture), "uma legenda"),
+        ("--type", "location", "--content", '{"latitude": -23.5, "longitude": -46.6}'),
+    ):
+        up.pww("send", "--session", "s1", "--to", TO, *words, "--wait", "delivered")
+    (known,) = documents(up.pww("session", "capabilities", "s1", "--format", "json").stdout)
+    assert "interactive.list" in known["kinds"]
+
     def commands_in_events() -> list[str]:
         return [
             found["data"]["status"]
