@@ -56,11 +56,11 @@ class Cell:
         loads = Counter(self.owner.values())
         taken: Counter[str] = Counter()
         for worker in chance.sample(self.alive, len(self.alive)):
-            began = time.perf_counter()
+            began = time.process_time()
             wished = placement.to_take(
                 free, loads[worker], worker, self.alive, len(self.sessions), most=TAKEN_A_LOOK
             )
-            self.slowest_look_s = max(self.slowest_look_s, time.perf_counter() - began)
+            self.slowest_look_s = max(self.slowest_look_s, time.process_time() - began)
             for session in wished:
                 if session in self.owner:
                     self.refused += 1
@@ -111,7 +111,8 @@ def cells_for(sizes: dict[str, int], names: list[str], cell: int) -> dict[str, s
 
 
 class Figures(NamedTuple):
-    """Of one event, over the cells played: sessions moved, seconds, fullest worker, refused takes of all, a look."""
+    """Of one event, over the cells played: sessions moved, seconds, fullest worker, refused takes of all; the processor
+    time of the slowest look."""
 
     what: str
     moved: int
