@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmarks import baileys, pipeline, rig, sessions
+from tests.benchmarks import baileys, gateway, pipeline, rig, sessions
 
 
 @pytest.mark.timeout(900)
@@ -29,3 +29,9 @@ def test_baileys_on_the_sandbox(tmp_path: Path) -> None:
 def test_ten_thousand_sessions_on_one_worker() -> None:
     """Time until they work, memory, and idle CPU."""
     asyncio.run(sessions.run(10, 10_000))
+
+
+@pytest.mark.timeout(900)
+def test_five_thousand_event_streams_on_one_gateway() -> None:
+    """Memory and delay of each, and what sending over HTTP costs beside NATS."""
+    gateway.main()
