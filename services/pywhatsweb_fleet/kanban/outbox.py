@@ -63,6 +63,8 @@ class Outbox:
     async def _publish(self, rows: list[OutboxRow], record: TenantRecord) -> None:
         submitted = [await self._publisher.submit(*_letter(row, row.kind, row.event, record)) for row in rows]
         await asyncio.gather(*submitted)
+        for (kind, tenant), number in Counter((row.kind, row.tenant) for row in rows).items():
+            self._metrics.board_transitions.labels(kind, self._metrics.tenant(tenant)).inc(number)
 
     async def _act(self, rows: list[ActionRow], record: TenantRecord) -> None:
         submitted = []
