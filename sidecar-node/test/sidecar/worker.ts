@@ -90,7 +90,7 @@ export class Worker extends EventEmitter {
   }
 
   /** The first frame, past or future from `from` on, that matches. */
-  async next(match: (frame: Frame) => boolean, from = 0, ms = 15_000): Promise<Frame> {
+  async next(match: (frame: Frame) => boolean, from = 0, ms = 60_000): Promise<Frame> {
     const past = this.frames.slice(from).find(match);
     if (past) return past;
     return new Promise((resolve, reject) => {
@@ -122,7 +122,7 @@ export class Worker extends EventEmitter {
     kind: string,
     match: (data: Record<string, unknown>) => boolean = () => true,
     from = 0,
-    ms = 15_000,
+    ms = 60_000,
   ): Promise<Frame> {
     return this.next(
       (frame) => frame.type === 'event' && frame.kind === kind && match(frame.data as Record<string, unknown>),
