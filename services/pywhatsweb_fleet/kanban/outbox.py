@@ -79,8 +79,6 @@ class Outbox:
                     letter[2][TARGET_HEADER] = row.webhook
             submitted.append(await self._publisher.submit(*letter))
         await asyncio.gather(*submitted)
-        for (kind, tenant), number in Counter((row.kind, row.tenant) for row in rows).items():
-            self._metrics.board_transitions.labels(kind, self._metrics.tenant(tenant)).inc(number)
 
     async def sweep(self, every_s: float) -> None:
         """Beside the service: publishes what a replica that died has left."""
