@@ -11,6 +11,7 @@ from tests.benchmarks import browsers
 MOST_MB = 400
 
 
+@pytest.mark.benchmark
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="no Chromium is here")
 @pytest.mark.timeout(900)
 async def test_a_browser_stays_within_its_share() -> None:
