@@ -24,7 +24,13 @@ in_terminal = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is n
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     running = Fleet(
-        tmp_path_factory.mktemp("terminal"), "--engine", "simulated", "--no-sandbox", "--tenant", "demo"
+        tmp_path_factory.mktemp("terminal"),
+        "--engine",
+        "simulated",
+        "--no-sandbox",
+        "--tenant",
+        "demo",
+        "empresa_a",
     )
     running.start()
     yield running
@@ -188,3 +194,28 @@ def test_logs_are_kept_and_settings_shown_without_secrets(fleet: Fleet) -> None:
     assert fleet.ready["nats_url"] in shown
     assert password not in shown
     assert password not in pww(fleet, "logs", "--level", "debug", "--lines", "100000")
+
+
+SAMPLES = """
+pww --version
+pww session start --id sessao_123 --tenant empresa_a
+pww session list --active --format table --tenant empresa_a
+pww session status --id sessao_123 --tenant empresa_a
+pww session send --id sessao_123 --to 5511999999999 --text Teste --tenant empresa_a
+pww diag --session sessao_123 --verbose --tenant empresa_a
+pww logs --level debug --tenant empresa_a
+pww health --sidecar --sessions --storage
+pww test connectivity --sidecar --websocket --storage
+pww version --all
+pww session stop --id sessao_123 --tenant empresa_a
+"""
+"""Lines of PyWhatsWeb 0.5's description of its command line, those that no other test here runs."""
+
+
+def test_the_commands_that_05_showed(fleet: Fleet) -> None:
+    """Each does what it did, under the same names."""
+    for line in SAMPLES.split("\n")[1:-1]:
+        told = pww(fleet, *line.split()[1:])
+        assert "Traceback" not in told
+        if "start" in line:
+            pww(fleet, "session", "start", "sessao_123", "--tenant", "empresa_a", "--wait", "--timeout", "60")
