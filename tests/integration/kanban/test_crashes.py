@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 
+import pytest
+
 from pywhatsweb.contracts.kanban_data import Policy
 from pywhatsweb_fleet.kanban.board import Card, MessageIn, MessageOut
 from pywhatsweb_fleet.kanban.policy import decide
@@ -45,17 +47,28 @@ async def test_a_kill_between_commit_and_publish_loses_and_repeats_nothing(
     assert len(tenant.of("chat")) == 1
 
 
-async def test_three_replicas_and_kills_give_the_board_of_a_replay(
-    tenant: Tenant, publisher: Publisher, store: Store, database_url: str, start: Start
+@pytest.mark.parametrize(
+    ("size", "chats"),
+    [(400, 20), pytest.param(100_000, 500, marks=[pytest.mark.chaos, pytest.mark.timeout(1800)])],
+)
+async def test_three_replicas_and_kills_give_the_board_of_a_replay(  # noqa: PLR0917 - fixtures
+    size: int,
+    chats: int,
+    tenant: Tenant,
+    publisher: Publisher,
+    store: Store,
+    database_url: str,
+    start: Start,
 ) -> None:
-    """400 messages of 20 chats while replicas are killed: each card is what one pass over the log gives."""
+    """Messages of many chats while replicas are killed: each card is what one pass over the log gives."""
     chance = random.Random(7)
-    log = [message(n, who=chance.randrange(20), outbound=chance.random() < 0.3) for n in range(400)]
+    log = [message(n, who=chance.randrange(chats), outbound=chance.random() < 0.3) for n in range(size)]
     running = [start(database_url) for _ in range(3)]
-    for begin in range(0, 400, 100):
-        await publish(publisher, *log[begin : begin + 100])
+    for begin in range(0, size, size // 4):
+        for some in range(begin, begin + size // 4, 500):
+            await publish(publisher, *log[some : min(some + 500, begin + size // 4)])
         await wait_until(lambda: tenant.of("chat"), 90)
-        victim = running.pop(0)
+        victim = running.pop(chance.randrange(3) if size > 400 else 0)
         victim.kill()
         victim.wait(30)
         running.append(start(database_url))
@@ -67,13 +80,13 @@ async def test_three_replicas_and_kills_give_the_board_of_a_replay(
         cards[key] = decide(cards.get(key), Policy(), said, {}, "s1").card
 
     async def board() -> dict[str, Card | None]:
-        rows = [await store.read(kanban.card, "acme", contact(n)[0].key, "s1") for n in range(20)]
+        rows = [await store.read(kanban.card, "acme", contact(n)[0].key, "s1") for n in range(chats)]
         return {row.chat: card_of(row) for row in rows if row is not None}
 
     async def same() -> bool:
-        return await board() == cards
+        return await board() == {key: card for key, card in cards.items() if card is not None}
 
-    await wait_until(same, 120, interval=0.2, message="the board equals the replay")
+    await wait_until(same, 120 + size / 100, interval=0.2, message="the board equals the replay")
     expected = sum(card.version for card in cards.values() if card is not None)
     await wait_until(lambda: len(tenant.of("chat")) >= expected, 60)
     assert len(tenant.of("chat")) == expected
