@@ -11,12 +11,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.e2e.kinds import odd, table
+from tests.e2e.kinds import odd
 from tests.e2e.kinds.cases import inner
 from tests.e2e.kinds.stage import CONTACT, Stage, b64, on_stage
 from tests.support import wait_until
 from tests.support.running import Fleet, plain, sandbox
 
+ENGINES = ("baileys",)
+"""Of this folder's fleet."""
 _AS_PROTO = {
     "text": ("extendedTextMessage", {"body": "text"}),
     "location": ("locationMessage", {"name": "name", "address": "address"}),
@@ -26,7 +28,7 @@ _AS_PROTO = {
 }
 
 
-@pytest.mark.parametrize("engine", table.ENGINES)
+@pytest.mark.parametrize("engine", ENGINES)
 @settings(
     max_examples=4,
     deadline=None,
@@ -61,7 +63,7 @@ async def _there_and_back(stage: Stage, kind: str, content: Any) -> None:
     assert told == content
 
 
-@pytest.mark.parametrize("engine", table.ENGINES)
+@pytest.mark.parametrize("engine", ENGINES)
 async def test_the_hostile_contact(fleet: Fleet, engine: str) -> None:
     """Garbage, forged codes, a flood, huge and tricky names, a page that claims to be a picture: told, and no more."""
     async with plain(fleet) as program, sandbox(fleet) as whatsapp:
@@ -92,7 +94,7 @@ async def test_the_hostile_contact(fleet: Fleet, engine: str) -> None:
         def all_told() -> bool:
             return ids <= {e["data"]["id"] for e in program.of("message", stage.session)}
 
-        await wait_until(all_told, 90, interval=0.2, message="the flood is told")
+        await wait_until(all_told, 240, interval=0.2, message="the flood is told")
         told = [e["data"]["id"] for e in program.of("message", stage.session) if e["data"]["id"] in ids]
         assert len(told) == len(ids), "each once"
         await stage.sent("text", {"body": "ainda aqui"})
@@ -160,7 +162,7 @@ async def _heard_of(stage: Stage, message_id: str) -> None:
         alerts = {e["data"].get("message_id") for e in stage.program.of("alert", stage.session)}
         return message_id in messages | alerts
 
-    await wait_until(found, 30, message="what is too large is told of")
+    await wait_until(found, 90, message="what is too large is told of")
 
 
 async def _disguised(stage: Stage) -> None:
@@ -172,5 +174,5 @@ async def _disguised(stage: Stage) -> None:
         told = [e["data"] for e in stage.program.of("media", stage.session)]
         return [entry for entry in told if entry["message_id"] == data["id"]]
 
-    (entry,) = await wait_until(stored, 30, message="the file is told of")
+    (entry,) = await wait_until(stored, 90, message="the file is told of")
     assert (entry["error"], entry["media"]["mime_type"]) == (None, "application/octet-stream")

@@ -69,7 +69,7 @@ function parse(line: string): Line | undefined {
   if (!found) return undefined;
   const [, name = '', parameters = '', value = ''] = found;
   const type = /;(?:TYPE=)?(?!waid=)([\w-]+)/i.exec(parameters)?.[1];
-  const parts = [...value.matchAll(/(?:^|;)((?:[^\\;]|\\.)*)/gs)].map(([, part = '']) => plain(part));
+  const parts = (`${value};`.match(/(?:[^\\;]|\\.)*;/gs) ?? []).map((part) => plain(part.slice(0, -1)));
   return {
     name: name.toUpperCase(),
     type: type && !/^(voice|pref)$/i.test(type) ? type : undefined,

@@ -27,7 +27,7 @@ class Stage:
         """Publishes a command under a new id; its outcome."""
         name = f"{self.session}-{next(_ids)}"
         await self.program.publish(self.session, {"id": name, "to": to, **body}, verb=verb)
-        return await self.program.outcome(name, 60)
+        return await self.program.outcome(name, 120)
 
     async def did(self, verb: str, **body: Any) -> dict[str, Any]:
         """Does it, and gives what the contact's phone decrypted."""
@@ -45,7 +45,7 @@ class Stage:
             page = await self.whatsapp.get("/api/journal", id=message_id, kind="message")
             return next(iter(page["entries"]), None)
 
-        entry: Any = await wait_until(found, 30, interval=0.05, message=f"{message_id} is shown")
+        entry: Any = await wait_until(found, 90, interval=0.05, message=f"{message_id} is shown")
         return dict(entry)
 
     async def opened(self, kind: str, content: Any, **more: Any) -> dict[str, Any]:
@@ -60,7 +60,7 @@ class Stage:
             again = await self.shown(message_id)
             return again if again.get("media") else None
 
-        again: Any = await wait_until(done, 30, interval=0.05)
+        again: Any = await wait_until(done, 90, interval=0.05)
         assert "error" not in again["media"], again["media"]
         return dict(again)
 
@@ -73,7 +73,7 @@ class Stage:
         def found() -> list[dict[str, Any]]:
             return [e["data"] for e in self.program.of(event, self.session) if e["data"]["id"] == message_id]
 
-        told: list[dict[str, Any]] = await wait_until(found, 30, message=f"{event} of {message_id}")
+        told: list[dict[str, Any]] = await wait_until(found, 90, message=f"{event} of {message_id}")
         return told[0]
 
     async def heard(self, event: str, **fields: Any) -> None:
@@ -83,7 +83,7 @@ class Stage:
             told = [e["data"] for e in self.program.of(event, self.session)]
             return any(fields.items() <= data.items() for data in told)
 
-        await wait_until(found, 30, message=f"{event} with {fields}")
+        await wait_until(found, 90, message=f"{event} with {fields}")
 
     async def stored(self, message_id: str) -> dict[str, Any]:
         """The file of a message that came, once the fleet has it."""
@@ -92,7 +92,7 @@ class Stage:
             told = [e["data"] for e in self.program.of("media", self.session)]
             return [data for data in told if data["message_id"] == message_id]
 
-        (data,) = await wait_until(found, 30, message=f"the file of {message_id}")
+        (data,) = await wait_until(found, 90, message=f"the file of {message_id}")
         assert data["error"] is None, data
         media: dict[str, Any] = data["media"]
         return media
@@ -105,7 +105,7 @@ class Stage:
             entries = (await self.whatsapp.get("/api/journal", **query))["entries"]
             return any(fields.items() <= entry.items() for entry in entries)
 
-        await wait_until(found, 30, interval=0.05, message=f"{kind} with {fields}")
+        await wait_until(found, 90, interval=0.05, message=f"{kind} with {fields}")
 
 
 async def on_stage(program: Plain, whatsapp: Sandbox, engine: str) -> Stage:
