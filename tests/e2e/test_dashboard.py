@@ -179,6 +179,7 @@ async def test_every_page_opens(fleet: Fleet, browser: Browser) -> None:
         assert await page.evaluate(wide) == 0, f"{name} is wider than a phone"
     await look(page, "settings-phone")
     await page.set_viewport_size({"width": 1280, "height": 800})
+    assert await page.get_by_role("link", name="Sandbox").get_attribute("href") == fleet.ready["sandbox_url"]
     await page.get_by_role("button", name="Sign out").click()
     await page.get_by_role("button", name="Sign in", exact=True).wait_for()
     assert faults == []

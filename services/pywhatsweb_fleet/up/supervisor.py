@@ -83,6 +83,7 @@ class Fleet:
         self._children: list[tuple[str, Child]] = []
         """In the order of starting, with what the ready file calls them."""
         self._whatsapp: sandbox.SandboxReady | None = None
+        self._sandbox_page: str | None = None
         self._is_up = False
         self._told: ready_file.Ready | None = None
 
@@ -141,6 +142,7 @@ class Fleet:
             return
         marker = self._layout.run / "sandbox.json"
         ports = {name: self._ports.choose(f"sandbox_{name}") for name in ("ws", "http", "media")}
+        self._sandbox_page = f"http://127.0.0.1:{ports['http']}"
         environ = self._options.environ
 
         async def is_ready(process: asyncio.subprocess.Process) -> None:
@@ -177,6 +179,8 @@ class Fleet:
             "PWW_HEALTH_PORT": "0",
             "PWW_LOG_PATH": str(self._layout.logs / f"{service.name}-{number}.jsonl"),
         }
+        if service.name == "gateway" and self._sandbox_page is not None:
+            environ["PWW_SANDBOX_URL"] = self._sandbox_page
         if service.name == "session_worker":
             # The same at each start: what the last one owned is its own at once, since that one has ended.
             environ["PWW_WORKER_ID"] = f"w-{number}"

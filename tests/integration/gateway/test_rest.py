@@ -226,7 +226,7 @@ async def test_compatible_routes(world: World) -> None:
         assert stopped == {"success": True, "stopped": ["s1"], "failed": {}}
         sends = (
             ("/api/session/s1/send-message", {"to": "+5511999990001", "text": "hi"}),
-            ("/api/sendText", {"session": "s1", "chatId": "5511999990001@c.us", "text": "hi"}),
+            ("/api/sendText?timeout=0.1", {"session": "s1", "chatId": "5511999990001@c.us", "text": "hi"}),
             (
                 "/v21.0/s1/messages",
                 {
@@ -247,3 +247,49 @@ async def test_compatible_routes(world: World) -> None:
         is_problem(await client.post("/vx/s1/messages", json=TEXT), 404, "E_UNKNOWN_VERB")
         assert "pww_http_requests_total" in (await client.get("/metrics")).text
         assert (await client.get("/docs")).headers["content-security-policy"].startswith("default-src 'none'")
+
+
+async def test_files_keep_to_their_places(world: World) -> None:
+    """An id cannot climb; what is no form, or has no file, is refused; another session's upload too."""
+    missing = ErrorCode.E_MEDIA_NOT_FOUND
+    await world.answers("media.show", lambda _: missing)
+    await world.answers("data.export_status", lambda _: ErrorCode.E_EXPORT_NOT_FOUND)
+    async with world.client() as client:
+        for base in ("/v1/media/", "/v1/exports/"):
+            for name in ("..%2F..%2Fetc%2Fpasswd", "a%2Fb", "%00", "%2e%2e", "x" * 65, "a%0d%0aX-Evil:%201"):
+                answer = await client.get(base + name)
+                assert answer.status_code == 404, (base, name)
+                assert "x-evil" not in answer.headers
+        assert world.asked == []
+        is_problem(await client.get("/v1/media/med_1"), 404, missing.name)
+        is_problem(await client.get("/v1/exports/exp_1"), 404, "E_EXPORT_NOT_FOUND")
+        upload = "/v21.0/s1/media"
+        is_problem(await client.post(upload, json={"file": "x"}), 400, "E_MALFORMED_BODY")
+        is_problem(await client.post(upload, files={"other": b"x"}), 400, "E_MISSING_FIELD")
+        cut = b"--b\r\nContent-Disposition: form-data; name=file\r\n\r\nhalf"
+        kind = {"Content-Type": "multipart/form-data; boundary=b"}
+        is_problem(await client.post(upload, content=cut, headers=kind), 400, "E_MALFORMED_BODY")
+        bound = (
+            await client.post("/v1/keys", json={"name": "b", "scopes": ["send"], "sessions": ["s2"]})
+        ).json()
+        async with world.client(None, **{"X-Api-Key": bound["key"]}) as other:
+            is_problem(await other.post(upload, files={"file": b"x"}), 403, "E_FORBIDDEN")
+
+
+async def test_a_token_that_is_over_opens_nothing(world: World) -> None:
+    """By a header as a ticket in the query: while it lasts, and not after."""
+    async with world.client() as client, world.client(None) as nobody:
+        token = (await client.post("/v1/tokens", json={"ttl_s": 1, "scopes": ["read"]})).json()["token"]
+        own = {"Authorization": f"Bearer {token}"}
+
+        async def over() -> bool:
+            return (await nobody.get("/v1/me", headers=own)).status_code == 401
+
+        await wait_until(over, 20, interval=0.1)
+        ticket = (await client.post("/v1/tickets", json={"ttl_s": 1})).json()["ticket"]
+
+        async def shut() -> bool:
+            async with nobody.stream("GET", f"/v1/events?ticket={ticket}") as answer:
+                return answer.status_code == 401
+
+        await wait_until(shut, 20, interval=0.1)

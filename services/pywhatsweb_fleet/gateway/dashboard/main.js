@@ -79,7 +79,8 @@ function Shell({ who, onOut }) {
     <a class="skip" href="#content" onClick=${(event) => { event.preventDefault(); document.getElementById("content").focus(); }}>${t("To the content")}</a>
     <nav aria-label=${t("Pages")}>
       <a class="brand" href=${BASE}><img src=${`${BASE}icon.svg`} alt="" width="28" height="28" />PyWhatsWeb</a>
-      <ul>${shown.map((one) => html`<li key=${one[0]}><a href=${BASE + one[0]} aria-current=${one === page && name !== "chat" ? "page" : undefined}>${t(one[1])}</a></li>`)}</ul>
+      <ul>${shown.map((one) => html`<li key=${one[0]}><a href=${BASE + one[0]} aria-current=${one === page && name !== "chat" ? "page" : undefined}>${t(one[1])}</a></li>`)}
+        ${who.sandbox_url && html`<li><a href=${who.sandbox_url} target="_blank" rel="noopener">${t("Sandbox")} ↗</a></li>`}</ul>
       <div class="foot">
         <p class="who"><strong>${who.user || t("API key")}</strong><span class="dim">${who.tenant}</span></p>
         <p class="live ${alive ? "" : "off"}">${alive ? t("Live") : t("Reconnecting…")}</p>

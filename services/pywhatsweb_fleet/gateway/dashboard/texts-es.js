@@ -295,4 +295,5 @@ export const es = {
   "media_bytes": "bytes de archivos",
   "webhooks": "webhooks",
   "From": "De dónde",
+  "Sandbox": "Sandbox",
 };

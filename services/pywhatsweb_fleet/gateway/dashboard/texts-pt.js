@@ -295,4 +295,5 @@ export const pt = {
   "media_bytes": "bytes de arquivos",
   "webhooks": "webhooks",
   "From": "De onde",
+  "Sandbox": "Sandbox",
 };

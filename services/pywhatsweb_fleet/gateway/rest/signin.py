@@ -36,6 +36,8 @@ class Me(Struct, frozen=True, kw_only=True):
     sessions: list[str] | None
     csrf: str | None
     expires_at: str | None = None
+    sandbox_url: str | None = None
+    """The local WhatsApp's page, for who may manage sessions."""
 
 
 class UserCreate(Args, frozen=True, kw_only=True):
@@ -84,6 +86,7 @@ def _me(call: Call, who: Principal, cookie: str | None, ends: int | None = None)
         sessions=None if who.sessions is None else sorted(who.sessions),
         csrf=None if cookie is None else call.deps.door.csrf(cookie),
         expires_at=None if ends is None else events.timestamp(ends * 1000),
+        sandbox_url=call.deps.settings.sandbox_url if who.may("manage") else None,
     )
 
 
