@@ -136,6 +136,15 @@ def test_ctrl_c_ends_it_cleanly(fleet: Fleet, screen: Terminal, command: str) ->
     assert "Traceback" not in text
 
 
+@in_terminal
+def test_long_work_leaves_a_clean_screen(fleet: Fleet, screen: Terminal, tmp_path: Path) -> None:
+    """The bar is gone when it is done."""
+    text, code = screen.run(PWW, "export", "--out", tmp_path / "all.zip", "--actor", "ana")
+    assert (code, (tmp_path / "all.zip").stat().st_size > 0) == (0, True)
+    assert "putting together" not in text
+    assert "sha256" in text
+
+
 def test_templates_from_the_command_line(fleet: Fleet) -> None:
     """Stored, previewed and sent; what is missing is told by its code."""
     pww(fleet, "session", "start", "s1", "--wait", "--timeout", "60")

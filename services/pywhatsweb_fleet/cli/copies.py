@@ -13,6 +13,7 @@ import msgspec
 
 from pywhatsweb_fleet.cli import exits, show
 from pywhatsweb_fleet.cli.options import Answer
+from pywhatsweb_fleet.cli.progress import progress
 
 T = TypeVar("T")
 
@@ -146,7 +147,8 @@ def _run(work: Coroutine[Any, Any, T], file: Path) -> T:
     from pywhatsweb_runtime.bus import ApiError, BrokerUnavailable
 
     try:
-        return asyncio.run(work)
+        with progress(f"working on {file.name}"):
+            return asyncio.run(work)
     except StorageError as error:
         raise refused(error_body(error.code, error.details)) from None
     except (StorageUnavailable, BrokerUnavailable) as error:

@@ -13,6 +13,7 @@ from cyclopts import App, Parameter
 
 from pywhatsweb_fleet.cli import exits, show
 from pywhatsweb_fleet.cli.options import Answer, Connection
+from pywhatsweb_fleet.cli.progress import Move, progress
 
 if TYPE_CHECKING:
     from pywhatsweb_fleet.cli.link import Link
@@ -54,7 +55,8 @@ def erase(
         async with linked(where) as link:
             asked = {"phone_number": person, "reason": reason, "actor": actor}
             found = await link.ask("data.erase", asked, deadline=_LONG_S)
-            return await _done(link, "data.erase_status", found, within)
+            with progress("erasing") as move:
+                return await _done(link, "data.erase_status", found, within, move)
 
     receipt = asyncio.run(run())
     if form == "json":
@@ -102,8 +104,10 @@ def export(
         async with linked(where) as link:
             asked = {"actor": actor} | ({"phone_number": person} if person is not None else {})
             found = await link.ask("data.export", asked, deadline=_LONG_S)
-            found = await _done(link, "data.export_status", found, within)
-            await _fetch(link, found, out)
+            with progress("putting together") as move:
+                found = await _done(link, "data.export_status", found, within, move)
+            with progress("fetching") as move:
+                await _fetch(link, found, out, move)
             return found
 
     found = asyncio.run(run())
@@ -119,7 +123,7 @@ def export(
     return exits.OK
 
 
-async def _done(link: Link, verb: str, found: dict[str, Any], within: float) -> dict[str, Any]:
+async def _done(link: Link, verb: str, found: dict[str, Any], within: float, move: Move) -> dict[str, Any]:
     until = time.monotonic() + within
     while found["state"] != "done":
         if found["state"] == "failed":
@@ -132,10 +136,12 @@ async def _done(link: Link, verb: str, found: dict[str, Any], within: float) -> 
             )
         await asyncio.sleep(_LOOK_EVERY_S)
         found = await link.ask(verb, {"id": found["id"]})
+        if share := found.get("progress"):
+            move(share)
     return found
 
 
-async def _fetch(link: Link, found: dict[str, Any], out: Path) -> None:
+async def _fetch(link: Link, found: dict[str, Any], out: Path, move: Move) -> None:
     """Whole or not at all: written beside, checked, renamed."""
     beside = out.with_name(out.name + ".part")
     digest = hashlib.sha256()
@@ -149,6 +155,7 @@ async def _fetch(link: Link, found: dict[str, Any], out: Path) -> None:
                 data = base64.b64decode(part["data"])
                 digest.update(data)
                 file.write(data)
+                move(file.tell() / found["size"])
         if digest.hexdigest() != found["sha256"]:
             raise exits.CommandError("what arrived is not what was made; fetch it again.")
         beside.replace(out)

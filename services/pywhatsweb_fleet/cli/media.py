@@ -13,6 +13,7 @@ from cyclopts import App
 
 from pywhatsweb_fleet.cli import exits, show
 from pywhatsweb_fleet.cli.options import Answer, Connection
+from pywhatsweb_fleet.cli.progress import progress
 
 if TYPE_CHECKING:
     from pywhatsweb.client.control import Asker
@@ -87,7 +88,9 @@ def put(
     mime_type
         Its type, when its name does not say.
     """
-    return _tell(_with(where, lambda files: files.put(path, mime_type=mime_type, kind=kind)), form)
+    with progress(f"storing {path.name}"):
+        stored = _with(where, lambda files: files.put(path, mime_type=mime_type, kind=kind))
+    return _tell(stored, form)
 
 
 @app.command
@@ -112,7 +115,8 @@ def get(
         await files.save(media_id, path)
         return about, path
 
-    about, path = _with(where, fetch)
+    with progress(f"fetching {media_id}"):
+        about, path = _with(where, fetch)
     if form == "json":
         show.json_line(msgspec.to_builtins(about) | {"file": str(path)})
     else:
