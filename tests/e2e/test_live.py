@@ -220,3 +220,25 @@ async def test_at_the_command_line_and_over_http(fleet: Fleet, program: Plain, w
         assert (found.status_code, found.json()["subject"]) == (200, "Linha")
         missing = await http.post("/v1/contact/blocked", json={"session_id": "nobody"})
         assert (missing.status_code, missing.json()["code"]) == (404, "E_SESSION_NOT_FOUND")
+
+
+async def test_calls_are_refused_and_answered_as_the_session_says(program: Plain, whatsapp: Sandbox) -> None:
+    """With the setting `calls`: nobody asks, the call is refused and who rang gets the text."""
+    number = new_number()
+    text = "Não atendemos ligações; escreva aqui."
+    await program.ok("session.start", session_id="deaf", settings={"calls": {"reject": True, "text": text}})
+    await wait_until(lambda: program.of("qr", "deaf"), 30)
+    await whatsapp.scan(number, program.of("qr", "deaf")[-1]["data"]["code"])
+    await program.reached("deaf", "WORKING")
+    ring = await whatsapp.post(f"/api/contacts/{FRIEND}/call", to=number)
+
+    async def refusals() -> list[str]:
+        found = await whatsapp.get("/api/journal", account=number, kind="call")
+        return [entry["id"] for entry in found["entries"] if entry["type"] == "reject"]
+
+    await wait_until(refusals, 20)
+    assert await refusals() == [ring["id"]]
+    await wait_until(lambda: program.of("message", "deaf"), 20)
+    told = program.of("message", "deaf")[0]["data"]
+    assert (told["origin"], told["text"]["body"], told["chat"]["pn"]) == ("outbound", text, FRIEND)
+    assert [entry["text"] for entry in await whatsapp.decrypted(number)] == [text]

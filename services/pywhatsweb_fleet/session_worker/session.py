@@ -19,6 +19,7 @@ from pywhatsweb.contracts.events import SessionStatus
 from pywhatsweb_fleet.session_worker import heartbeat, reconnect
 from pywhatsweb_fleet.session_worker.announcing import Announcer
 from pywhatsweb_fleet.session_worker.attaching import Attaching
+from pywhatsweb_fleet.session_worker.calls import Calls
 from pywhatsweb_fleet.session_worker.deps import Deps
 from pywhatsweb_fleet.session_worker.engines import port
 from pywhatsweb_fleet.session_worker.fenced import FencedEvents
@@ -92,6 +93,7 @@ class OwnedSession:
         self._watch = heartbeat.Watch(
             deps, self._heart, self._sending, self.told, present=self._is_present, give_up=self._give_up
         )
+        self._calls = Calls(self.events, lambda: self.link, record.settings.get("calls"))
         self._link: port.EngineSession | None = None
         self._units: Units | None = None
         self._tries = 0
@@ -164,6 +166,7 @@ class OwnedSession:
         self.record = record
         self._sending.pacer = Pacer(pacing_of(self._deps.settings, record), time.monotonic())
         self._sending.ack_timeout_s = ack_timeout_of(self._deps.settings, record)
+        self._calls.wanted = record.settings.get("calls")
         link, self._link = self._link, None
         self.lane.close()
         if link is not None:
@@ -225,6 +228,8 @@ class OwnedSession:
 
     def event(self, unit: port.EventUnit) -> None:
         self._heart.sign()
+        if unit.kind == "call":
+            self._calls.rang(unit.data)
         if self._units is not None:
             self._units.put(unit)
 

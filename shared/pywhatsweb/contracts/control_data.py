@@ -57,6 +57,13 @@ class Pacing(Args, frozen=True, kw_only=True):
     jitter_ms: Annotated[int, Meta(ge=0, le=60_000)] | None = None
 
 
+class CallSettings(Args, frozen=True, kw_only=True):
+    """Calls that ring are refused (`reject`), and who calls gets `text`. `call` events come all the same."""
+
+    reject: bool = False
+    text: Annotated[str, Meta(min_length=1, max_length=4096)] | None = None
+
+
 class SessionSettings(Args, frozen=True, kw_only=True):
     """What is null keeps the tenant's default. `history`: take the phone's history at pairing.
 
@@ -67,6 +74,7 @@ class SessionSettings(Args, frozen=True, kw_only=True):
     mark_online: bool | None = None
     history: bool | None = None
     ack_timeout_s: Annotated[float, Meta(ge=1, le=60)] | None = None
+    calls: CallSettings | None = None
 
 
 class SessionStart(Args, frozen=True, kw_only=True):
