@@ -23,8 +23,10 @@ const CODE_MS = 180_000;
 const START_MS = 90_000;
 /** A page that has lost its socket reconnects by itself; after so long it is started anew. */
 const OFFLINE_MS = 25_000;
-/** A browser that was asked to end has so long. */
+/** A browser that was asked to end has so long: the worker waits five seconds for all of it. */
 const CLOSE_MS = 3_500;
+/** After a pairing nobody waits, and without a stored profile it is worth nothing. */
+const FIRST_CLOSE_MS = 45_000;
 /** What a page may take to load anew. */
 const NAVIGATION_MS = 10_000;
 const MEMORY_EVERY_MS = 5_000;
@@ -359,7 +361,7 @@ export class WebjsSession implements EngineSession {
   async #restart(client: Client): Promise<void> {
     this.#closing = { reason: 'restart_required' };
     this.#watermark.begin();
-    const stored = (await this.#endBrowser(client)) && (await this.#store());
+    const stored = (await this.#endBrowser(client, FIRST_CLOSE_MS)) && (await this.#store());
     this.destroy(stored ? this.#closing : { reason: 'engine_error', detail: 'the profile could not be stored' });
   }
 
@@ -369,12 +371,12 @@ export class WebjsSession implements EngineSession {
   }
 
   /** True when it ended by itself: then its profile is whole. */
-  async #endBrowser(client: Client): Promise<boolean> {
+  async #endBrowser(client: Client, ms = CLOSE_MS): Promise<boolean> {
     const browser = client.pupBrowser?.process();
     const ended = new Promise<boolean>((resolve) => {
       if (!browser || browser.exitCode !== null) resolve(true);
       browser?.once('exit', (code) => resolve(code === 0));
-      setTimeout(() => resolve(false), CLOSE_MS);
+      setTimeout(() => resolve(false), ms);
     });
     await Promise.race([client.destroy(), ended]).catch(() => {});
     return await ended;
