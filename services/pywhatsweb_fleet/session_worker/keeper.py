@@ -264,9 +264,7 @@ class Keeper:
             self._deps.bus.client.sinking(subjects.wake(TenantId(key[0]), SessionId(key[1])), woken)
         )
         asked = subjects.ask(TenantId(key[0]), SessionId(key[1]))
-        await wakes.enter_async_context(
-            self._deps.bus.client.sinking(asked, self._asked.listener(session))
-        )
+        await wakes.enter_async_context(self._deps.bus.client.sinking(asked, self._asked.listener(session)))
         self._wakes[key] = wakes
 
     def _is_ours(self, session: OwnedSession) -> bool:

@@ -78,7 +78,9 @@ FIELDS = [
 BODIES = st.binary(max_size=200) | st.dictionaries(st.sampled_from(FIELDS), VALUES).map(
     lambda fields: msgspec.msgpack.encode({**text(), **fields})
 )
-VERBS = st.sampled_from(["send", "edit", "delete", "forward", "react", "read", "presence", "cancel", "pin", "disappearing", "x.y"])
+VERBS = st.sampled_from(
+    ["send", "edit", "delete", "forward", "react", "read", "presence", "cancel", "pin", "disappearing", "x.y"]
+)
 COMMANDS = st.lists(
     st.tuples(st.sampled_from(["s1", "s2", "Bad", "none"]), VERBS, BODIES, st.binary(max_size=30)),
     min_size=20,
