@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,10 @@ def run(fleet: Fleet, tmp_path: Path) -> Iterator[Run]:
     for process in running:
         process.terminate()
         process.wait(20)
+
+
+def says(output: Path, told: str) -> bool:
+    return told in output.read_text()
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
@@ -95,7 +100,7 @@ async def test_desk_and_audit_in_a_terminal(fleet: Fleet, run: Run) -> None:
         for line, told in (("", "Hello?"), ("Hi, Davi", ""), ("done", "Done."), ("again", "Nobody is here")):
             process.stdin.write(f"{line}\n".encode())
             process.stdin.flush()
-            await wait_until(lambda told=told: told in output.read_text(), 60, message=told)
+            await wait_until(partial(says, output, told), 60, message=told)
 
         async def answered() -> bool:
             return [entry["text"] for entry in await whatsapp.decrypted(number)] == ["Hi, Davi"]

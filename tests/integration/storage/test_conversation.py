@@ -188,7 +188,9 @@ async def test_partitions_made_late_take_their_rows(store: Store) -> None:
     assert sorted(map(len, made)) == [0, 0, 4]
     assert await store.read(how_many, "messages_default") == 0
     assert await store.read(how_many, "messages_2026_11") == 10
-    assert await store.transact(conversation.record_messages, [a_message(3), a_message(11)]) == [a_message(11)]
+    assert await store.transact(conversation.record_messages, [a_message(3), a_message(11)]) == [
+        a_message(11)
+    ]
 
 
 @pytest.mark.parametrize(
