@@ -64,6 +64,7 @@ async def sign_in(page: Page, url: str, user: str) -> None:
     await page.get_by_role("heading", name="Board").wait_for()
 
 
+@pytest.mark.timeout(300)
 async def test_from_a_code_to_done(fleet: Fleet, browser: Browser, tmp_path: Path) -> None:
     """Link a session, see a customer's word come, drag it, answer with a picture, see the ticks, and end it."""
     url = fleet.ready["http_url"]
@@ -146,6 +147,7 @@ async def test_from_a_code_to_done(fleet: Fleet, browser: Browser, tmp_path: Pat
     assert faults == []
 
 
+@pytest.mark.timeout(300)
 async def test_every_page_opens(fleet: Fleet, browser: Browser) -> None:
     """In each language, without an error and with nothing from another address; a foreign key shows nothing."""
     url = fleet.ready["http_url"]

@@ -298,6 +298,7 @@ async def test_an_export_over_http_and_who_asked_for_it(fleet: Fleet) -> None:
         assert found["data.export"]["correlation_id"] == "case 7"
 
 
+@pytest.mark.timeout(400)
 def test_every_answer_is_in_the_openapi_document(fleet: Fleet) -> None:
     """Requests made from the document, right and wrong: no server's error, and no answer that it does not have."""
     url, tenant = fleet.ready["http_url"], fleet.ready["tenants"]["fuzz"]
