@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import httpx
+import pytest
 import websockets
 
 from pywhatsweb_runtime.metrics import Metrics
@@ -23,15 +24,15 @@ async def _traffic(fleet: Fleet, program: Plain) -> None:
         await pair(program, whatsapp, "gauged", number)
         await program.send("gauged", "gauged-1", CONTACT, "Olá!")
         await program.send("gauged", "gauged-2", "12", "to nobody")
-        await wait_until(lambda: program.steps("gauged-1")[-1:] == ["read"], 30, message="it was read")
+        await wait_until(lambda: program.steps("gauged-1")[-1:] == ["read"], 60, message="it was read")
         assert (await program.outcome("gauged-2"))["status"] == "rejected"
         hook = {"webhook_id": "nowhere", "url": "https://127.0.0.1:9/", "types": ["message"]}
         assert (await program.ask("webhook.create", **hook))["ok"]
         await whatsapp.post(f"/api/contacts/{CONTACT}/send", to=number, type="text", text="Oi!")
         await wait_until(
-            lambda: [e for e in program.of("message", "gauged") if e["data"]["origin"] == "inbound"], 30
+            lambda: [e for e in program.of("message", "gauged") if e["data"]["origin"] == "inbound"], 60
         )
-    await wait_until(lambda: program.of("chat", "gauged"), 30, message="the chat is on the board")
+    await wait_until(lambda: program.of("chat", "gauged"), 60, message="the chat is on the board")
     key = fleet.ready["tenants"][program.tenant]["api_key"]
     async with httpx.AsyncClient(
         base_url=fleet.ready["http_url"], headers={"Authorization": f"Bearer {key}"}, timeout=30
@@ -45,6 +46,7 @@ async def _traffic(fleet: Fleet, program: Plain) -> None:
         assert "pww_event_loop_lag_seconds" in told
 
 
+@pytest.mark.timeout(300)
 async def test_every_panel_of_every_dashboard_has_data(fleet: Fleet, tmp_path: Path) -> None:
     """And Prometheus takes every rule; names that PyWhatsWeb 0.5's users know are there."""
     health = {name.removesuffix("-1").replace("_", "-"): url for name, url in fleet.ready["health"].items()}
@@ -57,7 +59,7 @@ async def test_every_panel_of_every_dashboard_has_data(fleet: Fleet, tmp_path: P
             return not await asked.without_data(wanted)
 
         try:
-            await wait_until(all_there, 60, interval=1)
+            await wait_until(all_there, 120, interval=1)
         except AssertionError:
             assert not await asked.without_data(wanted)
         rules = await asked.rules()

@@ -81,13 +81,13 @@ async def asking(url: str) -> AsyncIterator[Prometheus]:
 
 @contextlib.asynccontextmanager
 async def prometheus(directory: Path, targets: Mapping[str, str], rules: Path) -> AsyncIterator[Prometheus]:
-    """A process that scrapes ``targets`` (job → host:port) every second; skips the test where there is none."""
+    """A process that scrapes ``targets`` (job → host:port) every 3 s; skips the test where there is none."""
     program = shutil.which("prometheus")
     if program is None:
         pytest.skip("prometheus is not installed")
     config = directory / "prometheus.yml"
     scraped = [{"job_name": job, "static_configs": [{"targets": [at]}]} for job, at in targets.items()]
-    intervals = {"scrape_interval": "1s", "evaluation_interval": "1s"}
+    intervals = {"scrape_interval": "3s", "scrape_timeout": "3s", "evaluation_interval": "3s"}
     config.write_text(
         json.dumps({"global": intervals, "rule_files": [str(rules)], "scrape_configs": scraped})
     )

@@ -48,7 +48,7 @@ async def user(nats_server: NatsServer, tmp_path: Path) -> AsyncIterator[User]:
         worker(settings),
     ):
         await tenant.wish("s1", settings={"simulated": {"pair_after_ms": 0}})
-        await tenant.working("s1")
+        await tenant.working("s1", timeout=60)
         yield User(tenant)
 
 
@@ -72,7 +72,7 @@ async def _send(user: User, command_id: str, headers: dict[str, str] | None) -> 
     subject = f"wa.evt.{user.tenant.name}.s1.status.*"
     subscription = await user.tenant.bus.client.subscribe(subject, cb=on_event)
     await user.publish(text(id=command_id), headers=headers)
-    await wait_until(lambda: "read" in told, 20, message=f"{command_id} is read")
+    await wait_until(lambda: "read" in told, 60, message=f"{command_id} is read")
     await subscription.unsubscribe()
     return told
 
