@@ -115,6 +115,10 @@ async def test_desk_and_audit_in_a_terminal(fleet: Fleet, run: Run) -> None:
     assert ("session.start", "terminal") in {(row["action"], row["target"]) for row in rows}
 
 
+def has(output: Path, words: str) -> bool:
+    return words in output.read_text()
+
+
 async def sign_in(page: Page, url: str, password: str) -> None:
     await page.goto(url)
     await page.get_by_label("Username").fill("ana")
