@@ -94,7 +94,12 @@ async def test_desk_and_audit_in_a_terminal(fleet: Fleet, run: Run) -> None:
         await pair(program, whatsapp, "terminal", number)
         await whatsapp.post("/api/contacts", number=OTHER, name="Davi")
         await whatsapp.post(f"/api/contacts/{OTHER}/send", to=number, type="text", text="Hello?")
-        await wait_until(lambda: program.of("chat", "terminal"), 60)
+
+        async def waits() -> bool:
+            chats = (await program.ok("chat.list", status="new", session_id="terminal"))["chats"]
+            return [chat["name"] for chat in chats] == ["Davi"]
+
+        await wait_until(waits, 60)
         process, output = run("support_desk/desk.py", "eva")
         assert process.stdin is not None
         for line, told in (("", "Hello?"), ("Hi, Davi", ""), ("done", "Done."), ("again", "Nobody is here")):

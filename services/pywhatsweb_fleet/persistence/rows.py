@@ -164,6 +164,11 @@ def _delete(rows: Rows, subject: EventSubject, event: e.DeleteEvent) -> None:
     _spoken(rows, subject, event, sent_at, kind="delete", target_id=event.data.message_id)
 
 
+def _pin(rows: Rows, subject: EventSubject, event: e.PinEvent) -> None:
+    sent_at = milliseconds(event.data.sent_at)
+    _spoken(rows, subject, event, sent_at, kind="pin", target_id=event.data.message_id)
+
+
 def _poll_vote(rows: Rows, subject: EventSubject, event: e.PollVoteEvent) -> None:
     sent_at = milliseconds(event.data.sent_at or event.timestamp)
     _spoken(rows, subject, event, sent_at, kind="poll_vote", target_id=event.data.message_id)
@@ -282,6 +287,7 @@ _KINDS: dict[type, Callable[[Rows, EventSubject, Any], None]] = {
     e.ReactionEvent: _reaction,
     e.EditEvent: _edit,
     e.DeleteEvent: _delete,
+    e.PinEvent: _pin,
     e.PollVoteEvent: _poll_vote,
     e.MediaEvent: _media,
     e.ChatEvent: _chat,

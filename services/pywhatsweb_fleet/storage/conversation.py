@@ -25,7 +25,7 @@ class MessageRow(NamedTuple):
     session: str
     chat: str
     kind: str
-    """The event's type: message, reaction, edit, delete or poll_vote."""
+    """The event's type: message, reaction, edit, delete, pin, poll_vote or media."""
     type: str
     """The content's type; empty where there is none."""
     origin: str

@@ -25,7 +25,7 @@ def listeners(pid: int) -> list[str]:
 def test_what_it_says_when_it_is_ready(up: Up) -> None:
     """The ready file has everything that INTERFACE promises, private, and every process runs, on loopback only."""
     ready = up.start("--engine", "simulated", "--tenant", "demo", "acme", "--workers", "2")
-    assert set(ready) == {"nats_url", "http_url", "sandbox_url", "platform", "tenants", "pids"}
+    assert set(ready) == {"nats_url", "http_url", "sandbox_url", "platform", "tenants", "pids", "health"}
     assert ready["nats_url"].startswith("nats://127.0.0.1:")
     assert ready["sandbox_url"] is None
     assert set(ready["platform"]) == {"user", "password"}
@@ -81,7 +81,8 @@ def test_a_second_start_resumes(up: Up) -> None:
     assert all_gone(pids)
     assert not up.ready_file.exists()
     second = up.start()
-    assert {**second, "pids": None} == {**first, "pids": None}
+    anew = {"pids": None, "health": None}
+    assert {**second, **anew} == {**first, **anew}
     block_until(lambda: "WORKING" in up.pww("session", "status", "s1").stdout, 30)
     up.pww("send", "--session", "s1", "--to", "+5511999990001", "again", "--wait", "read")
     assert up.stop(signal.SIGINT) == 0
