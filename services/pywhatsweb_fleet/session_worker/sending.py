@@ -13,11 +13,12 @@ import structlog
 
 from pywhatsweb.contracts import event_data as d
 from pywhatsweb.contracts.codec import form_of
-from pywhatsweb.contracts.events import MessageStatus, Origin, may_follow, timestamp
+from pywhatsweb.contracts.events import MessageStatus, may_follow, timestamp
 from pywhatsweb.contracts.queued import Queued, from_headers
 from pywhatsweb.errors import get_retryable_errors
+from pywhatsweb_fleet.session_worker import outgoing
 from pywhatsweb_fleet.session_worker.attaching import KINDS as FILE_KINDS
-from pywhatsweb_fleet.session_worker.attaching import OURS, SLOWEST, Attached, Attaching
+from pywhatsweb_fleet.session_worker.attaching import SLOWEST, Attached, Attaching
 from pywhatsweb_fleet.session_worker.cold import ColdHold
 from pywhatsweb_fleet.session_worker.deps import Deps
 from pywhatsweb_fleet.session_worker.engines import port
@@ -26,7 +27,6 @@ from pywhatsweb_fleet.session_worker.forwarding import Forwarding
 from pywhatsweb_fleet.session_worker.lane import Futures, Interrupted
 from pywhatsweb_fleet.session_worker.outcomes import (
     error_of,
-    recipient_of,
     submit_dead_letter,
     submit_status,
 )
@@ -35,6 +35,7 @@ from pywhatsweb_fleet.session_worker.repeats import Repeats
 from pywhatsweb_fleet.session_worker.sent import Sent, SentBook
 from pywhatsweb_runtime import tracing
 from pywhatsweb_runtime.bus import Stored
+from pywhatsweb_runtime.publisher import PubAck
 
 log = structlog.get_logger(__name__)
 
@@ -262,8 +263,9 @@ class Sending:
         async def tell() -> Futures:
             futures: Futures = []
             when = timestamp(at)
-            if queued.verb in SENDS:
-                futures.append(await self._message(flight, when, message_id or queued.message_id))
+            shown = await self._told(flight, when, message_id or queued.message_id)
+            if shown is not None:
+                futures.append(shown)
             stored = await submit_status(self._events, queued, "sent", at=when, message_id=message_id)
             if entry is not None:
                 entry.tells(stored, tell)
@@ -282,36 +284,23 @@ class Sending:
         again = self._outcomes.get(queued.digest)
         return await again() if again is not None else []
 
-    async def _message(self, flight: _InFlight, when: str, message_id: str) -> Any:
-        """The outbound `message` event: what the recipient sees, without the bytes of a file."""
+    async def _told(self, flight: _InFlight, at: str, message_id: str) -> asyncio.Future[PubAck] | None:
+        """The event that shows what was done: a message, or the change of one; None: nobody else sees it."""
         queued, body = flight.queued, flight.body
-        kind = str(body["type"])
-        content, media = body.get(kind), None
-        if kind in FILE_KINDS and isinstance(content, dict):
-            attached = flight.attached
-            media = attached.media if attached is not None else await self._attaching.known(queued)
-            content = {name: value for name, value in content.items() if name not in OURS}
-        me = self.me
-        context = body.get("context")
-        fields: dict[str, Any] = {kind: content}
-        data = d.Message(
-            id=message_id,
-            chat=d.Chat(key=queued.chat, **recipient_of(queued)),
-            from_=d.Person(pn=me.pn, lid=me.lid, name=me.name) if me else d.Person(),
-            origin=Origin.OUTBOUND,
-            from_self=True,
-            type=kind,
-            context=_context(queued, context),
-            media=media,
-            sent_at=when,
-            command_id=queued.command_id,
-            **fields,
-        )
+        if queued.verb in SENDS:
+            media = flight.attached.media if flight.attached is not None else None
+            if media is None and body["type"] in FILE_KINDS:
+                media = await self._attaching.known(queued)
+            kind, data = outgoing.message(queued, body, self.me, at=at, message_id=message_id, media=media)
+        elif (change := outgoing.change(queued, body, self.me, at=at, message_id=message_id)) is not None:
+            kind, data = change
+        else:
+            return None
         return await self._events.submit(
-            "message",
+            kind,
             data,
             chat=queued.chat,
-            event_id=self._events.stable_id("message", queued.chat, message_id, ""),
+            event_id=self._events.stable_id(kind, queued.chat, message_id, ""),
             correlation_id=queued.correlation_id or None,
             causation_id=queued.command_id,
         )
@@ -402,12 +391,6 @@ class Sending:
             return
         done = act.result()
         asyncio.ensure_future(self._sent(flight, done.at, done.message_id))  # noqa: RUF006 - told or not, it is known
-
-
-def _context(queued: Queued, context: object) -> d.MessageContext | None:
-    if queued.verb == "forward":
-        return d.MessageContext(forwarded=True)
-    return d.MessageContext(message_id=context.get("message_id")) if isinstance(context, dict) else None
 
 
 def _upload_s(attached: Attached | None) -> float:

@@ -427,6 +427,7 @@ async def edit_out(stage: Stage) -> None:
     ours = await stage.sent("text", {"body": "eror"})
     entry = await stage.did("edit", message_id=ours["id"], text={"body": "erro"})
     assert (entry["type"], entry["text"]) == ("edit", "erro")
+    await stage.recorded(ours["id"], text={"body": "erro"})
 
 
 @case("Edit", "in")

@@ -10,6 +10,8 @@ from tests.support import wait_until
 from tests.support.running import Plain, Sandbox, new_number, pair
 
 CONTACT = "+5511988880091"
+CHANGES = {"edit": "edit", "delete": "delete", "react": "reaction", "pin": "pin"}
+"""Verbs that change a message, and the events that tell it."""
 _ids = itertools.count(1)
 
 
@@ -33,6 +35,9 @@ class Stage:
         """Does it, and gives what the contact's phone decrypted."""
         told = await self.ended(body, verb)
         assert told["status"] in ("sent", "delivered", "read", "played"), told
+        if verb in CHANGES:
+            change = await self.told(told["message_id"], CHANGES[verb])
+            assert (change["origin"], change["message_id"]) == ("outbound", body["message_id"])
         return await self.shown(told["message_id"])
 
     async def sent(self, kind: str, content: Any, **more: Any) -> dict[str, Any]:
@@ -84,6 +89,17 @@ class Stage:
             return any(fields.items() <= data.items() for data in told)
 
         await wait_until(found, 90, message=f"{event} with {fields}")
+
+    async def recorded(self, message_id: str, **fields: Any) -> None:
+        """Waits until the record shows a message with these fields."""
+
+        async def found() -> bool:
+            page = await self.program.ok("chat.messages", to=CONTACT, session_id=self.session, limit=50)
+            return any(
+                message["id"] == message_id and fields.items() <= message.items() for message in page["messages"]
+            )
+
+        await wait_until(found, 90, message=f"{message_id} with {fields} in the record")
 
     async def stored(self, message_id: str) -> dict[str, Any]:
         """The file of a message that came, once the fleet has it."""

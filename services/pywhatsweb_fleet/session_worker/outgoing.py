@@ -1,0 +1,92 @@
+"""What a session sent or changed, as the events that tell it to whoever did not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from pywhatsweb.contracts import event_data as d
+from pywhatsweb.contracts.events import Origin
+from pywhatsweb.contracts.queued import Queued
+from pywhatsweb_fleet.session_worker.attaching import KINDS as FILE_KINDS
+from pywhatsweb_fleet.session_worker.attaching import OURS
+from pywhatsweb_fleet.session_worker.engines import port
+from pywhatsweb_fleet.session_worker.outcomes import recipient_of
+
+Fields = dict[str, Any]
+Told = tuple[str, Any]
+"""An event's kind and data."""
+
+
+def message(
+    queued: Queued,
+    body: Mapping[str, Any],
+    me: port.Person | None,
+    *,
+    at: str,
+    message_id: str,
+    media: d.MediaFile | None,
+) -> Told:
+    """What the recipient sees, without the bytes of a file. ``at``: ISO-8601."""
+    kind = str(body["type"])
+    content = body.get(kind)
+    if kind in FILE_KINDS and isinstance(content, dict):
+        content = {name: value for name, value in content.items() if name not in OURS}
+    fields = _base(queued, me, at, message_id) | {"type": kind, kind: content}
+    context = _context(queued, body.get("context"))
+    return "message", d.Message(**fields, context=context, media=media, command_id=queued.command_id)
+
+
+def change(
+    queued: Queued, body: Mapping[str, Any], me: port.Person | None, *, at: str, message_id: str
+) -> Told | None:
+    """What the command did to a message; None for one that nobody else sees."""
+    made = _CHANGES.get(queued.verb)
+    if made is None or body.get("for_everyone") is False:
+        return None
+    base = _base(queued, me, at, message_id) | {"message_id": str(body["message_id"])}
+    return made(base, body)
+
+
+def _base(queued: Queued, me: port.Person | None, at: str, message_id: str) -> Fields:
+    return {
+        "id": message_id,
+        "chat": d.Chat(key=queued.chat, **recipient_of(queued)),
+        "from_": d.Person(pn=me.pn, lid=me.lid, name=me.name) if me else d.Person(),
+        "origin": Origin.OUTBOUND,
+        "from_self": True,
+        "sent_at": at,
+    }
+
+
+def _context(queued: Queued, context: object) -> d.MessageContext | None:
+    if queued.verb == "forward":
+        return d.MessageContext(forwarded=True)
+    return d.MessageContext(message_id=context.get("message_id")) if isinstance(context, dict) else None
+
+
+def _edited(base: Fields, body: Mapping[str, Any]) -> Told:
+    kind = str(body.get("type", "text"))
+    fields = base | {"type": kind, kind: body.get(kind)}
+    return "edit", d.Edited(**fields)
+
+
+def _deleted(base: Fields, _body: Mapping[str, Any]) -> Told:
+    return "delete", d.Deleted(**base)
+
+
+def _reacted(base: Fields, body: Mapping[str, Any]) -> Told:
+    return "reaction", d.Reacted(**base, emoji=str(body.get("emoji", "")))
+
+
+def _pinned(base: Fields, body: Mapping[str, Any]) -> Told:
+    pinned = body.get("pinned", True) is not False
+    return "pin", d.Pinned(**base, pinned=pinned, seconds=body.get("seconds", 604_800) if pinned else None)
+
+
+_CHANGES: Final[dict[str, Callable[[Fields, Mapping[str, Any]], Told]]] = {
+    "edit": _edited,
+    "delete": _deleted,
+    "react": _reacted,
+    "pin": _pinned,
+}
