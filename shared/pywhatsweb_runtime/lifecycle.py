@@ -25,6 +25,7 @@ _SWITCH_S = 0.0005
 _COLLECT_AFTER = (10_000, 20, 20)
 """A worker with 10,000 sessions makes new objects all the time, few of them cyclic garbage: with Python's own
 thresholds (700, 10, 10) two fifths of its time went into looking for it, the event loop at rest meanwhile."""
+_ASK_AGAIN_S = 0.5
 STOP_BOUND_S = 25.0
 """Kubernetes grants 30 s by default; what is not done by then is done by whoever takes over."""
 
@@ -75,9 +76,21 @@ async def until(stopping: asyncio.Event, *tasks: Awaitable[Any]) -> None:
                 if not stopping.is_set():
                     raise RuntimeError("a background task of the service ended by itself")
     finally:
-        for task in (stop, *work):
+        await end(stop, *work)
+
+
+async def end(*tasks: asyncio.Future[Any]) -> None:
+    """Cancels tasks, until they are done; what they raise is nobody's business any more.
+
+    Once is not enough on Python 3.11: a task in `asyncio.wait_for` (nats-py's requests) whose answer comes at that very
+    moment goes on.
+    """
+    pending = set(tasks)
+    while pending:
+        for task in pending:
             task.cancel()
-        await asyncio.gather(stop, *work, return_exceptions=True)
+        _, pending = await asyncio.wait(pending, timeout=_ASK_AGAIN_S)
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def fail(sentence: str) -> int:

@@ -16,7 +16,7 @@ from pywhatsweb_fleet.dispatcher.replicas import Replicas
 from pywhatsweb_fleet.dispatcher.settings import DispatcherSettings
 from pywhatsweb_fleet.dispatcher.stalls import StallWatch
 from pywhatsweb_fleet.dispatcher.telling import Deps
-from pywhatsweb_runtime import provision
+from pywhatsweb_runtime import lifecycle, provision
 from pywhatsweb_runtime.bus import ApiError, BrokerUnavailable
 
 log = structlog.get_logger(__name__)
@@ -50,8 +50,7 @@ class _Served:
         for intake in self.intakes:
             intake.stopping.set()
         _done, late = await asyncio.wait(self.tasks, timeout=_STOP_BOUND_S)
-        for task in late:
-            task.cancel()
+        await lifecycle.end(*late)
         await asyncio.gather(*self.tasks, return_exceptions=True)
 
 

@@ -21,6 +21,7 @@ from nats.aio.msg import Msg
 
 from pywhatsweb.contracts import codec, streams, subjects
 from pywhatsweb.contracts.ids import ChatKey, SessionId, TenantId
+from pywhatsweb_runtime import lifecycle
 from pywhatsweb_runtime.bus import ApiError, BrokerUnavailable, Bus, Stored
 from pywhatsweb_runtime.direct import Reader
 
@@ -109,8 +110,7 @@ class Feed:
 
     async def stop(self) -> None:
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await lifecycle.end(self._task)
 
     async def changed(self, seconds: float) -> None:
         """Until something new is there, or for so long."""

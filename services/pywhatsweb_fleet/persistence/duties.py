@@ -12,6 +12,7 @@ from pywhatsweb.contracts.ids import TenantId
 from pywhatsweb_fleet.storage import law
 from pywhatsweb_fleet.storage.faults import StorageUnavailable
 from pywhatsweb_fleet.storage.store import Store
+from pywhatsweb_runtime import lifecycle
 from pywhatsweb_runtime.registry import TenantRecord
 
 HELD_S: Final = 12.0
@@ -54,10 +55,7 @@ class Duty:
                     raise StorageUnavailable(f"the duty {self._name} was lost")
             task.result()
         finally:
-            if not task.done():
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
+            await lifecycle.end(task)
 
     async def _renewed(self) -> bool:
         try:

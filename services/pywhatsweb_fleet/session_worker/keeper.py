@@ -27,7 +27,7 @@ from pywhatsweb_fleet.session_worker.liveness import Liveness
 from pywhatsweb_fleet.session_worker.placement import SessionKey
 from pywhatsweb_fleet.session_worker.session import OwnedSession
 from pywhatsweb_fleet.session_worker.views import Views
-from pywhatsweb_runtime import headers, registry
+from pywhatsweb_runtime import headers, lifecycle, registry
 from pywhatsweb_runtime.bus import WRONG_LAST_SEQUENCE, ApiError, BrokerUnavailable, Stored
 from pywhatsweb_runtime.metrics import set_all
 
@@ -447,9 +447,7 @@ class Keeper:
         """Hands every session over, many at once, and takes no more."""
         self._draining = True
         await self.liveness.renew_now()  # the others count without us from now on
-        for task in list(self._work):
-            task.cancel()
-        await asyncio.gather(*self._work, return_exceptions=True)
+        await lifecycle.end(*self._work)
         gate = asyncio.Semaphore(_DRAIN_AT_ONCE)
 
         async def one(session: OwnedSession) -> None:

@@ -96,7 +96,8 @@ class Stage:
         async def found() -> bool:
             page = await self.program.ok("chat.messages", to=CONTACT, session_id=self.session, limit=50)
             return any(
-                message["id"] == message_id and fields.items() <= message.items() for message in page["messages"]
+                message["id"] == message_id and fields.items() <= message.items()
+                for message in page["messages"]
             )
 
         await wait_until(found, 90, message=f"{message_id} with {fields} in the record")

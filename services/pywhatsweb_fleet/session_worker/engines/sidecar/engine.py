@@ -32,6 +32,7 @@ from pywhatsweb_fleet.session_worker.engines.sidecar.messages import (
 from pywhatsweb_fleet.session_worker.engines.sidecar.process import SILENCE_S, SidecarProcess
 from pywhatsweb_fleet.session_worker.engines.sidecar.relay import log_said
 from pywhatsweb_fleet.session_worker.engines.sidecar.session import SidecarSession
+from pywhatsweb_runtime import lifecycle
 
 STOP_S = 4.0
 """For an orderly shutdown; with the kill it stays within the port's 5 s."""
@@ -155,9 +156,7 @@ class SidecarEngine:
             self._channel.read(on=True)
         await self._process.stop(STOP_S)
         self._close_all("stopped", "the engine was stopped")
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await lifecycle.end(*self._tasks)
 
     # -- for sessions -----------------------------------------------------------------------------
 
