@@ -117,6 +117,11 @@ def main(url: str, key: str, chat: str) -> None:
         elif event["event"] == "message.ack":
             acks[payload["id"]] = max(payload["ack"], acks.get(payload["id"], 0))
     history = waha.call("GET", f"/api/default/chats/{chat}/messages", params={"limit": 50})
+    for _ in range(50):  # the record is a moment behind
+        if set(sent) <= {one["id"] for one in history}:
+            break
+        time.sleep(0.2)
+        history = waha.call("GET", f"/api/default/chats/{chat}/messages", params={"limit": 50})
     older = waha.call("GET", "/api/messages", params={"session": "default", "chatId": chat, "limit": 1})
     chats = waha.call("GET", "/api/default/chats")
     contact = waha.call("GET", "/api/contacts", params={"session": "default", "contactId": chat})

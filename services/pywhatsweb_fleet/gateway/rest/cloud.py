@@ -5,6 +5,7 @@ https://developers.facebook.com/docs/whatsapp/cloud-api/reference/messages and â
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import Any, Final
 
@@ -13,13 +14,15 @@ import msgspec
 from pywhatsweb.contracts import codec, decoding
 from pywhatsweb.contracts import control_data as d
 from pywhatsweb.contracts import media_data as m
-from pywhatsweb.errors import ErrorCode
+from pywhatsweb.errors import ErrorCode, RequestError
 from pywhatsweb_fleet.gateway.asking import ask_any
+from pywhatsweb_fleet.gateway.auth import Principal
 from pywhatsweb_fleet.gateway.envelope import FILES
 from pywhatsweb_fleet.gateway.problems import GatewayError
 from pywhatsweb_fleet.gateway.routes import Answer, Call, Route
 from pywhatsweb_fleet.gateway.sending import send
 
+_LOOK_AGAIN_S: Final = (0.1, 0.2, 0.5, 1.0, 0.0)
 _VERSION: Final = re.compile(r"v\d{1,3}\.\d{1,2}").fullmatch
 _THEIRS: Final = frozenset(
     ("messaging_product", "recipient_type", "status", "typing_indicator", "biz_opaque_callback_data")
@@ -60,14 +63,28 @@ async def _read(call: Call, session: str, message_id: str, typing: bool) -> Answ
     """Theirs names the message alone, so the record says which chat it is of: that is all that is taken from it."""
     call.who.need("send")
     looking = msgspec.structs.replace(call.who, scopes=call.who.scopes | {"read"})
-    args = {"id": message_id, "session_id": session}
-    found: d.StoredMessage = await ask_any(call.deps.bus, looking, "message.get", **args)
-    chat = found.chat
+    chat = (await _recorded(call, looking, session, message_id)).chat
     to = chat.pn or (f"{chat.group}@g.us" if chat.group else f"{chat.lid}@lid")
     await send(call, session, "read", codec.encode({"to": to, "message_ids": [message_id]}))
     if typing:
         await send(call, session, "presence", codec.encode({"to": to, "state": "composing"}))
     return Answer({"success": True})
+
+
+async def _recorded(call: Call, who: Principal, session: str, message_id: str) -> d.StoredMessage:
+    """A webhook may be told of a message a moment before the record has it."""
+    for wait_s in _LOOK_AGAIN_S:
+        try:
+            found: d.StoredMessage = await ask_any(
+                call.deps.bus, who, "message.get", id=message_id, session_id=session
+            )
+        except RequestError as error:
+            if error.code is not ErrorCode.E_MESSAGE_NOT_FOUND or not wait_s:
+                raise
+            await asyncio.sleep(wait_s)
+        else:
+            return found
+    raise AssertionError("unreachable: the last look raises")
 
 
 async def media(call: Call) -> Answer:
