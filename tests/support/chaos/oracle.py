@@ -7,7 +7,7 @@ import itertools
 import json
 import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, LiteralString
 
 import msgspec
@@ -81,6 +81,8 @@ class Told:
         self.inbound: dict[Account, list[tuple[str, str]]] = defaultdict(list)
         self.statuses: dict[Account, list[str]] = defaultdict(list)
         self.alerts: Counter[str] = Counter()
+        self.asked_again: dict[Account, set[str]] = defaultdict(set)
+        """Messages that could not be decrypted when they came, which an alert told."""
         ids: Counter[str] = Counter()
         epochs: dict[Account, int] = defaultdict(int)
         counted: set[tuple[Account, int, int]] = set()
@@ -104,6 +106,8 @@ class Told:
                 self.statuses[at].append(data["status"])
             elif event["event"] == "alert":
                 self.alerts[data["kind"]] += 1
+                if data["kind"] == "undecryptable":
+                    self.asked_again[at].add(data["message_id"])
         for event_id, count in ids.items():
             if count > 1:
                 findings.fault("doubled_event", f"{event_id} is {count} times in the stream")
@@ -155,9 +159,16 @@ def check_commands(
 
 
 def check_inbound(
-    findings: Findings, account: Account, sent: Sequence[str], told: Sequence[tuple[str, str]]
+    findings: Findings,
+    account: Account,
+    sent: Sequence[str],
+    told: Sequence[tuple[str, str]],
+    asked_again: Collection[str],
 ) -> None:
-    """Each message that WhatsApp delivered is told once, and those of a chat in their order."""
+    """Each message that WhatsApp delivered is told once, and those of a chat in their order.
+
+    One that its sender was asked for again comes again when that answers: behind others, as on any phone.
+    """
     findings.counts["inbound"] += len(sent)
     heard = Counter(message_id for message_id, _ in told)
     for message_id in sent:
@@ -170,6 +181,9 @@ def check_inbound(
     for message_id, chat in told:
         at = place.get(message_id)
         if at is None:
+            continue
+        if message_id in asked_again:
+            findings.counts["inbound_asked_again"] += 1
             continue
         if at < last.get(chat, -1):
             findings.fault("inbound_out_of_order", f"{account} {message_id}")

@@ -59,7 +59,7 @@ class Verdict:
                 taken = journal.taken.get(number, journals.Taken([], 0))
                 oracle.check_commands(findings, at, sender.accepted, texts, steps=told.steps[at], taken=taken)
                 inbound[at] = journal.inbound.get(number, [])
-                oracle.check_inbound(findings, at, inbound[at], told.inbound[at])
+                oracle.check_inbound(findings, at, inbound[at], told.inbound[at], told.asked_again[at])
                 if told.statuses[at][-1:] != ["WORKING"]:
                     findings.fault("session", f"{at} ended as {told.statuses[at][-3:]}")
         for name, count in (await oracle.waiting(self._bus, {tenant for tenant, _ in plan.accounts})).items():
