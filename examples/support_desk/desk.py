@@ -1,6 +1,6 @@
 """A support desk in a terminal: whoever waited longest is taken first, answered, and done.
 
-    python examples/support_desk/desk.py ana
+    python examples/support_desk/desk.py ana [SESSION [TENANT]]
 
 Commands: an empty line takes the next customer, a text answers, `done` ends the conversation, Ctrl-D leaves. Several
 attendants may run it at once: the fleet says who has whom.
@@ -20,9 +20,10 @@ from pywhatsweb.contracts.statuses import Origin
 class Desk:
     """One attendant's."""
 
-    def __init__(self, fleet: FleetClient, attendant: str) -> None:
+    def __init__(self, fleet: FleetClient, attendant: str, session: str | None) -> None:
         self._fleet = fleet
         self._me = attendant
+        self._session = session
         self._chat: ChatInfo | None = None
 
     async def obey(self, line: str) -> None:
@@ -43,7 +44,7 @@ class Desk:
             )
 
     async def _next(self) -> None:
-        waiting = (await self._fleet.chats.list(status="new")).chats
+        waiting = (await self._fleet.chats.list(status="new", session_id=self._session)).chats
         if not waiting:
             print("Nobody waits.")
             return
@@ -68,9 +69,9 @@ class Desk:
                     print("  they:", getattr(event.data.content, "body", event.data.type))
 
 
-async def main(attendant: str, tenant: str = "demo") -> None:
+async def main(attendant: str, session: str | None = None, tenant: str = "demo") -> None:
     async with connect_local(tenant) as fleet:
-        desk = Desk(fleet, attendant)
+        desk = Desk(fleet, attendant, session)
         listening = asyncio.create_task(desk.listen())
         print("An empty line takes the next customer.")
         while line := await asyncio.to_thread(sys.stdin.readline):
@@ -83,4 +84,4 @@ async def main(attendant: str, tenant: str = "demo") -> None:
 
 if __name__ == "__main__":
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(main(*sys.argv[1:3]))
+        asyncio.run(main(*sys.argv[1:4]))

@@ -100,7 +100,7 @@ async def test_desk_and_audit_in_a_terminal(fleet: Fleet, run: Run) -> None:
             return [chat["name"] for chat in chats] == ["Davi"]
 
         await wait_until(waits, 60)
-        process, output = run("support_desk/desk.py", "eva")
+        process, output = run("support_desk/desk.py", "eva", "terminal")
         assert process.stdin is not None
         for line, told in (("", "Hello?"), ("Hi, Davi", ""), ("done", "Done."), ("again", "Nobody is here")):
             process.stdin.write(f"{line}\n".encode())

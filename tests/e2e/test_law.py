@@ -8,13 +8,14 @@ import secrets
 import shutil
 import subprocess
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support import block_until, wait_until
-from tests.support.running import PWW, Fleet, new_number, pair, plain, sandbox
+from tests.support.running import PWW, Fleet, Plain, new_number, pair, plain, sandbox
 
 CONTACT = "+5511966660017"
 NEIGHBOUR = "+5511966660018"
@@ -99,6 +100,11 @@ def whatsapp_alone(tmp_path: Path) -> Iterator[dict[str, Any]]:
 
 
 @pytest.mark.timeout(400)  # three starts of a fleet
+async def recorded(program: Plain, command: str, status: str) -> bool:
+    """Whether the record, which follows the events, has it."""
+    return bool((await program.ok("message.status", id=command))["status"]["status"] == status)
+
+
 async def test_a_backup_resumes_on_an_empty_machine(tmp_path: Path, whatsapp_alone: dict[str, Any]) -> None:
     """No QR; nothing sent twice; a wrong key or a cut file restore nothing; the master key can be changed after it."""
     network = {
@@ -123,6 +129,7 @@ async def test_a_backup_resumes_on_an_empty_machine(tmp_path: Path, whatsapp_alo
             await program.reached("s2", "RECONNECTING")
             await program.send("s2", "queued", CONTACT, "queued")
             await wait_until(lambda: "accepted" in program.steps("queued"), 40)
+            await wait_until(partial(recorded, program, "before", "read"), 40)
             pww("backup", file, "--key-file", key, "--new-key", "--data-dir", first.directory / "data")
             # What the first fleet does after the backup: it sends what was queued in it.
             await whatsapp.delete("/api/faults")

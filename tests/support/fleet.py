@@ -81,7 +81,7 @@ class Tenant:
     def statuses(self, command_id: str) -> list[str]:
         return [e["data"]["status"] for e in self.of("status") if e["data"]["command_id"] == command_id]
 
-    async def working(self, *sessions: str, timeout: float = 15.0) -> None:
+    async def working(self, *sessions: str, timeout: float = 60.0) -> None:
         """Waits until each of the sessions is WORKING."""
 
         def all_work() -> bool:

@@ -155,13 +155,13 @@ class Plain:
         told = self.of("session", session)
         return told[-1]["data"]["status"] if told else None
 
-    async def reached(self, session: str, *statuses: str, timeout: float = 30) -> str:
+    async def reached(self, session: str, *statuses: str, timeout: float = 90) -> str:
         await wait_until(
             lambda: self.session_status(session) in statuses, timeout, message=f"{session} is {statuses}"
         )
         return self.session_status(session) or ""
 
-    async def outcome(self, command_id: str, timeout: float = 20) -> dict[str, Any]:
+    async def outcome(self, command_id: str, timeout: float = 90) -> dict[str, Any]:
         """The first status of a command that is neither accepted nor queued."""
 
         def found() -> list[dict[str, Any]]:

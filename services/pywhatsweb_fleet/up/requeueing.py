@@ -75,9 +75,10 @@ async def _drop_queues(bus: Bus, tenant: TenantId, execute: Execute) -> int:
     }
     commands = streams.commands_name(tenant)
     for session, command, sequence in await _undispatched(bus, tenant, commands):
-        # On record too: the same command, published once more, is a repeat of what may have been sent.
-        _remember(execute, tenant, session, command, sequence)
-        waiting.add((session, command))
+        # On record too: the same command, published once more, is a repeat of what may have been sent. One that is on
+        # record was dispatched, and only not removed yet.
+        if _remember(execute, tenant, session, command, sequence):
+            waiting.add((session, command))
     for session, command in sorted(waiting):
         await _tell_unknown(bus, tenant, record, session, command, now)
     execute(
@@ -120,15 +121,17 @@ def _command_id(body: bytes) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _remember(execute: Execute, tenant: str, session: str, command: str, sequence: int) -> None:
+def _remember(execute: Execute, tenant: str, session: str, command: str, sequence: int) -> bool:
+    """Whether it was not on record."""
     now = time.time_ns() // 1_000_000
-    execute(
+    made = execute(
         "INSERT INTO idempotency (tenant, session, command_id, digest, command_seq, status, rank, error, message_id, "
         "claimed_at, changed_at, expires_at) VALUES (?, ?, ?, '', ?, ?, ?, NULL, NULL, ?, ?, ?) "
-        "ON CONFLICT (tenant, session, command_id) DO NOTHING",
+        "ON CONFLICT (tenant, session, command_id) DO NOTHING RETURNING command_id",
         tenant, session, command, sequence, MessageStatus.UNKNOWN.value, MessageStatus.UNKNOWN.rank, now, now,
         now + 7 * 86_400_000,
     )  # fmt: skip
+    return bool(made)
 
 
 async def _tell_unknown(  # noqa: PLR0917 - one call

@@ -59,13 +59,13 @@ async def test_a_scheduled_command_is_looked_at_again_when_due(
         await tenant.wish("s2")
         async with dispatcher(nats_server.url, tmp_path):
             user = User(tenant)
-            await user.publish(text(id="stopped", send_at=iso(2)))
-            await user.publish(text(id="expired", send_at=iso(2), expires_at=iso(1)), "s2")
+            await user.publish(text(id="stopped", send_at=iso(5)))
+            await user.publish(text(id="expired", send_at=iso(5), expires_at=iso(4)), "s2")
             await user.told("stopped", "accepted")
             await user.ask("session.stop", session_id="s1")
-            _, stopped = await user.told("stopped", "accepted", "rejected", timeout=10)
+            _, stopped = await user.told("stopped", "accepted", "rejected", timeout=30)
             assert stopped["data"]["error"]["code"] == "E_SESSION_STOPPED"
-            await user.told("expired", "accepted", "expired", timeout=10)
+            await user.told("expired", "accepted", "expired", timeout=30)
             assert await user.outbox() == []
             assert await user.outbox("s2") == []
 

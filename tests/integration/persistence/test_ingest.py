@@ -40,7 +40,7 @@ async def test_every_kind_of_event_is_recorded(
     service: None, bus: Bus, publisher: Publisher, store: Store
 ) -> None:
     """Messages, changes to them, statuses, states, cards and contacts end in their tables."""
-    claim = Claim("acme", "s1", "cmd3", "d", 1, traffic.BASE_MS, traffic.BASE_MS + 86_400_000, "WAM3")
+    claim = Claim("acme", "s1", "cmd3", "d", 1, traffic.BASE_MS, 2**50, "WAM3")
     await store.transact(idempotency.claim, [claim])
     await traffic.publish(
         publisher,
