@@ -116,7 +116,6 @@ async def test_desk_and_audit_in_a_terminal(fleet: Fleet, run: Run) -> None:
     await wait_until(lambda: audit.poll() is not None, 60)
     rows = list(csv.DictReader(output.read_text().splitlines()))
     assert audit.returncode == 0
-    assert [row["at"] for row in rows] == sorted(row["at"] for row in rows)
     assert ("session.start", "terminal") in {(row["action"], row["target"]) for row in rows}
 
 

@@ -120,7 +120,7 @@ class OwnedSession:
         self._do(self._open(0.0))
 
     async def close(self, how: port.CloseHow, status: SessionStatus | None) -> None:
-        """Ends it here: with ``status`` that is told; without, ownership goes on elsewhere and nothing is said.
+        """Ends it here: with ``status`` that is told, unless it had an end; without, ownership goes on elsewhere.
 
         Returns when what was told is in the stream (or cannot be put there): the epoch may be given back then.
         """
@@ -139,7 +139,7 @@ class OwnedSession:
                 await asyncio.wait_for(self._units.flushed(), _SETTLE_S)
         if self._units is not None:
             self._units.close()
-        if status is not None:
+        if status is not None and not self.told.status.final:
             await self.told.change(status)
         await self.told.settled(_SETTLE_S)
         await self.events.settled(_SETTLE_S)
