@@ -48,7 +48,7 @@ def _record(conn: Connection, rows: Rows) -> None:
     if rows.outcomes:
         idempotency.outcome(conn, [step for steps in rows.outcomes.values() for step in steps])
     # Last: all that record a session's messages wait for each other's row of its day until they commit.
-    usage.add(conn, filter(None, map(_metered, new)))
+    usage.add(conn, filter(None, (_metered(row) for row in new if row.event_id not in rows.history)))
 
 
 def _metered(row: MessageRow) -> usage.Amount | None:

@@ -30,11 +30,14 @@ class Rows:
     """What a batch of events adds to the record; an event that is in it twice counts once."""
 
     __slots__ = (
-        "activities", "cards", "groups", "happenings", "messages", "outcomes", "sightings", "states", "statuses",
+        "activities", "cards", "groups", "happenings", "history", "messages", "outcomes", "sightings", "states",
+        "statuses",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.messages: dict[str, MessageRow] = {}
+        self.history: set[str] = set()
+        """Events of messages that lay in the phone's history: recorded, and nobody's use of the fleet."""
         self.statuses: dict[str, StatusRow] = {}
         self.happenings: dict[str, HappeningRow] = {}
         self.states: list[StateRow] = []
@@ -47,7 +50,7 @@ class Rows:
 
     def add(self, more: Rows) -> None:
         """Takes in the rows of another batch, which was told after this one."""
-        for name in ("messages", "statuses", "happenings"):
+        for name in ("messages", "statuses", "happenings", "history"):
             getattr(self, name).update(getattr(more, name))
         for name in ("states", "groups", "cards", "sightings"):
             getattr(self, name).extend(getattr(more, name))
@@ -139,6 +142,8 @@ def _words(data: Any) -> str | None:
 def _message(rows: Rows, subject: EventSubject, event: e.MessageEvent) -> None:
     data = event.data
     sent_at = milliseconds(data.sent_at)
+    if data.history:
+        rows.history.add(event.id)
     _spoken(
         rows, subject, event, sent_at, _words(data), kind="message", type_=data.type, command_id=data.command_id
     )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection, func, select
 
 from pywhatsweb.contracts.codec import encode
@@ -77,6 +78,10 @@ async def test_events_told_again_count_once(
     )
     await until_settled(bus)
     assert (await store.read(counts))["messages"] == 120
+    old = traffic.message(500)
+    old = msgspec.structs.replace(old, data=msgspec.structs.replace(old.data, history=True))
+    await traffic.publish(publisher, old)
+    await until_settled(bus)
     day = usage.day_of(traffic.BASE_MS)
     assert await store.read(usage.totals, "acme", day, day + 1) == {day: {"sent": 40, "received": 80}}
 
