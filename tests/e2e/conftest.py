@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.running import Fleet
+import pywhatsweb
+from pywhatsweb.client import FleetClient
+from tests.support.running import Fleet, Plain, Sandbox, plain, sandbox
 
 
 @pytest.fixture(scope="session")
@@ -24,3 +26,24 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     running.start()
     yield running
     running.stop()
+
+
+@pytest.fixture
+async def client(fleet: Fleet) -> AsyncIterator[FleetClient]:
+    known = fleet.ready["tenants"]["demo"]
+    async with pywhatsweb.connect(
+        fleet.ready["nats_url"], user=known["user"], password=known["password"]
+    ) as connected:
+        yield connected
+
+
+@pytest.fixture
+async def program(fleet: Fleet) -> AsyncIterator[Plain]:
+    async with plain(fleet) as found:
+        yield found
+
+
+@pytest.fixture
+async def whatsapp(fleet: Fleet) -> AsyncIterator[Sandbox]:
+    async with sandbox(fleet) as found:
+        yield found

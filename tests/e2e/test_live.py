@@ -6,44 +6,21 @@ import asyncio
 import base64
 import json
 import ssl
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
 
-import pywhatsweb
 from pywhatsweb import RequestError
 from pywhatsweb.client import FleetClient
 from tests.support import wait_until
-from tests.support.running import PWW, Fleet, Plain, Sandbox, new_number, pair, plain, sandbox
+from tests.support.running import PWW, Fleet, Plain, Sandbox, new_number, pair
 
 FRIEND = "+5511977770001"
 BUSINESS = "+5511977770002"
 SHY = "+5511977770003"
 NOBODY = "+5511977770004"
 PICTURE = b"\xff\xd8\xff\xe0 the picture of a friend"
-
-
-@pytest.fixture
-async def client(fleet: Fleet) -> AsyncIterator[FleetClient]:
-    known = fleet.ready["tenants"]["demo"]
-    async with pywhatsweb.connect(
-        fleet.ready["nats_url"], user=known["user"], password=known["password"]
-    ) as connected:
-        yield connected
-
-
-@pytest.fixture
-async def program(fleet: Fleet) -> AsyncIterator[Plain]:
-    async with plain(fleet) as found:
-        yield found
-
-
-@pytest.fixture
-async def whatsapp(fleet: Fleet) -> AsyncIterator[Sandbox]:
-    async with sandbox(fleet) as found:
-        yield found
 
 
 async def working(program: Plain, whatsapp: Sandbox, session: str = "live") -> str:

@@ -2,40 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
-import pytest
-
-import pywhatsweb
 from pywhatsweb.client import FleetClient
 from tests.e2e.test_live import refused, working
 from tests.support import wait_until
-from tests.support.running import Fleet, Plain, Sandbox, plain, sandbox
+from tests.support.running import Plain, Sandbox
 
 ANA, BIA, CAIO = "+5511966660001", "+5511966660002", "+5511966660003"
 LONER = "+5511966660009"
-
-
-@pytest.fixture
-async def client(fleet: Fleet) -> AsyncIterator[FleetClient]:
-    known = fleet.ready["tenants"]["demo"]
-    async with pywhatsweb.connect(
-        fleet.ready["nats_url"], user=known["user"], password=known["password"]
-    ) as connected:
-        yield connected
-
-
-@pytest.fixture
-async def program(fleet: Fleet) -> AsyncIterator[Plain]:
-    async with plain(fleet) as found:
-        yield found
-
-
-@pytest.fixture
-async def whatsapp(fleet: Fleet) -> AsyncIterator[Sandbox]:
-    async with sandbox(fleet) as found:
-        yield found
 
 
 def roles(group: Any) -> dict[str | None, str]:
