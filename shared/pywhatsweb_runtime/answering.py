@@ -153,6 +153,7 @@ async def answering(
                 subject=f"{subjects.ALL_CONTROL}.{verb}",
                 handler=served.endpoint(verb),
             )
+        await bus.heard()
         yield
     finally:
         with contextlib.suppress(nats.errors.Error):

@@ -121,6 +121,11 @@ class Bus:
         except (TimeoutError, nats.errors.Error) as error:
             raise BrokerUnavailable(f"{type(error).__name__} at {_family(subject)}") from error
 
+    async def heard(self) -> None:
+        """Returns when the broker has what was sent it: whoever asks from now on finds who subscribed before."""
+        with contextlib.suppress(nats.errors.Error):  # it hears of it when it is there again
+            await self.client.flush()
+
     async def last(self, stream: str, subject: str) -> Stored | None:
         """The newest message of a subject, from the stream's leader (never a lagging replica)."""
         try:

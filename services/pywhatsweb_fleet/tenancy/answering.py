@@ -69,6 +69,7 @@ async def answering(bus: Bus, answers: Mapping[str, Answer]) -> AsyncIterator[No
 
     subscription = await bus.client.subscribe(subjects.ALL_OPERATIONS, queue="tenancy", cb=on_request)
     try:
+        await bus.heard()
         yield
     finally:
         with contextlib.suppress(nats.errors.Error):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import time
 from collections.abc import Callable, Coroutine, Mapping
@@ -264,7 +265,7 @@ class Fleet:
             running = pids.setdefault(kind, [])
             if child.pid is not None:
                 running.append(child.pid)
-        pids["sidecar"] = [pid for worker in pids.get("session_worker", ()) for pid in _children_of(worker)]
+        pids["sidecar"] = [pid for worker in pids.get("session_worker", ()) for pid in _sidecars_of(worker)]
         told = ready_file.Ready(
             nats_url=self._broker.url,
             http_url=f"http://{LOOPBACK}:{self._http_port}" if "gateway" in pids else None,
@@ -318,11 +319,19 @@ def _first(group: ExceptionGroup) -> Exception:
     return _first(error) if isinstance(error, ExceptionGroup) else error
 
 
-def _children_of(pid: int) -> list[int]:
+def _sidecars_of(worker: int) -> list[int]:
+    """Of a worker's children only sidecars lead a session; who looks at a picture for it does not."""
     try:
-        return [child.pid for child in psutil.Process(pid).children()]
+        return [child.pid for child in psutil.Process(worker).children() if _leads(child.pid)]
     except psutil.Error:
         return []
+
+
+def _leads(pid: int) -> bool:
+    try:
+        return os.getsid(pid) == pid
+    except ProcessLookupError:
+        return False
 
 
 async def run(options: Options, when_up: Callable[[ready_file.Ready, Path], None]) -> int:
