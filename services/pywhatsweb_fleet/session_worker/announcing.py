@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable
-from typing import NamedTuple
+from collections import deque
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Final, NamedTuple
 
 from pywhatsweb.contracts import event_data as d
 from pywhatsweb.contracts import ids, streams, subjects
@@ -21,7 +23,12 @@ from pywhatsweb_runtime import registry
 from pywhatsweb_runtime.bus import WRONG_LAST_SEQUENCE, ApiError, BrokerUnavailable
 from pywhatsweb_runtime.publisher import PubAck
 
-_PAUSE_S = 1.0
+_PAUSE_S: Final = 1.0
+_ALERTS: Final = 16
+"""So many of a session's alerts wait for a stream that refuses them."""
+
+_Tell = Callable[[], Awaitable[Awaitable[object]]]
+"""Submits it; what is given ends when the stream has it."""
 
 
 class _Change(NamedTuple):
@@ -51,7 +58,10 @@ class Announcer:
         self._newest: _Change | None = None
         self._trouble: str | None = None
         """The code told with the present status."""
-        self._telling: asyncio.Task[bool] | None = None
+        self._code: registry.QrRecord | None = None
+        """What is shown to be scanned or typed."""
+        self._alerts: deque[str] = deque(maxlen=_ALERTS)
+        self._telling: set[asyncio.Task[bool]] = set()
         cold.changed = self.state
 
     async def change(
@@ -69,11 +79,9 @@ class Announcer:
         ):
             return
         self._trouble = error
+        self._code = None
         change = self._newest = _Change(previous, ids.new_event_id(), reason, error)
-        told = None
-        with contextlib.suppress(BrokerUnavailable):
-            told = await self._tell(change)
-        self._telling = asyncio.create_task(self._see_to(change, told))
+        await self._announce(partial(self._tell, change), lambda: self._newest is not change)
 
     async def end(
         self, status: SessionStatus, *, reason: str | None = None, error: str | None = None
@@ -81,25 +89,35 @@ class Announcer:
         """As `change`, until the stream has it; False when another worker owns the session: then nothing is ours."""
         previous, self.status = self.status, status
         self.arrived.set()
+        self._code = None
         change = self._newest = _Change(previous, ids.new_event_id(), reason, error)
-        return await self._see_to(change, None)
+        return await self._see_to(partial(self._tell, change), lambda: self._newest is not change, None)
 
     async def settled(self, bound_s: float) -> None:
-        """Waits until the stream has the last change, at most so long; then it is not told any more."""
-        if self._telling is not None:
-            await asyncio.wait((self._telling,), timeout=bound_s)
+        """Waits until the stream has what was told, at most so long; then nothing is told any more."""
+        if self._telling:
+            await asyncio.wait(self._telling, timeout=bound_s)
         self.stop()
 
     def stop(self) -> None:
         """Nothing is told again any more."""
-        if self._telling is not None:
-            self._telling.cancel()
+        for telling in self._telling:
+            telling.cancel()
 
-    async def _see_to(self, change: _Change, told: Awaitable[object] | None) -> bool:
-        """Tells it until the stream has it or there is a newer one; False when another worker owns the session."""
+    async def _announce(self, tell: _Tell, stale: Callable[[], bool]) -> None:
+        """Tells it in its turn, and sees to it that the stream has it."""
+        told = None
+        with contextlib.suppress(BrokerUnavailable):
+            told = await tell()
+        telling = asyncio.create_task(self._see_to(tell, stale, told))
+        self._telling.add(telling)
+        telling.add_done_callback(self._telling.discard)
+
+    async def _see_to(self, tell: _Tell, stale: Callable[[], bool], told: Awaitable[object] | None) -> bool:
+        """Tells it until the stream has it or it is stale; False when another worker owns the session."""
         while True:
             try:
-                await (told or await self._tell(change))
+                await (told or await tell())
             except BrokerUnavailable:
                 pass
             except ApiError as refused:
@@ -109,7 +127,7 @@ class Announcer:
                 return True
             told = None
             await asyncio.sleep(_PAUSE_S)
-            if self._newest is not change:
+            if stale():
                 return True
 
     async def _tell(self, change: _Change) -> Awaitable[object]:
@@ -138,10 +156,8 @@ class Announcer:
         )
         if self.status is not SessionStatus.SCAN_QR_CODE:
             await self.change(SessionStatus.SCAN_QR_CODE)
-        await self._events.submit("qr", data)
-        await self.state(
-            qr=registry.QrRecord(code=code, expires_at=change.expires_at or 0, attempt=data.attempt)
-        )
+        record = registry.QrRecord(code=code, expires_at=change.expires_at or 0, attempt=data.attempt)
+        await self._show("qr", data, record)
 
     async def pairing_code(self, change: port.StateChange, phone_number: str | None) -> None:
         code = change.code or ""
@@ -152,11 +168,31 @@ class Announcer:
         )
         if self.status is not SessionStatus.PAIRING_CODE:
             await self.change(SessionStatus.PAIRING_CODE)
-        await self._events.submit("pairing_code", data)
-        await self.state(pairing_code=registry.QrRecord(code=code, expires_at=change.expires_at or 0))
+        await self._show(
+            "pairing_code", data, registry.QrRecord(code=code, expires_at=change.expires_at or 0)
+        )
+
+    async def _show(self, kind: str, data: d.Data, code: registry.QrRecord) -> None:
+        """Tells a code, which is nobody's use any more once there is another, or another status."""
+        event_id = ids.new_event_id()
+        self._code = code
+
+        async def tell() -> Awaitable[object]:
+            event = await self._events.submit(kind, data, event_id=event_id)
+            state = await self.state(**{kind: code})  # type: ignore[arg-type]
+            return asyncio.gather(event, state)
+
+        await self._announce(tell, lambda: self._code is not code)
 
     async def alert(self, kind: str, code: str, **details: object) -> None:
-        await self._events.submit("alert", d.Alert(kind=kind, error=error_of(code), details=details))
+        """Tells an alert; of those that the stream refuses, the last ones are kept to be told later."""
+        data = d.Alert(kind=kind, error=error_of(code), details=details)
+        event_id = ids.new_event_id()
+        self._alerts.append(event_id)
+        await self._announce(
+            partial(self._events.submit, "alert", data, event_id=event_id),
+            lambda: event_id not in self._alerts,
+        )
 
     async def state(
         self,

@@ -95,3 +95,33 @@ async def test_a_status_that_a_full_stream_refuses_is_told_later(
         assert now is not None
         assert registry.decode_now(now.data).status == "WORKING"
         assert len(whatsapp.accepted) == 1
+
+
+async def test_a_code_that_a_full_stream_refuses_is_told_later(
+    nats_server: NatsServer, tmp_path: Path, key: str, whatsapp: SimulatedWhatsApp
+) -> None:
+    """Whoever waits for it to scan it would wait until the next one; a pairing code has no next one."""
+    pairing = registry.PairingRecord(method="code", phone_number="+5511999990000")
+    settings = worker_settings(nats_server.url, tmp_path, key)
+    async with platform(nats_server.url, "acme") as (bus, (acme,)), worker(settings):
+        name = streams.events_name(acme.name)
+        info = await bus.api(f"STREAM.INFO.{name}")
+        by_hand = {"simulated": {"pair": "manual", "connect_ms": 3000}}
+        await acme.wish("scanned", settings=by_hand)
+        await acme.wish("typed", settings=by_hand, pairing=pairing)
+        await wait_until(lambda: {e["session_id"] for e in acme.of("session")} == {"scanned", "typed"}, 30)
+        await bus.api(f"STREAM.UPDATE.{name}", {**info["config"], "max_bytes": 1})
+        for session in ("scanned", "typed"):
+            await wait_until(lambda: whatsapp.account(f"acme/{session}").pairing is not None, 30)  # noqa: B023
+        await bus.api(f"STREAM.UPDATE.{name}", info["config"])
+        for session, kind, status in (
+            ("scanned", "qr", "SCAN_QR_CODE"),
+            ("typed", "pairing_code", "PAIRING_CODE"),
+        ):
+            await wait_until(lambda: acme.of(kind), 30)  # noqa: B023
+            now = await bus.last(name, subjects.now(acme.name, SessionId(session)))
+            assert now is not None
+            state = registry.decode_now(now.data)
+            assert state.status == status
+            assert getattr(state, kind).code == acme.of(kind)[0]["data"]["code"]
+        assert len(acme.of("qr")) == len(acme.of("pairing_code")) == 1
