@@ -5,15 +5,20 @@ Keys are one or more tokens (``acme.s1``); values are bytes. A bucket is a strea
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import nats
 from nats.aio.msg import Msg
 
 from pywhatsweb_runtime.bus import Bus, Stored
 from pywhatsweb_runtime.direct import reading
+
+_STORED_WITHIN_S: Final = 1.0
+"""From a write's publication to its being read, on a broker that is not at its end."""
 
 
 class Entry(NamedTuple):
@@ -82,8 +87,8 @@ class Bucket:
     ) -> AsyncIterator[None]:
         """Calls back at each write from now on, for as long as the block lasts.
 
-        These are the writes as published, so one that the bucket refused is seen too, and one may be missed during a
-        reconnect: treat a call as a hint, read the key again when it matters, and sweep now and then with `all`.
+        These are the writes as published: one that the bucket refused is seen too, and one may be missed during a
+        reconnect, so sweep now and then with `all`. Whoever wants to read the key thereupon takes `hints`.
         """
 
         async def on_message(message: Msg) -> None:
@@ -99,3 +104,38 @@ class Bucket:
         finally:
             with contextlib.suppress(nats.errors.Error):
                 await subscription.unsubscribe()
+
+    @contextlib.asynccontextmanager
+    async def hints(
+        self, callback: Callable[[str], Awaitable[None]], pattern: str = ">"
+    ) -> AsyncIterator[None]:
+        """Calls back with the key of each write, to read it: when it is published, and again when it must be stored.
+
+        At the first call the bucket may not have the value yet: who read it then only would know an old one for good.
+        """
+        late: dict[str, float] = {}
+        written = asyncio.Event()
+
+        async def on_write(entry: Entry) -> None:
+            late.pop(entry.key, None)  # to its end: they lie there as they are due
+            late[entry.key] = time.monotonic() + _STORED_WITHIN_S
+            written.set()
+            await callback(entry.key)
+
+        async def again() -> None:
+            while True:
+                await written.wait()
+                while late:
+                    key, due = next(iter(late.items()))
+                    await asyncio.sleep(due - time.monotonic())
+                    if late.get(key) == due:
+                        del late[key]
+                        await callback(key)
+                written.clear()
+
+        async with self.changes(on_write, pattern):
+            repeating = asyncio.create_task(again())
+            try:
+                yield
+            finally:
+                repeating.cancel()

@@ -37,29 +37,33 @@ async def ensure_all(bus: Bus, tenants: Iterable[str], replicas: int = 1) -> Non
     await asyncio.gather(*(one(tenant) for tenant in tenants))
 
 
-async def ensure(bus: Bus, tenant: str, replicas: int = 1) -> registry.TenantRecord:
-    """The tenant's record, made with a random key when there is none, and its streams brought up to date."""
+async def ensure(
+    bus: Bus, tenant: str, replicas: int = 1, new: registry.TenantRecord | None = None
+) -> registry.TenantRecord:
+    """The tenant's record, which becomes ``new`` when there is none, and its streams brought up to date.
+
+    Without ``new``: one with a random key, and no limits but the usual ones.
+    """
     if not valid_name(tenant):
         raise ValueError("a tenant's name is 1 to 63 of a-z, 0-9, _ and -, and begins with a letter or digit")
-    record = await _record(bus, tenant)
+    record = await _record(bus, tenant, new or registry.TenantRecord(key=new_tenant_key()))
     await provision.ensure_tenant(bus, TenantId(tenant), record.limits, replicas)
     return record
 
 
-async def _record(bus: Bus, tenant: str) -> registry.TenantRecord:
+async def _record(bus: Bus, tenant: str, new: registry.TenantRecord) -> registry.TenantRecord:
     bucket = Bucket(bus, TENANTS_BUCKET)
     entry = await bucket.get(tenant)
     if entry is None:
-        record = registry.TenantRecord(key=new_tenant_key())
         try:
             # Only if there is still none: a tenant whose key changed would send what it sent before once more.
-            await bucket.put(tenant, registry.encode(record), expected=0)
+            await bucket.put(tenant, registry.encode(new), expected=0)
         except ApiError as error:
             if error.code != WRONG_LAST_SEQUENCE:
                 raise
             entry = await bucket.get(tenant)
         else:
-            return record
+            return new
     if entry is None or entry.value is None:
         raise BrokerRefused(f"the record of tenant {tenant} was deleted while it was made")
     return registry.decode_tenant(entry.value)

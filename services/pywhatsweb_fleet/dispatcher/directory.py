@@ -48,6 +48,10 @@ class Directory:
         known = self._sessions.get(f"{tenant}.{session}")
         return None if known is None else known[1]
 
+    def sessions(self) -> list[tuple[str, SessionRecord]]:
+        """Of every tenant, as far as is known here: ``<tenant>.<session>`` and its record."""
+        return [(key, record) for key, (_, record) in self._sessions.items()]
+
     def count_sessions(self) -> int:
         """Of every tenant, as far as is known here."""
         return len(self._sessions)
@@ -88,10 +92,10 @@ class Directory:
             self._absent.clear()
         self._absent[key] = now + _ABSENT_FOR_S
 
-    async def on_session(self, entry: Entry) -> None:
-        self._doubtful.add(entry.key)
+    async def on_session(self, key: str) -> None:
+        self._doubtful.add(key)
 
-    async def on_tenant(self, _entry: Entry) -> None:
+    async def on_tenant(self, _tenant: str) -> None:
         self.tenants_changed.set()
 
     async def find(self, tenant: str) -> registry.TenantRecord | None:
@@ -164,8 +168,8 @@ async def following(bus: Bus) -> AsyncIterator[Directory]:
     directory = Directory(bus)
     bus.on_reconnect.append(directory.reconnected)
     async with (
-        directory.tenant_bucket.changes(directory.on_tenant),
-        directory.session_bucket.changes(directory.on_session),
+        directory.tenant_bucket.hints(directory.on_tenant),
+        directory.session_bucket.hints(directory.on_session),
     ):
         try:
             await directory.sweep_tenants()

@@ -16,7 +16,7 @@ from pywhatsweb_fleet.kanban.ingest import Deps, Ingest
 from pywhatsweb_fleet.kanban.settings import KanbanSettings
 from pywhatsweb_runtime import registry
 from pywhatsweb_runtime.bus import ApiError, BrokerUnavailable, Bus
-from pywhatsweb_runtime.kv import Bucket, Entry
+from pywhatsweb_runtime.kv import Bucket
 from pywhatsweb_runtime.registry import TenantRecord
 
 log = structlog.get_logger(__name__)
@@ -46,7 +46,7 @@ class Tenants:
             await self.sweep()
         return self.record(name)
 
-    async def on_change(self, _entry: Entry) -> None:
+    async def on_change(self, _tenant: str) -> None:
         self._changed.set()
 
     async def on_reconnect(self) -> None:
@@ -121,7 +121,7 @@ async def ingesting(bus: Bus, deps: Deps, settings: KanbanSettings) -> AsyncIter
         for kind in KINDS:
             hints = subjects.event(TenantId("*"), SessionId("*"), kind, ChatKey("*"))
             await stack.enter_async_context(bus.client.sinking(hints, tenants.on_event))
-        await stack.enter_async_context(Bucket(bus, streams.TENANTS_BUCKET).changes(tenants.on_change))
+        await stack.enter_async_context(Bucket(bus, streams.TENANTS_BUCKET).hints(tenants.on_change))
         try:
             yield tenants
         finally:

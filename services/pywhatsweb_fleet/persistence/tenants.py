@@ -19,7 +19,7 @@ from pywhatsweb_fleet.storage.group_commit import group_commit
 from pywhatsweb_fleet.storage.store import Store
 from pywhatsweb_runtime import registry
 from pywhatsweb_runtime.bus import ApiError, BrokerUnavailable, Bus
-from pywhatsweb_runtime.kv import Bucket, Entry
+from pywhatsweb_runtime.kv import Bucket
 from pywhatsweb_runtime.metrics import Metrics
 from pywhatsweb_runtime.publisher import Publisher
 from pywhatsweb_runtime.registry import TenantRecord
@@ -54,7 +54,7 @@ class Tenants:
         """Somebody was erased: whoever is seen next is news."""
         self._deps.familiar.forget()
 
-    async def on_change(self, _entry: Entry) -> None:
+    async def on_change(self, _tenant: str) -> None:
         self._changed.set()
 
     async def on_reconnect(self) -> None:
@@ -131,7 +131,7 @@ async def ingesting(
 @contextlib.asynccontextmanager
 async def _running(bus: Bus, tenants: Tenants) -> AsyncIterator[None]:
     bus.on_reconnect.append(tenants.on_reconnect)
-    async with Bucket(bus, streams.TENANTS_BUCKET).changes(tenants.on_change):
+    async with Bucket(bus, streams.TENANTS_BUCKET).hints(tenants.on_change):
         try:
             await tenants.sweep()
             yield

@@ -18,6 +18,7 @@ import structlog
 
 from pywhatsweb.contracts import events, streams
 from pywhatsweb.contracts import platform_data as p
+from pywhatsweb.contracts.ids import new_tenant_key
 from pywhatsweb.errors import ErrorCode, RequestError
 from pywhatsweb_fleet.broker import keys, secrets, tenants
 from pywhatsweb_fleet.broker.accounts import Accounts
@@ -127,15 +128,16 @@ class Registrar:
         name = args.tenant
         if name in self.leaving or name in self.secrets.tenants:
             raise RequestError(ErrorCode.E_CONFLICT, {"tenant": name})
-        made = await tenants.ensure(self._bus, name, self._replicas)
         record = _with_quota(
-            msgspec.structs.replace(
-                made, region=args.region, events=args.events, created_at=keys.now_ms(), suspended=False
+            TenantRecord(
+                key=new_tenant_key(), region=args.region, events=args.events, created_at=keys.now_ms()
             ),
             args.quota or p.Quota(),
         )
-        await self.tenants.put(name, registry.encode(record))
-        if record.limits != made.limits:
+        made = await tenants.ensure(self._bus, name, self._replicas, record)
+        if made.key != record.key:  # an earlier creation did not come to its end
+            record = msgspec.structs.replace(record, key=made.key)
+            await self.tenants.put(name, registry.encode(record))
             await tenants.ensure(self._bus, name, self._replicas)
         new = secrets.new_tenant(name)
         if args.quota is not None and args.quota.connections is not None:

@@ -12,7 +12,7 @@ import structlog
 from pywhatsweb.contracts import streams, subjects
 from pywhatsweb_runtime import registry
 from pywhatsweb_runtime.bus import ApiError, BrokerUnavailable, Bus
-from pywhatsweb_runtime.kv import Bucket, Entry
+from pywhatsweb_runtime.kv import Bucket
 from pywhatsweb_runtime.registry import TenantRecord
 
 log = structlog.get_logger(__name__)
@@ -53,7 +53,7 @@ class Tenants:
         self._records = found
         self.changed()
 
-    async def on_change(self, _entry: Entry) -> None:
+    async def on_change(self, _tenant: str) -> None:
         self._woken.set()
 
     async def on_reconnect(self) -> None:
@@ -79,7 +79,7 @@ async def following(bus: Bus) -> AsyncIterator[Tenants]:
     """The tenants, for as long as the block lasts; raises as `Tenants.sweep`."""
     tenants = Tenants(bus)
     bus.on_reconnect.append(tenants.on_reconnect)
-    async with Bucket(bus, streams.TENANTS_BUCKET).changes(tenants.on_change):
+    async with Bucket(bus, streams.TENANTS_BUCKET).hints(tenants.on_change):
         try:
             await tenants.sweep()
             yield tenants
