@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 import phonenumbers
-from phonenumbers import PhoneNumber, PhoneNumberFormat, PhoneNumberType, ValidationResult, carrier, timezone
+from phonenumbers import PhoneNumber, PhoneNumberFormat, PhoneNumberType, ValidationResult
 
 from pywhatsweb.errors import ContractError, ErrorCode
 
@@ -134,6 +134,9 @@ def get_phone_info(number: str, region: str | None = None) -> dict[str, Any]:
     parsed = _number(number.strip(), (region or DEFAULT_REGION).upper())
     if parsed is None:
         raise _invalid()
+    # Imported here: their tables are 45 MB, which only those carry who ask.
+    from phonenumbers import carrier, timezone
+
     zones = [zone for zone in timezone.time_zones_for_number(parsed) if zone != timezone.UNKNOWN_TIMEZONE]
     return {
         "number": phonenumbers.format_number(parsed, PhoneNumberFormat.E164),

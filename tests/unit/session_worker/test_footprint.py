@@ -30,3 +30,14 @@ def test_a_worker_on_a_database_that_is_up_to_date_does_without(tmp_path: Path) 
 
     assert imported() == ["alembic", "mako"], "the first one makes the schema"
     assert imported() == []
+
+
+def test_no_service_carries_the_tables_of_carriers() -> None:
+    """They are 45 MB, and only `get_phone_info` asks them."""
+    services = ("dispatcher", "persistence", "kanban", "gateway", "webhooks", "tenancy")
+    imports = ", ".join(f"pywhatsweb_fleet.{service}.app" for service in services)
+    script = f"import sys, {imports}; print('phonenumbers.carrier' in sys.modules)"
+    found = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=90
+    )
+    assert found.stdout.strip() == "False"
