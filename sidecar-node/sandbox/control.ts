@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { call, showPresence } from './calls.ts';
+import { chatsView, chatView } from './chats.ts';
 import { followEvents } from './events.ts';
 import { type Fault, IMMEDIATE } from './faults.ts';
 import { actInGroup } from './group_queries.ts';
@@ -18,8 +19,9 @@ interface Call {
   readonly sandbox: Sandbox;
   readonly body: Body;
   readonly query: URLSearchParams;
-  /** The number in the path. */
+  /** The number in the path, and the second one where it has two. */
   readonly number: string;
+  readonly other: string;
 }
 type Handler = (call: Call) => unknown;
 
@@ -30,7 +32,7 @@ const PAGE_POLICY =
   "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; img-src data:; frame-ancestors 'none'";
 
 const ROUTES: [method: string, path: RegExp, handler: Handler][] = [
-  ['GET', /^\/api\/state$/, ({ sandbox }) => stateView(sandbox)],
+  ['GET', /^\/api\/state$/, ({ sandbox, query }) => stateView(sandbox, query.get('contacts') !== '0')],
   ['GET', /^\/api\/journal$/, readJournal],
   ['GET', /^\/api\/journal\/summary$/, ({ sandbox }) => sandbox.journal.summary()],
   ['POST', /^\/api\/defaults$/, setDefaults],
@@ -47,6 +49,8 @@ const ROUTES: [method: string, path: RegExp, handler: Handler][] = [
     ({ sandbox, number, body }) => sandbox.pairing.linkCode(number, required(body, 'code')),
   ],
   ['POST', /^\/api\/phones\/([^/]+)\/unlink$/, unlink],
+  ['GET', /^\/api\/phones\/([^/]+)\/chats$/, ({ sandbox, number }) => chatsView(sandbox, number)],
+  ['GET', /^\/api\/phones\/([^/]+)\/chats\/([^/]+)$/, ({ sandbox, number, other }) => chatView(sandbox, number, other)],
   ['POST', /^\/api\/contacts$/, ({ sandbox, body }) => changeContact(sandbox, parseNumber(body.number), body)],
   ['PATCH', /^\/api\/contacts$/, ({ sandbox, body }) => changeContact(sandbox, parseNumber(body.number), body)],
   ['PATCH', /^\/api\/contacts\/([^/]+)$/, ({ sandbox, number, body }) => changeContact(sandbox, number, body)],
@@ -119,10 +123,11 @@ export class Control {
     const route = matching.find(([method]) => method === request.method);
     if (!route) throw new Refusal(`This address takes ${matching.map(([method]) => method).join(', ')}.`, 405);
     const [, path, handler] = route;
-    const inPath = path.exec(url.pathname)?.[1];
-    const number = inPath === undefined ? '' : parseNumber(decode(inPath));
+    const [number = '', other = ''] = (path.exec(url.pathname)?.slice(1) ?? []).map((part) =>
+      parseNumber(decode(part)),
+    );
     const body = request.method === 'GET' ? {} : await readBody(request);
-    const answer = await handler({ sandbox: this.#sandbox, body, query: url.searchParams, number });
+    const answer = await handler({ sandbox: this.#sandbox, body, query: url.searchParams, number, other });
     await this.#sandbox.store.committed();
     answerJson(response, 200, answer);
   }
@@ -312,7 +317,8 @@ function strike(sandbox: Sandbox, fault: Fault): number {
 }
 
 function clearFaults({ sandbox, query }: Call): unknown {
-  sandbox.faults.clear(query.get('kind') ?? undefined);
+  const account = query.has('account') ? parseNumber(query.get('account'), 'account') : undefined;
+  sandbox.faults.clear(query.get('kind') ?? undefined, account);
   sandbox.events.emit('change');
   return { faults: sandbox.faults.list() };
 }

@@ -63,8 +63,11 @@ export class Faults {
     return this.#list;
   }
 
-  clear(kind?: string): void {
-    this.#list = kind ? this.#list.filter((fault) => fault.kind !== kind) : [];
+  /** Those of a kind, of an account, or all. */
+  clear(kind?: string, account?: string): void {
+    const meant = (fault: Fault): boolean =>
+      (kind === undefined || fault.kind === kind) && (account === undefined || fault.account === account);
+    this.#list = this.#list.filter((fault) => !meant(fault));
   }
 
   add(fault: Fault): void {

@@ -38,7 +38,8 @@ export interface Entry {
   detail?: Record<string, unknown>;
 }
 
-interface EntryRow {
+/** A row as it is stored; `detail` is JSON. */
+export interface JournalRow {
   seq: number;
   at: number;
   kind: EntryKind;
@@ -171,7 +172,7 @@ export class Journal {
       values.push(value);
     }
     const limit = Math.min(filter.limit ?? 1000, 10_000);
-    const rows = this.#store.all<EntryRow>(
+    const rows = this.#store.all<JournalRow>(
       `SELECT * FROM journal WHERE ${conditions.join(' AND ')} ORDER BY seq LIMIT ?`,
       ...values,
       limit,
@@ -179,8 +180,31 @@ export class Journal {
     return { entries: rows.map((row) => present(row, filter.content !== false)), last: this.#last };
   }
 
+  /** What passed between an account and a contact, in groups not: the newest `limit` entries, oldest first. */
+  newest(account: string, contact: string, limit: number): JournalRow[] {
+    return this.#store
+      .all<JournalRow>(
+        "SELECT * FROM journal WHERE account = ? AND contact = ? AND coalesce(json_extract(detail, '$.group'), '') = '' ORDER BY seq DESC LIMIT ?",
+        account,
+        contact,
+        limit,
+      )
+      .reverse();
+  }
+
+  /** Who wrote with an account, and when last: the latest first. */
+  partners(account: string, limit: number): { contact: string; at: number }[] {
+    return this.#store.all(
+      `SELECT contact, at FROM journal WHERE seq IN
+         (SELECT max(seq) FROM journal WHERE account = ? AND contact <> '' GROUP BY contact ORDER BY max(seq) DESC LIMIT ?)
+       ORDER BY seq DESC`,
+      account,
+      limit,
+    );
+  }
+
   entry(seq: number): Record<string, unknown> | undefined {
-    const row = this.#store.get<EntryRow>('SELECT * FROM journal WHERE seq = ?', seq);
+    const row = this.#store.get<JournalRow>('SELECT * FROM journal WHERE seq = ?', seq);
     return row && present(row, true);
   }
 
@@ -250,7 +274,7 @@ const SUMMARY = `
   sum(coalesce(json_extract(detail, '$.out_of_order'), 0)) AS odd FROM journal WHERE account <> '' GROUP BY account, kind`;
 const PENDING = "SELECT number, count(*) AS n FROM queue WHERE kind = 'message' GROUP BY number";
 
-function present(row: EntryRow, withContent: boolean): Record<string, unknown> {
+function present(row: JournalRow, withContent: boolean): Record<string, unknown> {
   return {
     seq: row.seq,
     at: new Date(row.at).toISOString(),

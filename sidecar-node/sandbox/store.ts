@@ -28,6 +28,7 @@ CREATE TABLE IF NOT EXISTS journal (
   contact TEXT NOT NULL, device INTEGER NOT NULL, id TEXT NOT NULL, type TEXT NOT NULL, text TEXT NOT NULL,
   position INTEGER, content BLOB, detail TEXT);
 CREATE INDEX IF NOT EXISTS journal_of_id ON journal (id);
+CREATE INDEX IF NOT EXISTS journal_of_chat ON journal (account, contact);
 `;
 
 /** Commits come at least this far apart under load: a burst shares one, a single stanza hardly waits. */

@@ -1,18 +1,19 @@
 import { companionJid, companionLid } from './companions.ts';
+import { FAULT_KINDS } from './faults.ts';
 import type { Person } from './people.ts';
 import type { Sandbox } from './sandbox.ts';
 
 const CONTACTS_SHOWN = 2000;
 
-/** `GET /api/state`. */
-export function stateView(sandbox: Sandbox): Record<string, unknown> {
+/** `GET /api/state`; with `?contacts=0` without them. */
+export function stateView(sandbox: Sandbox, withContacts = true): Record<string, unknown> {
   const { people, faults, pages, pairing, connections, journal } = sandbox;
   const everybody = [...people.all()];
   const phones = everybody.filter((person) => person.isPhone);
   const contacts = everybody.filter((person) => !person.isPhone);
   return {
     phones: phones.map((person) => phoneView(sandbox, person)),
-    contacts: contacts.slice(-CONTACTS_SHOWN).map((person) => contactView(sandbox, person)),
+    contacts: (withContacts ? contacts.slice(-CONTACTS_SHOWN) : []).map((person) => contactView(sandbox, person)),
     groups: sandbox.groups.all(),
     pending: [...pairing.pending(), ...pages.pending()],
     unhandled: Object.fromEntries(sandbox.unhandled),
@@ -26,6 +27,7 @@ export function stateView(sandbox: Sandbox): Record<string, unknown> {
       heap_bytes: process.memoryUsage().heapUsed,
     },
     defaults: people.defaults,
+    fault_kinds: FAULT_KINDS,
     faults: faults.list().map(({ until, left, delayMs, ...fault }) => ({
       ...fault,
       delay_ms: delayMs,

@@ -185,6 +185,42 @@ test('A contact can reply, react, edit, delete, ask and share.', async () => {
   assert.equal(revoke.message?.protocolMessage?.key?.id, first);
 });
 
+test("A chat is shown as the contact's phone shows it: answers, faces, edits, deletions and how far each came.", async () => {
+  const contact = '5511911111180';
+  const view = async () => (await sandbox.call('GET', `/api/phones/${ACCOUNT}/chats/${contact}`)).messages;
+  await sandbox.call('GET', `/api/phones/${ACCOUNT}/chats/${contact}`, undefined, 404);
+  const first = await receive(contact, { text: 'is it open?' });
+  const typo = await receive(contact, { text: 'helo' });
+  const regret = await receive(contact, { text: 'forget it' });
+  await arrived(regret);
+  await receive(contact, { type: 'edit', text: 'hello', quoted_id: typo });
+  await receive(contact, { type: 'revoke', quoted_id: regret });
+  const key = { remoteJid: jid(contact), fromMe: false, id: first };
+  await one.socket.readMessages([key]);
+  const question = { key, message: { conversation: 'is it open?' } };
+  const answer = await one.send(contact, { text: 'it is' }, { quoted: question });
+  await one.send(contact, { react: { text: '👍', key } });
+  await sandbox.entry({ id: answer, kind: 'message' });
+  await receive(contact, { type: 'reaction', reaction: '🙏', quoted_id: answer });
+  const last = await until('all of it is there', async () => {
+    const shown = await view();
+    return shown.length === 4 && shown[0].status === 'read' && shown[0].reactions.account === '👍' ? shown : undefined;
+  });
+  assert.deepEqual(
+    last.map((each: Record<string, unknown>) => [each.text, each.own, each.edited, each.deleted]),
+    [
+      ['is it open?', true, false, false],
+      ['hello', true, true, false],
+      ['forget it', true, false, true],
+      ['it is', false, false, false],
+    ],
+  );
+  assert.deepEqual([last[3].quoted, last[3].reactions.contact], [first, '🙏']);
+  const { chats } = await sandbox.call('GET', `/api/phones/${ACCOUNT}/chats`);
+  assert.equal(chats[0].number, contact);
+  assert.deepEqual((await sandbox.call('GET', '/api/phones/5511900000099/chats')).chats, []);
+});
+
 test('The summary counts what each account sent and received.', async () => {
   const summary = (await sandbox.call('GET', '/api/journal/summary'))[ACCOUNT];
   assert.ok(summary.distinct_ids > 10 && summary.repeats === 1 && summary.nacks === 1, JSON.stringify(summary));
