@@ -220,13 +220,39 @@ class Chats(Result, frozen=True, kw_only=True):
     cursor: str | None = None
 
 
+class MessageReaction(Result, frozen=True, kw_only=True):
+    """The emoji that somebody has set at a message; who took theirs away has none."""
+
+    emoji: str
+    from_: Person = field(name="from")
+    from_self: bool = False
+    sent_at: Timestamp
+
+
+class MessageVote(Result, frozen=True, kw_only=True):
+    """What somebody has chosen in a poll."""
+
+    options: list[str]
+    from_: Person = field(name="from")
+    from_self: bool = False
+    sent_at: Timestamp | None = None
+
+
 class StoredMessage(Message, frozen=True, kw_only=True):
-    """A message of the record, with its last status when it is outbound."""
+    """A message of the record, with its last status when it is outbound.
+
+    Content, `reactions`, `votes` and pin are those that counted last. `pinned_until` is a time that may have passed;
+    null with a `pinned_at`: it was pinned without an end.
+    """
 
     session_id: str
     status: str | None = None
     edited_at: Timestamp | None = None
     deleted_at: Timestamp | None = None
+    reactions: list[MessageReaction] = field(default_factory=list)
+    votes: list[MessageVote] = field(default_factory=list)
+    pinned_at: Timestamp | None = None
+    pinned_until: Timestamp | None = None
 
 
 class Messages(Result, frozen=True, kw_only=True):

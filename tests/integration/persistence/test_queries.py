@@ -1,11 +1,13 @@
 """The record's questions over the broker."""
 
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
 from pywhatsweb.contracts import control
 from pywhatsweb.contracts import control_data as d
+from pywhatsweb.contracts import event_data as e
 from pywhatsweb.contracts import record_data as r
 from pywhatsweb.contracts.codec import encode
 from pywhatsweb.contracts.ids import TenantId
@@ -77,6 +79,39 @@ async def test_only_the_sender_edits(service: None, bus: Bus, publisher: Publish
         assert one == message
     for args in (r.MessageGet(id="WAM9"), r.MessageGet(id="WAM1", session_id="s2")):
         assert await refusal(bus, "message.get", args) == ErrorCode.E_MESSAGE_NOT_FOUND
+
+
+async def test_faces_votes_and_pins_stay_with_their_message(
+    service: None, bus: Bus, publisher: Publisher
+) -> None:
+    """The last of each person's, whichever of their addresses it came from; what was taken away is gone."""
+    seven = traffic.contact(7)[1]
+    by_lid = e.Person(lid="99", pn=seven.pn)
+    await traffic.publish(
+        publisher,
+        traffic.message(1),
+        traffic.about(1, "reaction", "a", seven, emoji="👍"),
+        traffic.about(1, "reaction", "b", by_lid, emoji="❤️"),
+        traffic.about(1, "reaction", "c", traffic.contact(8)[1], emoji="😂"),
+        traffic.about(1, "reaction", "d", traffic.contact(8)[1], emoji=""),
+        traffic.about(1, "reaction", "e", e.Person(), emoji="🙏"),
+        traffic.about(1, "poll_vote", "f", seven, options=["red"]),
+        traffic.about(1, "poll_vote", "g", seven, options=["blue"]),
+        traffic.about(1, "pin", "h", e.Person(), pinned=True, seconds=60),
+        traffic.message(2),
+        traffic.about(2, "pin", "i", e.Person(), pinned=True, seconds=60),
+        traffic.about(2, "pin", "j", e.Person(), pinned=False),
+    )
+    await until_settled(bus)
+    (message,) = (await ask(bus, "chat.messages", d.ChatMessages(chat=traffic.contact(1)[0].key))).messages
+    faces = [(one.emoji, one.from_.lid, one.from_self) for one in message.reactions]
+    assert faces == [("❤️", "99", False), ("🙏", None, True)]
+    assert [(one.options, one.from_.pn) for one in message.votes] == [(["blue"], seven.pn)]
+    assert datetime.fromisoformat(message.pinned_until) - datetime.fromisoformat(
+        message.pinned_at
+    ) == timedelta(seconds=60)
+    (other,) = (await ask(bus, "chat.messages", d.ChatMessages(chat=traffic.contact(2)[0].key))).messages
+    assert (other.reactions, other.votes, other.pinned_at) == ([], [], None)
 
 
 async def test_chats_are_listed_with_their_cards(service: None, bus: Bus, publisher: Publisher) -> None:

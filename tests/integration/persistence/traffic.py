@@ -84,6 +84,24 @@ def edit(n: int, body: str, who: int) -> Any:
     return envelope(events.EditEvent, f"edit-{n}-{who}", data)
 
 
+_ABOUT: dict[str, tuple[type[Any], type[Any]]] = {
+    "reaction": (events.ReactionEvent, d.Reacted),
+    "poll_vote": (events.PollVoteEvent, d.PollVote),
+    "pin": (events.PinEvent, d.Pinned),
+}
+
+
+def about(n: int, kind: str, name: str, who: d.Person, **data: Any) -> Any:
+    """What somebody (nobody named: the account) does with message n; later than one whose ``name`` comes before."""
+    event, of = _ABOUT[kind]
+    at = BASE_MS + 100 + ord(name)
+    told = of(
+        id=f"WAM{n}{name}", chat=contact(n % 50)[0], from_=who, from_self=not (who.pn or who.lid), message_id=f"WAM{n}",
+        sent_at=events.timestamp(at), **data,
+    )  # fmt: skip
+    return envelope(event, f"{kind}-{n}-{name}", told, at=at)
+
+
 def session(step: str, sequence: int, **more: Any) -> Any:
     """A state of session s1."""
     return envelope(
