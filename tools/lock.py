@@ -17,9 +17,10 @@ FLEET = ("pyproject.toml", "--extra", "fleet", "--extra", "tracing")
 # A file a purpose: what a production image installs and is built with, what a developer installs, what starts both.
 LOCKS: dict[str, list[str]] = {
     "fleet": [*FLEET],
-    "dev": [*FLEET, "--extra", "dev", "-c", "requirements/fleet.txt"],
+    "dev": [*FLEET, "--extra", "dev", "-c", "requirements/fleet.txt", "-c", "requirements/node.txt"],
     "build": ["--group", "build", "-c", "requirements/dev.txt"],
     "ffmpeg": ["--group", "ffmpeg"],
+    "sbom": ["--group", "sbom"],
     "node": ["--group", "node"],
     "uv": ["--group", "uv"],
 }

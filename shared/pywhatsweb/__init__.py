@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         get_errors_by_severity,
         get_retryable_errors,
     )
+    from pywhatsweb.legacy.about import __default_config__, __dependencies__, __python_support__
     from pywhatsweb.legacy.constants import (
         CONNECTION_TIMEOUT,
         DELIVERY_TIMEOUT,
@@ -142,6 +143,9 @@ __all__ = [
     "WebSocketError",
     "WhatsAppError",
     "WhatsWebManager",
+    "__default_config__",
+    "__dependencies__",
+    "__python_support__",
     "__version__",
     "connect",
     "connect_local",
@@ -165,6 +169,7 @@ _HOMES: dict[str, str] = {
         "SessionError SlowConsumerError StorageError create_error_response get_error_info "
         "get_errors_by_severity get_retryable_errors"
     ),
+    "pywhatsweb.legacy.about": ("__default_config__ __dependencies__ __python_support__"),
     "pywhatsweb.legacy.constants": (
         "CONNECTION_TIMEOUT DELIVERY_TIMEOUT MAX_MEDIA_SIZE MAX_MESSAGES_PER_MINUTE "
         "MAX_REQUESTS_PER_MINUTE MAX_RETRIES MAX_SESSIONS_PER_IP MEDIA_CONFIG MESSAGE_TIMEOUT "

@@ -18,6 +18,8 @@ from typing import Any
 
 from prometheus_client import generate_latest
 
+from pywhatsweb.contracts.events import timestamp
+from pywhatsweb.version import __version__
 from pywhatsweb_runtime.metrics import Metrics, set_all
 
 STALE_AFTER_S = 10.0
@@ -37,7 +39,7 @@ class Health:
         self.details: dict[str, Callable[[], Any]] = {}
         self.port: int | None = None
         """That it is served on; None: it is not."""
-        self._beat = time.monotonic()
+        self._began = self._beat = time.monotonic()
         self._lags: deque[float] = deque((0.0,), maxlen=_LAGS)
         self._checked: set[tuple[str]] = set()
         metrics.loop_lag.set_function(self._lag)
@@ -46,10 +48,14 @@ class Health:
         return time.monotonic() - self._beat < STALE_AFTER_S
 
     def report(self) -> dict[str, Any]:
+        """`uptime` in milliseconds."""
         problems = {name: problem for name, check in self.checks.items() if (problem := check()) is not None}
         return {
             "service": self.service,
+            "version": __version__,
             "status": "ok" if not problems else "degraded",
+            "timestamp": timestamp(),
+            "uptime": int((time.monotonic() - self._began) * 1000),
             "problems": problems,
             **{name: detail() for name, detail in self.details.items()},
         }

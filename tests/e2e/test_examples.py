@@ -19,7 +19,7 @@ from tests.support import wait_until
 from tests.support.running import Fleet, Sandbox, new_number, pair, plain, sandbox
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-CUSTOMER, OTHER = "+5511977776666", "+5511977775555"
+CUSTOMER, OTHER, ASKER = "+5511977776666", "+5511977775555", "+5511977774444"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 Run = Callable[..., tuple[subprocess.Popen[bytes], Path]]
 
@@ -119,8 +119,29 @@ async def test_desk_and_audit_in_a_terminal(fleet: Fleet, run: Run) -> None:
     assert ("session.start", "terminal") in {(row["action"], row["target"]) for row in rows}
 
 
-def has(output: Path, words: str) -> bool:
-    return words in output.read_text()
+async def test_quick_start_and_the_price_bot(fleet: Fleet, run: Run) -> None:
+    """A question is answered with the price; a text from plain nats-py is followed until it is read."""
+    number, tenant = new_number(), next(iter(fleet.ready["tenants"]))
+    async with plain(fleet, tenant) as program, sandbox(fleet) as whatsapp:
+        await pair(program, whatsapp, "shop", number)
+        _, output = run("chatbot/prices.py", "shop", tenant)
+        await wait_until(partial(says, output, "Answering in session"), 60)
+        await whatsapp.post(
+            f"/api/contacts/{ASKER}/send", to=number, type="text", text="Qual o preço do café?"
+        )
+
+        async def texts() -> list[str]:
+            return [entry["text"] for entry in await whatsapp.decrypted(number)]
+
+        async def answered() -> bool:
+            return await texts() == ["Café: R$ 9,90"]
+
+        await wait_until(answered, 60)
+        process, output = run("quick_start/send.py", "shop", ASKER, "Olá do Python!")
+        await wait_until(lambda: process.poll() is not None, 60)
+        assert process.returncode == 0, output.read_text()
+        assert output.read_text().splitlines()[-1].startswith("read")
+        assert "Olá do Python!" in await texts()
 
 
 async def sign_in(page: Page, url: str, password: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import queue
 import subprocess
 import sys
@@ -13,7 +12,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 import pywhatsweb
@@ -33,7 +31,7 @@ from pywhatsweb.errors import AuthenticationError, ContractError
 from pywhatsweb.exceptions import ConnectionError as NotConnected
 from pywhatsweb.exceptions import MediaTooLargeError
 from tests.support import block_until
-from tests.support.running import Fleet, new_number
+from tests.support.running import Fleet
 
 TO = "5511999999999"
 
@@ -134,27 +132,6 @@ def test_status_and_health(manager: WhatsWebManager) -> None:
     of_session = session.get_health_status()
     assert of_session["status"] == "healthy"
     assert of_session["message_queue_size"] == 0
-
-
-def test_idempotency(manager: WhatsWebManager) -> None:
-    """send_text_with_idempotency, is_message_sent; the same key again is not sent again."""
-    session = manager.create_session("idem")
-    session.start()
-    session.wait_until_ready(30)
-    seen = Seen(session, "message_create")
-    assert not session.is_message_sent("msg_123_v1")
-    first = session.send_text_with_idempotency(
-        to=TO, text="Mensagem importante", idempotency_key="msg_123_v1"
-    )
-    again = session.send_text_with_idempotency(
-        to=TO, text="Mensagem importante", idempotency_key="msg_123_v1"
-    )
-    assert first == again == "msg_123_v1"
-    assert session.is_message_sent("msg_123_v1")
-    session.send_text(TO, "depois")
-    block_until(lambda: [d for d in seen.of("message_create") if d["body"] == "depois"], 20)
-    assert len([d for d in seen.of("message_create") if d["body"] == "Mensagem importante"]) == 1
-    assert all(d["origin"] == "outbound" and d["fromSelf"] for d in seen.of("message_create"))
 
 
 def test_tenants_are_apart(manager: WhatsWebManager) -> None:
@@ -295,14 +272,6 @@ def test_alerts_and_heartbeat(simulated: Fleet) -> None:
         assert session.get_health_status()["last_heartbeat"]
 
 
-async def test_an_async_view(manager: WhatsWebManager) -> None:
-    """0.5's Channels consumer awaits send_text: the id may be awaited."""
-    session = await asyncio.to_thread(manager.create_session, "canal")
-    await asyncio.to_thread(session.start)
-    message_id = await asyncio.to_thread(session.send_text, TO, "Olá")
-    assert await message_id == message_id
-
-
 def test_an_embedded_fleet(tmp_path: Path) -> None:
     """WhatsWebManager() without a fleet starts one, adds tenants to it, and ends it at the end."""
     with WhatsWebManager(
@@ -333,41 +302,6 @@ def _pids(directory: Path) -> dict[str, list[int]]:
 
     found: dict[str, list[int]] = json.loads((directory / "ready.json").read_text())["pids"]
     return found
-
-
-def test_on_the_sandbox(fleet: Fleet) -> None:
-    """Chatbot, on real Baileys: scan, a contact asks for prices, is answered once; our own messages do not loop."""
-    number, contact = new_number(), "+5511988880077"
-    base = fleet.ready["sandbox_url"]
-    with manager_of(fleet, tenant_id="demo") as manager, httpx.Client(base_url=base, timeout=30) as whatsapp:
-        session = manager.create_session("bot")
-        heard: list[dict[str, Any]] = []
-
-        @session.on("qr")
-        def on_qr(data: dict[str, Any]) -> None:
-            whatsapp.post(f"/api/phones/{number}/scan", json={"qr": data["code"]}).raise_for_status()
-
-        @session.on("message")
-        def auto_response(data: dict[str, Any]) -> None:
-            heard.append(data)
-            if "preço" in data["body"].lower():
-                session.send_text(data["from"], "Nossos preços: Produto A - R$ 50, Produto B - R$ 100")
-            else:
-                session.send_text(data["from"], "Como posso ajudar? Digite 'preço' ou 'contato'")
-
-        session.start()
-        assert session.wait_until_ready(60)
-        text = {"to": number, "type": "text", "text": "Qual o preço?"}
-        whatsapp.post(f"/api/contacts/{contact}/send", json=text).raise_for_status()
-
-        def answers() -> list[str]:
-            page = whatsapp.get("/api/journal", params={"after": 0, "limit": 1000, "account": number}).json()
-            return [e["text"] for e in page["entries"] if e["kind"] in ("message", "repeat")]
-
-        block_until(answers, 30, interval=0.2)
-        time.sleep(1)
-        assert answers() == ["Nossos preços: Produto A - R$ 50, Produto B - R$ 100"]
-        assert [(d["from"], d["origin"], d["fromSelf"]) for d in heard] == [(contact, "inbound", False)]
 
 
 # What needs no fleet.
@@ -430,16 +364,14 @@ def test_utilities() -> None:
     assert utils.format_phone_for_display("+5511999999999", "NATIONAL") == "(11) 99999-9999"
 
 
-def test_importing_is_fast() -> None:
+def test_importing_loads_little() -> None:
     """import pywhatsweb alone loads neither nats nor phonenumbers, and every name that it offers is there."""
     script = (
-        "import sys, time; began = time.perf_counter(); import pywhatsweb; took = time.perf_counter() - began\n"
-        "assert 'nats' not in sys.modules and 'phonenumbers' not in sys.modules\n"
+        "import sys; import pywhatsweb\n"
+        "assert not {'nats', 'phonenumbers', 'msgspec', 'asyncio'} & sys.modules.keys()\n"
         "[getattr(pywhatsweb, name) for name in dir(pywhatsweb)]\n"
-        "print(took)"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert float(done.stdout) < 0.15
+    subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
 
 
 def test_no_thread_is_left(simulated: Fleet) -> None:

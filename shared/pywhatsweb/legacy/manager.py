@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Literal, Self, TypeVar, overload
 
+from pywhatsweb.client import FleetClient
 from pywhatsweb.contracts.events import AlertEvent, AnyEvent, SessionEvent, StatusEvent, timestamp
 from pywhatsweb.contracts.statuses import MessageStatus, SessionStatus
 from pywhatsweb.errors import ErrorCode, PyWhatsWebError, SessionError
@@ -20,7 +21,7 @@ from pywhatsweb.legacy.alerts import Alerts
 from pywhatsweb.legacy.constants import HEARTBEAT_INTERVAL
 from pywhatsweb.legacy.handlers import QUEUE_SIZE, Handler, Handlers
 from pywhatsweb.legacy.session import Session
-from pywhatsweb.legacy.stores.base import BaseStore
+from pywhatsweb.legacy.stores import BaseStore, FileSystemStore
 from pywhatsweb.legacy.tenants import Connections, Place
 
 log = logging.getLogger("pywhatsweb")
@@ -69,7 +70,7 @@ class WhatsWebManager:
     ) -> None:
         if sidecar_type not in _ENGINES:
             raise ValueError(f"sidecar_type is one of {', '.join(_ENGINES)}")
-        self.storage = storage
+        self._storage = storage
         self.queue_size = queue_size
         self.heartbeat_interval = heartbeat_interval
         self.config = {
@@ -106,6 +107,17 @@ class WhatsWebManager:
         self._alerting: concurrent.futures.Future[None] | None = None
         self._began = time.monotonic()
         log.info("PyWhatsWeb manager made")
+
+    @property
+    def storage(self) -> Any:
+        """The store that was given, else 0.5's ``./whatsapp_data``, which is made when something is saved."""
+        if self._storage is None:
+            self._storage = FileSystemStore()
+        return self._storage
+
+    @storage.setter
+    def storage(self, store: BaseStore | None) -> None:
+        self._storage = store
 
     def default_tenant(self) -> str:
         if self._tenant_id is None:
@@ -291,8 +303,7 @@ class WhatsWebManager:
     async def watch(self, session: Session, event: AnyEvent) -> None:
         """Counts, and alerts, by one event of a session."""
         if isinstance(event, AlertEvent):
-            data = event.data
-            await self._alert({"type": data.kind, "session_id": event.session_id, "details": data.details})
+            await self._fleet_alert(event)
         bad = isinstance(event, StatusEvent) and event.data.status in (
             MessageStatus.FAILED,
             MessageStatus.REJECTED,
@@ -303,21 +314,48 @@ class WhatsWebManager:
             for alert in self._alerts.by_event(session, event):
                 await self._alert(alert)
 
-    async def _watch_for_ever(self) -> None:
+    async def _fleet_alert(self, event: AlertEvent) -> None:
+        """What the fleet watches itself, unless `setup_alerts` has a limit of this program's own for it."""
+        data = event.data
+        if self._alerts is None or data.kind not in self._alerts.kinds:
+            told = {"type": data.kind, "session_id": event.session_id, "details": data.details}
+            await self._alert(told | {"resolved": data.resolved})
+
+    async def _hear(self, fleet: FleetClient) -> None:
+        """Alerts that are no session's: too few work, a reader lags, a stream or a disk fills."""
         while True:
-            alerts = self._alerts
-            await asyncio.sleep(5.0 if alerts is None else alerts.check_interval)
-            if alerts is None:
+            try:
+                async with fleet.events(sessions=["-"], types=["alert"]) as live:
+                    async for event in live:
+                        if isinstance(event, AlertEvent):
+                            await self._fleet_alert(event)
+            except PyWhatsWebError as error:
+                log.warning("alerts of the fleet: %s; listening again", error.code.wire)
+            await asyncio.sleep(1.0)
+
+    async def _watch_for_ever(self) -> None:
+        async with asyncio.TaskGroup() as hearing:
+            heard: set[str] = set()
+            while True:
+                alerts = self._alerts
+                await asyncio.sleep(5.0 if alerts is None else alerts.check_interval)
+                for tenant, fleet in self.connections.open.items():
+                    if tenant not in heard:
+                        heard.add(tenant)
+                        hearing.create_task(self._hear(fleet))
+                if alerts is not None:
+                    await self._check(alerts)
+
+    async def _check(self, alerts: Alerts) -> None:
+        active = 0
+        for fleet in self.connections.open.values():
+            try:
+                found = await fleet.sessions.list()
+            except PyWhatsWebError:
                 continue
-            active = 0
-            for fleet in self.connections.open.values():
-                try:
-                    found = await fleet.sessions.list()
-                except PyWhatsWebError:
-                    continue
-                active += sum(info.status is SessionStatus.WORKING for info in found)
-            for alert in alerts.by_time(active, self._counts["messagesOut"], self._counts["errors"]):
-                await self._alert(alert)
+            active += sum(info.status is SessionStatus.WORKING for info in found)
+        for alert in alerts.by_time(active, self._counts["messagesOut"], self._counts["errors"]):
+            await self._alert(alert)
 
     async def _alert(self, alert: dict[str, Any]) -> None:
         log.warning("alert: %s", alert["type"])
