@@ -2,6 +2,7 @@ import './quiet.ts';
 import '../src/node_crypto.ts';
 import { randomBytes } from 'node:crypto';
 import { renameSync, writeFileSync } from 'node:fs';
+import { flushCompileCache } from 'node:module';
 import { parseArgs } from 'node:util';
 import { quickenKeys } from '../src/engines/baileys/quick/seams.ts';
 import { log, logError } from './log.ts';
@@ -71,4 +72,5 @@ if (values['ready-file']) {
   renameSync(temporary, values['ready-file']);
 }
 process.stdout.write(`${ready}\n`);
+flushCompileCache();
 log('ready', { http_url: server.ready.http_url });

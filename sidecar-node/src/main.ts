@@ -1,6 +1,7 @@
 /** The sidecar process: wires fd 3 to the host. See PROTOCOL.md. */
 // First: it reaches what Baileys and libsignal will use.
 import './node_crypto.ts';
+import { flushCompileCache } from 'node:module';
 import net from 'node:net';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { Engine, EngineFactory } from './engines/port.ts';
@@ -55,6 +56,7 @@ async function hello(frame: Frame): Promise<void> {
   });
   startStats(host);
   startTrimming();
+  flushCompileCache(); // a sidecar that is killed writes nothing at its end
   const queued = early;
   early = [];
   for (const next of queued) dispatch(host, next);

@@ -12,6 +12,7 @@ import msgspec
 
 from pywhatsweb_fleet.up.datadir import StartError
 from pywhatsweb_fleet.up.services import READY_EVERY_S
+from pywhatsweb_runtime.nodejs import compiled
 from pywhatsweb_runtime.parent import die_with_parent
 
 
@@ -59,10 +60,12 @@ async def spawn(
     environ: Mapping[str, str], data_dir: Path, ready_file: Path, *, ws: int, http: int, media: int
 ) -> asyncio.subprocess.Process:
     """Starts it on these ports. It ends with us: its standard input closes, and the kernel sees to it."""
+    program = entry_point()
     return await asyncio.create_subprocess_exec(
-        node_binary(environ), entry_point(), "--data-dir", data_dir, "--ready-file", ready_file, "--exit-with-stdin",
+        node_binary(environ), program, "--data-dir", data_dir, "--ready-file", ready_file, "--exit-with-stdin",
         "--ws-port", str(ws), "--http-port", str(http), "--media-port", str(media),
-        env=environ, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.DEVNULL,
+        env={**compiled(program.parents[1]), **environ},
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.DEVNULL,
         start_new_session=True, preexec_fn=die_with_parent(),
     )  # fmt: skip
 

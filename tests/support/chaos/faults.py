@@ -237,10 +237,12 @@ async def kill_database(scene: Scene) -> None:
     """kill -9 PostgreSQL, all of it; it starts again after up to five seconds."""
     assert scene.ground.postgres is not None
     scene.note("kill -9 PostgreSQL")
-    await asyncio.to_thread(scene.ground.postgres.kill)
+    killing = asyncio.ensure_future(asyncio.to_thread(scene.ground.postgres.kill))
     try:
+        await asyncio.shield(killing)
         await scene.rest(0, 5)
-    finally:
+    finally:  # the blows may be over at any moment
+        await killing
         await asyncio.to_thread(scene.ground.postgres.start, 60)
         scene.note("PostgreSQL is back")
 

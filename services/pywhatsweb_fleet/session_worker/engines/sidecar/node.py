@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pywhatsweb_fleet.session_worker.engines.port import EngineError
 from pywhatsweb_fleet.session_worker.engines.sidecar.child import Launch
+from pywhatsweb_runtime.nodejs import compiled
 
 OLDEST_NODE = (22, 18)
 """The first that runs TypeScript by removing its types."""
@@ -70,7 +71,7 @@ async def node_launch(
     return Launch(
         command=(str(runtime), *_FLAGS, str(program / "src" / "main.ts")),
         cwd=program,
-        env={**_ENVIRONMENT, **(env or {})},
+        env={**_ENVIRONMENT, **compiled(program), **(env or {})},
     )
 
 
