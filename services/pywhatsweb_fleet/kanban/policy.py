@@ -307,6 +307,8 @@ class _Step:
     def fire(self, rule: Rule, trigger: Trigger, occasion: str, at: int) -> None:
         card = self.card
         assert card is not None  # noqa: S101 - something has happened to it
+        if not rules.fits(rule, card.tags):
+            return
         if isinstance(rule.do, AddTagsAction):
             tags = tuple(dict.fromkeys((*card.tags, *rule.do.tags)))[:32]
             if tags == card.tags:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Final
 
 from pywhatsweb.contracts.kanban_data import Policy
@@ -25,19 +25,23 @@ def answering_to(policy: Policy, transition: Transition, session: str) -> Iterat
     trigger = _TRIGGERS.get(transition.change)
     if trigger is None:
         return
-    for rule in policy.rules:
-        other = rule.deadline is not None and rule.deadline != transition.details.get(
-            "deadline", rule.deadline
-        )
-        if trigger in rule.on and in_session(rule, session) and not other:
+    deadline = transition.details.get("deadline")
+    for rule in _of(policy, trigger, session):
+        if rule.deadline is None or deadline is None or rule.deadline == deadline:
             yield rule, trigger
 
 
 def outside_hours(policy: Policy, session: str) -> Iterator[tuple[Rule, Trigger]]:
+    for rule in _of(policy, "outside_hours", session):
+        yield rule, "outside_hours"
+
+
+def fits(rule: Rule, tags: Collection[str]) -> bool:
+    """Whether a chat with these tags is one that the rule wants."""
+    return set(rule.tags or ()) <= set(tags)
+
+
+def _of(policy: Policy, trigger: Trigger, session: str) -> Iterator[Rule]:
     for rule in policy.rules:
-        if "outside_hours" in rule.on and in_session(rule, session):
-            yield rule, "outside_hours"
-
-
-def in_session(rule: Rule, session: str) -> bool:
-    return rule.sessions is None or session in rule.sessions
+        if rule.enabled and trigger in rule.on and (rule.sessions is None or session in rule.sessions):
+            yield rule

@@ -64,7 +64,9 @@ Action = SendTemplateAction | AddTagsAction | AlertAction | WebhookAction
 class Rule(Args, frozen=True, kw_only=True):
     """`on`: what it answers to. ``outside_hours``: the customer writes while `Policy.hours` are closed.
 
-    `deadline`: of a warning or an overdue chat, only this one. `sessions`: only in these.
+    `deadline`: of a warning or an overdue chat, only this one. `sessions`: only in these. `tags`: only a chat that has
+    all of them by then; those that rules before it in the list have added count. One that is not `enabled` stays in
+    the list and does nothing.
     """
 
     id: Name
@@ -72,3 +74,5 @@ class Rule(Args, frozen=True, kw_only=True):
     do: Action
     sessions: Annotated[list[Name], Meta(min_length=1, max_length=64)] | None = None
     deadline: Literal["first_response", "resolution"] | None = None
+    tags: Annotated[list[Tag], Meta(min_length=1, max_length=32)] | None = None
+    enabled: bool = True

@@ -88,6 +88,21 @@ def test_a_rule_may_want_a_session_or_a_deadline() -> None:
     assert sorted(one.rule.id for one in play(both, said(HOUR), Timer(2 * HOUR))[1]) == ["any", "any", "r"]
 
 
+def test_a_rule_may_want_tags_and_may_be_off() -> None:
+    """Those that a rule before it added count; one that is off does nothing, also outside the hours."""
+    tagging = rule("opened", "reopened", name="tag", do=AddTagsAction(tags=["vip"]))
+    tell = rule("opened", "outside_hours", name="tell", tags=["vip"])
+    closed = Hours(timezone="UTC", monday=[["09:00", "18:00"]])
+
+    def fired(*rules: Rule) -> list[str]:
+        return [one.rule.id for one in play(Policy(rules=[*rules], hours=closed), said(MONDAY))[1]]
+
+    assert fired(tagging, tell) == ["tag", "tell"]
+    assert fired(tell, tagging) == ["tag"]
+    assert fired(tagging, replace(tell, tags=["vip", "late"])) == ["tag"]
+    assert fired(replace(tagging, enabled=False), replace(tell, tags=None, enabled=False)) == []
+
+
 def test_outside_hours_is_once_until_the_next_opening() -> None:
     """However much the customer writes; open hours and own messages are none of it."""
     policy = Policy(

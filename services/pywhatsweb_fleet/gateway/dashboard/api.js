@@ -3,7 +3,7 @@
 /** What the server refused: a code of the catalogue, and what to do. */
 export class Problem extends Error {
   constructor(status, body) {
-    super(body.detail || body.title || `HTTP ${status}`);
+    super(body.title || body.detail || `HTTP ${status}`);
     this.status = status;
     this.code = body.code || "";
     this.action = body.action || "";
@@ -64,7 +64,7 @@ export async function signOut() {
 // Events.
 
 const TYPES = [
-  "qr", "pairing_code", "session", "message", "status", "chat", "reaction", "edit", "delete", "contact", "group",
+  "qr", "pairing_code", "session", "message", "status", "chat", "reaction", "edit", "delete", "pin", "poll_vote", "contact", "group",
   "call", "alert", "deadletter", "media", "presence",
 ];
 const listeners = new Set();

@@ -1,6 +1,7 @@
 // Attendants, and the rules by which chats move.
 import { ask } from "../api.js";
 import { t } from "../i18n.js";
+import { RuleList } from "./rules.js";
 import { attempt, Dialog, Field, Form, html, Loading, Page, Table, useLoad, useState } from "../ui.js";
 
 // What the policy leaves out is at its default.
@@ -30,7 +31,8 @@ export function Team({ can }) {
     <${Loading} state=${state}>
       ${rows.length === 0 ? html`<p class="empty">${t("Nobody yet.")}</p>` : html`<${Table} label=${t("Attendants")} columns=${[t("Name"), t("State"), t("Open chats"), t("At most"), t("Skills"), ""]} rows=${rows} />`}
       <h2>${t("Rules")}</h2>
-      ${state.data && html`<${Rules} policy=${state.data.policy} manage=${manage} onSaved=${state.again} />`}
+      ${state.data && html`<${Rules} policy=${state.data.policy} manage=${manage} onSaved=${state.again} />
+        <${RuleList} rules=${state.data.policy.rules || []} manage=${manage} onSaved=${state.again} />`}
     <//>
     ${edited && html`<${Dialog} title=${edited.attendant_id || t("New attendant")} onClose=${() => setEdited(null)}><${Form} onSubmit=${save} button=${t("Save")}>
       <${Field} label=${t("Login")} hint=${t("As they sign in")}><input name="attendant_id" required value=${edited.attendant_id} readonly=${Boolean(edited.attendant_id)} /><//>
