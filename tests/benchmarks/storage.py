@@ -65,16 +65,18 @@ async def measure(store: Store) -> None:
         await timed(f"claim, {BATCH} a transaction", COMMANDS, claim_all)
         await timed(
             "outcome, through GroupCommit.submit_to", COMMANDS,
-            lambda: asyncio.gather(*(group.submit_to(idempotency.outcome, step) for step in steps)),
+            lambda: asyncio.gather(*(group.submit_to("acme", idempotency.outcome, step) for step in steps)),
         )  # fmt: skip
         await timed(
             "outcome, through GroupCommit.submit, one by one", COMMANDS // 5,
-            lambda: asyncio.gather(*(group.submit(idempotency.outcome, [s]) for s in steps[: COMMANDS // 5])),
+            lambda: asyncio.gather(*(group.submit("acme", idempotency.outcome, [s]) for s in steps[: COMMANDS // 5])),
         )  # fmt: skip
         await timed(
             "session key of 500 bytes, through submit_to", COMMANDS,
             lambda: asyncio.gather(*(
-                group.submit_to(write_many, Write("acme", f"s{n % 100}", 1, None, [("session", f"{n}", b"x" * 500)]))
+                group.submit_to(
+                    "acme", write_many, Write("acme", f"s{n % 100}", 1, None, [("session", f"{n}", b"x" * 500)])
+                )
                 for n in range(COMMANDS)
             )),
         )  # fmt: skip
@@ -82,7 +84,7 @@ async def measure(store: Store) -> None:
         for n in range(200):
             began = time.perf_counter()
             await group.submit_to(
-                idempotency.outcome, Outcome("acme", "s1", f"order-{n}-paid", MessageStatus.SENT, 3)
+                "acme", idempotency.outcome, Outcome("acme", "s1", f"order-{n}-paid", MessageStatus.SENT, 3)
             )
             times.append((time.perf_counter() - began) * 1000)
         times.sort()

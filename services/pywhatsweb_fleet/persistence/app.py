@@ -53,9 +53,7 @@ async def run(settings: PersistenceSettings, stopping: asyncio.Event) -> None:
         tenants = await stack.enter_async_context(ingesting(bus, store, publisher, settings, health.metrics))
         health.checks["ingest"] = tenants.problem
         await stack.enter_async_context(answering(bus, Queries(store), tenants))
-        shelf = await stack.enter_async_context(
-            filing.filing(bus, store, settings, tenants.find, health.metrics)
-        )
+        shelf = await stack.enter_async_context(filing.filing(bus, store, settings, tenants.find, health))
         library = shelf.library if shelf is not None else None
         duties = await stack.enter_async_context(obeying(bus, store, publisher, tenants, settings, library))
         port = await stack.enter_async_context(

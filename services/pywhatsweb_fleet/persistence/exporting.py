@@ -31,7 +31,7 @@ from pywhatsweb_fleet.persistence.person import Person, resolve, subject_digest
 from pywhatsweb_fleet.persistence.queries import Asker
 from pywhatsweb_fleet.persistence.zipping import Zip
 from pywhatsweb_fleet.storage import audit, law
-from pywhatsweb_fleet.storage.faults import StorageUnavailable, Unsealable
+from pywhatsweb_fleet.storage.faults import KeyMissing, StorageUnavailable, Unsealable
 from pywhatsweb_fleet.storage.law import ExportRow
 from pywhatsweb_fleet.storage.media import Reference
 from pywhatsweb_fleet.storage.statements import query
@@ -154,6 +154,9 @@ class Exports:
             held, _ = await self._library.put(
                 row.tenant, self._zip(row, work), reference=reference, most=_MOST_BYTES
             )
+        except KeyMissing:
+            log.warning("an export waits for a master key", tenant=row.tenant, export=row.export_id)
+            return
         except (MediaError, Unsealable) as error:
             log.error("an export failed", tenant=row.tenant, export=row.export_id, error=type(error).__name__)  # noqa: TRY400
             code = error.code.wire if isinstance(error, MediaError) else error.code

@@ -17,7 +17,7 @@ from pywhatsweb_fleet.storage.sealing import Keyring
 from pywhatsweb_fleet.storage.store import Store
 from pywhatsweb_runtime.answering import FindTenant, answering
 from pywhatsweb_runtime.bus import Bus
-from pywhatsweb_runtime.metrics import Metrics
+from pywhatsweb_runtime.health import Health
 
 log = structlog.get_logger(__name__)
 
@@ -26,17 +26,19 @@ _SWEEP_EVERY_S = 300.0
 
 @contextlib.asynccontextmanager
 async def filing(
-    bus: Bus, store: Store, settings: PersistenceSettings, find: FindTenant, metrics: Metrics
+    bus: Bus, store: Store, settings: PersistenceSettings, find: FindTenant, health: Health
 ) -> AsyncIterator[Shelf | None]:
     """Answers while the block lasts. Without a place for files, or a key to seal them, nobody does (None)."""
     shelf = None
     if settings.encryption_key:
-        shelf = open_shelf(settings.files, store, Keyring.parse(settings.encryption_key))
+        keyring = Keyring.parse(settings.encryption_key, settings.encryption_key_file)
+        health.details["master_keys"] = keyring.ids
+        shelf = open_shelf(settings.files, store, keyring)
     if shelf is None:
         log.warning("no PWW_ENCRYPTION_KEY: files are not stored")
         yield None
         return
-    served = files.Files(store, shelf.library, shelf.uploads, shelf.fitting, metrics)
+    served = files.Files(store, shelf.library, shelf.uploads, shelf.fitting, health.metrics)
     try:
         async with answering(
             bus,

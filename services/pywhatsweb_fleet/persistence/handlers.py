@@ -104,7 +104,7 @@ def _is_ours(error: Exception) -> bool:
 async def _commit(deps: Deps, told: Sequence[Told]) -> None:
     rows = rows_of(told)
     rows.sightings = deps.familiar.news(rows.sightings)
-    await deps.group.submit_to(record, rows, weight=len(told))
+    await deps.group.submit_to(told[0].subject.tenant, record, rows, weight=len(told))
     deps.familiar.committed(rows.sightings)
 
 

@@ -32,6 +32,8 @@ class PersistenceSettings(MediaSettings, frozen=True, kw_only=True):
     """How often expired idempotency records are removed and months are made ahead."""
     encryption_key: str | None = None
     """Opens the tenants' stored files, among which exports are kept; without it `data.export` is not offered."""
+    encryption_key_file: str | None = None
+    """Where the master keys lie, read again when one is met that is not known yet: so they rotate without a restart."""
     retention_every_s: float = 3600.0
     """How often what is past its period is removed."""
     anchor_every_s: float = 60.0

@@ -56,7 +56,7 @@ async def run(settings: Settings, stopping: asyncio.Event) -> None:
         store = open_store(settings.database_url)
         stack.push_async_callback(store.close)
         await store.migrate()
-        keyring = Keyring.parse(settings.encryption_key or "")
+        keyring = Keyring.parse(settings.encryption_key or "", settings.encryption_key_file)
         group = await stack.enter_async_context(group_commit(store))
         shelf, links, fetcher = await _files(settings, store, group, keyring, metrics, stack)
         deps = Deps(
@@ -78,6 +78,7 @@ async def run(settings: Settings, stopping: asyncio.Event) -> None:
         health.checks["broker"] = lambda: None if bus.client.is_connected else "the broker cannot be reached"
         health.checks["ownership"] = lambda: None if keeper.liveness.held else "ownership cannot be held"
         health.details["sessions"] = keeper.by_status
+        health.details["master_keys"] = keyring.ids
         await stack.enter_async_context(keeper.liveness.running())
         await stack.enter_async_context(keeper.views.running())
         bus.on_reconnect.append(keeper.reconnected)

@@ -25,7 +25,7 @@ from pywhatsweb_fleet.media.opening import Shelf
 from pywhatsweb_fleet.session_worker.engines.port import EngineError
 from pywhatsweb_fleet.session_worker.fenced import FencedEvents
 from pywhatsweb_fleet.session_worker.lane import Interrupted
-from pywhatsweb_fleet.storage.faults import StorageUnavailable, Unsealable
+from pywhatsweb_fleet.storage.faults import KeyMissing, StorageUnavailable, Unsealable
 from pywhatsweb_fleet.storage.media import Held, Object, Reference
 
 log = structlog.get_logger(__name__)
@@ -105,11 +105,15 @@ class Attaching:
             )
         except MediaError as error:
             raise EngineError(error.code.wire, _detail(error)) from None
+        except (ObjectsUnavailable, StorageUnavailable, KeyMissing) as error:
+            log.warning(
+                "a file waits for a store, or for a master key",
+                session=self._events.session,
+                error=error.code,
+            )
+            raise Interrupted(error.code) from error
         except Unsealable as error:
             raise EngineError(error.code) from None
-        except (ObjectsUnavailable, StorageUnavailable) as error:
-            log.warning("a file waits for a store", session=self._events.session, error=error.code)
-            raise Interrupted(error.code) from error
         return self._attached(self._shelf.library, kind, content, fitted)
 
     def _attached(self, library: Library, kind: str, content: Mapping[str, Any], fitted: Fitted) -> Attached:

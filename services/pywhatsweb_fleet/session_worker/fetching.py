@@ -159,7 +159,7 @@ class Fetcher:
 
     async def ask(self, fetch: Fetch) -> None:
         """Durable when it returns. Raises StorageUnavailable."""
-        await self._group.submit(media_fetches.ask, self._keyring, fetch)
+        await self._group.submit(fetch.tenant, media_fetches.ask, self._keyring, fetch)
         self._kick.set()
 
     async def run(self, working: Working) -> None:
@@ -193,6 +193,8 @@ class Fetcher:
             task = asyncio.create_task(self._one(fetch, sessions[fetch.tenant, fetch.session]))
             self._busy[at] = task
             task.add_done_callback(functools.partial(self._done, at))
+            if self._kick.is_set():
+                return  # somebody else may be next by now
         if len(found) == _DUE:
             self._kick.set()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import random
 import time
 from collections import Counter
@@ -30,6 +31,7 @@ from pywhatsweb_fleet.session_worker.views import Views
 from pywhatsweb_runtime import headers, lifecycle, registry
 from pywhatsweb_runtime.bus import WRONG_LAST_SEQUENCE, ApiError, BrokerUnavailable, Stored
 from pywhatsweb_runtime.metrics import set_all
+from pywhatsweb_runtime.turns import Pace, Turns
 
 log = structlog.get_logger(__name__)
 
@@ -57,12 +59,12 @@ class Keeper:
         self._nudge = asyncio.Event()
         self._draining = False
         self._started_at = int(time.time() * 1000)
-        self._next_connect = 0.0
+        self._connects = Pace(deps.settings.connects_per_second)
         self._next_give = time.monotonic() + 5
         self._work: set[asyncio.Task[None]] = set()
         self._told: set[tuple[str, str, str]] = set()
         """Which sessions the metrics have."""
-        self._changes = asyncio.Semaphore(_CHANGES_AT_ONCE)
+        self._changes = Turns(_CHANGES_AT_ONCE)
         self.views = Views(deps.bus, deps.reader, self._nudge.set)
         self._asked = Asked(deps.bus, self._is_ours, self._confirmed)
         self.liveness = Liveness(
@@ -220,7 +222,7 @@ class Keeper:
                 record,
                 tenant=self.views.tenants[key[0]],
                 epoch=epoch,
-                connect_slot=self._connect_slot,
+                connect_slot=functools.partial(self._connects.turn, key[0]),
                 lost=self._on_lost,
                 finished=self._finished,
             )
@@ -278,16 +280,6 @@ class Keeper:
     def _wake_all(self) -> None:
         for session in self._owned.values():
             session.lane.wake()
-
-    async def _connect_slot(self) -> None:
-        """Spaces links out, so that a takeover of many is no storm of logins."""
-        rate = self._deps.settings.connects_per_second
-        if rate <= 0:
-            return
-        now = time.monotonic()
-        at = self._next_connect = max(self._next_connect + 1 / rate, now)
-        if at > now:
-            await asyncio.sleep((at - now) * random.uniform(0.9, 1.1))
 
     # Doing what is wanted.
 

@@ -292,7 +292,7 @@ class OwnedSession:
         while True:
             try:
                 return await self._deps.group.submit(
-                    _fence_and_load, self._deps.keyring, *self.key, self.epoch
+                    self.key[0], _fence_and_load, self._deps.keyring, *self.key, self.epoch
                 )
             except StorageUnavailable:
                 self._log.warning("a session waits for the database")
@@ -354,7 +354,7 @@ class OwnedSession:
         if self._units is not None:
             self._units.close()
         with contextlib.suppress(StorageUnavailable, Fenced):
-            await self._deps.group.submit(credentials.wipe, *self.key, self.epoch)
+            await self._deps.group.submit(self.key[0], credentials.wipe, *self.key, self.epoch)
 
     # Durable units.
 
@@ -370,7 +370,7 @@ class OwnedSession:
         creds = next((unit.creds for unit in reversed(units) if unit.creds is not None), None)
         rows = [row for unit in units for row in unit.rows]
         write = credentials.Write(self.key[0], self.key[1], self.epoch, creds, rows)
-        await self._deps.group.submit_to(self._deps.write_credentials, write)
+        await self._deps.group.submit_to(self.key[0], self._deps.write_credentials, write)
 
     async def _look_at_head(self, heads: Sequence[Stored]) -> None:
         """What is queued first may have been sent by an earlier owner or over an earlier link: the record may know."""

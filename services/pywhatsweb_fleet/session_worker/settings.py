@@ -14,7 +14,9 @@ from pywhatsweb_fleet.media.settings import MediaSettings
 class Settings(MediaSettings, frozen=True, kw_only=True):
     database_url: str
     encryption_key: str | None = None
-    """32 bytes in hex or base64 that seal the credentials' own keys."""
+    """32 bytes in hex or base64 that seal the credentials' own keys; several: the first seals, all open."""
+    encryption_key_file: str | None = None
+    """Where the master keys lie, read again when one is met that is not known yet: so they rotate without a restart."""
     worker_id: str = msgspec.field(default_factory=lambda: "w-" + secrets.token_hex(5))
     engines: str = "simulated,baileys"
     """Kinds of engine that this worker can run, separated by commas."""

@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 
 from pywhatsweb_fleet.storage.data_keys import ciphers
 from pywhatsweb_fleet.storage.faults import Fenced, Unsealable
-from pywhatsweb_fleet.storage.sealing import Cipher, Keyring, Wrapped, place
+from pywhatsweb_fleet.storage.sealing import Cipher, Keyring, place
 from pywhatsweb_fleet.storage.statements import insert_rows, is_postgres, rows_parameters, rows_source
 from pywhatsweb_fleet.storage.tables import credentials, fences
 
@@ -141,30 +141,6 @@ def wipe(conn: Connection, tenant: str, session: str, epoch: int) -> int:
         f"DELETE FROM credentials WHERE tenant = {mark} AND session = {mark}",
         (tenant, session),
     ).rowcount
-
-
-def rotate(conn: Connection, keyring: Keyring, limit: int = 1000) -> int:
-    """Seals at most ``limit`` data keys of other master keys anew under the current one; how many.
-
-    Less than ``limit``: none is left, and the older master keys can go. The rows themselves need no change.
-    """
-    postgres = is_postgres(conn)
-    mark = "%s" if postgres else "?"
-    sql = f"SELECT tenant, scope, master_key, wrapped FROM data_keys WHERE master_key <> {mark} LIMIT {mark}"
-    found = conn.exec_driver_sql(
-        sql + (" FOR UPDATE SKIP LOCKED" if postgres else ""), (keyring.current, limit)
-    )
-    anew = [
-        (wrapped.blob, wrapped.master_key, tenant, scope)
-        for tenant, scope, master_key, blob in found.fetchall()
-        for wrapped in [keyring.rewrap(Wrapped(master_key, bytes(blob)), tenant, scope)]
-    ]
-    if anew:
-        conn.exec_driver_sql(
-            f"UPDATE data_keys SET wrapped = {mark}, master_key = {mark} WHERE tenant = {mark} AND scope = {mark}",
-            anew,
-        )
-    return len(anew)
 
 
 def _delete(conn: Connection, keys: Sequence[tuple[str, str, str, str]]) -> None:

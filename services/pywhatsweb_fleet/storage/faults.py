@@ -2,7 +2,7 @@
 
 * StorageUnavailable: the database is gone, full or too slow; nothing is wrong with what was asked.
 * Fenced: a newer owner of the session exists; the caller has to stop.
-* Unsealable: a sealed row does not open with the keys at hand.
+* Unsealable: a sealed row does not open with the keys at hand; KeyMissing: its master key may come yet.
 """
 
 from __future__ import annotations
@@ -35,6 +35,10 @@ class Unsealable(Exception):
     """A row was sealed by a key that is not there, or was changed or moved since."""
 
     code = "E_CREDENTIALS_UNREADABLE"
+
+
+class KeyMissing(Unsealable):
+    """The master key it takes is not on the ring: it may be on its way here, so what needs it waits."""
 
 
 class Cause(enum.Enum):

@@ -1,7 +1,8 @@
 """Many small writes, one commit: what arrives while a commit runs shares the next one.
 
 A commit costs a flush to disk, whatever is in it. Hot paths submit their writes here and wait for their own result;
-each costs about as much as its statements, and waits for one commit (the one under way, then its own).
+each costs about as much as its statements, and waits for one commit (the one under way, then its own). When more waits
+than a commit takes, it takes of every tenant in turn: one that floods makes its own writes wait, nobody else's.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from pywhatsweb_fleet.storage.faults import Cause, StorageUnavailable, cause_of
 from pywhatsweb_fleet.storage.store import Store
+from pywhatsweb_runtime.turns import Turns
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -38,71 +40,77 @@ class GroupCommit:
     def __init__(self, store: Store, *, most: int, waiting: int) -> None:
         self._store = store
         self._most = most
-        self._room = asyncio.Semaphore(waiting)
-        self._queue: deque[_Write] = deque()
+        self._room = Turns(waiting)
+        self._lines: dict[str, deque[_Write]] = {}
+        """What waits, by tenant; the first of the dictionary is next."""
         self._arrived = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._closed = False
 
     async def submit(
-        self, fn: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs
+        self, tenant: str, fn: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs
     ) -> R:
-        """``fn(conn, …)`` in a transaction shared with others; its result once that is committed.
+        """``fn(conn, …)`` for a tenant in a transaction shared with others; its result once that is committed.
 
         Raises what ``fn`` raises (the others of the transaction are not touched by it) or StorageUnavailable. ``fn``
         may run several times. A caller that is cancelled has perhaps written all the same.
         """
-        value: R = await self._put(False, fn, args, kwargs)
+        value: R = await self._put(tenant, _Write(False, fn, args, kwargs, self._loop.create_future(), 1))
         return value
 
     async def submit_to(
-        self, fn: Callable[[Connection, Sequence[T]], Sequence[R | Exception]], item: T, *, weight: int = 1
+        self,
+        tenant: str,
+        fn: Callable[[Connection, Sequence[T]], Sequence[R | Exception]],
+        item: T,
+        *,
+        weight: int = 1,
     ) -> R:
         """``item`` among those that ``fn(conn, items)`` gets at once; the result or exception of the same place.
 
-        Items of one ``fn`` are in the order of the calls. This is the cheap way: one statement for many items.
-        ``weight``: the number of writes that the item counts as.
+        A tenant's items of one ``fn`` are in the order of the calls. This is the cheap way: one statement for many
+        items. ``weight``: the number of writes that the item counts as.
         """
-        value: R = await self._put(True, fn, (item,), {}, weight)
+        value: R = await self._put(tenant, _Write(True, fn, (item,), {}, self._loop.create_future(), weight))
         return value
 
-    async def _put(
-        self,
-        many: bool,
-        fn: Callable[..., Any],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        weight: int = 1,
-    ) -> Any:
-        await self._room.acquire()
+    async def _put(self, tenant: str, write: _Write) -> Any:
+        await self._room.take(tenant)
         try:
             if self._closed:
                 raise StorageUnavailable("the store is closing")
-            future = self._loop.create_future()
-            self._queue.append(_Write(many, fn, args, kwargs, future, weight))
+            self._lines.setdefault(tenant, deque()).append(write)
             self._arrived.set()
-            return await future
+            return await write.future
         finally:
-            self._room.release()
+            self._room.give_back()
 
     async def run(self) -> None:
         """Commits what arrives, until cancelled; what still waits then is refused."""
         try:
             while True:
-                if not self._queue:
+                if not self._lines:
                     self._arrived.clear()
                     await self._arrived.wait()
                 if batch := self._next():
                     await self._commit(batch)
         finally:
             self._closed = True
-            _refuse(self._queue, StorageUnavailable("the store is closing"))
+            for line in self._lines.values():
+                _refuse(line, StorageUnavailable("the store is closing"))
 
     def _next(self) -> list[_Write]:
-        """The first that wait, up to the weight of a commit, without those that nobody waits for any more."""
+        """The first of every tenant, then the second …, up to the weight of a commit.
+
+        Those that nobody waits for any more are left out.
+        """
         batch, weight = [], 0
-        while self._queue and weight < self._most:
-            write = self._queue.popleft()
+        while self._lines and weight < self._most:
+            tenant = next(iter(self._lines))
+            line = self._lines.pop(tenant)
+            write = line.popleft()
+            if line:
+                self._lines[tenant] = line  # behind the others
             if not write.future.done():
                 batch.append(write)
                 weight += write.weight

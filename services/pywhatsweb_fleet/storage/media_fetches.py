@@ -54,14 +54,19 @@ def ask(conn: Connection, keyring: Keyring, fetch: Fetch) -> None:
 def due(
     conn: Connection, keyring: Keyring, sessions: Sequence[tuple[str, str]], now: int, limit: int
 ) -> list[Fetch]:
-    """Of these (tenant, session), what may be tried now, the oldest first. Raises Unsealable."""
+    """Of these (tenant, session), what may be tried now: of each tenant the oldest, then of each the next, and so on.
+
+    Raises Unsealable.
+    """
     postgres = is_postgres(conn)
     source = rows_source(postgres, media_fetches, ("tenant", "session"))
     mark = "%s" if postgres else "?"
     rows = conn.exec_driver_sql(
-        f"SELECT {', '.join('f.' + name for name in _COLUMNS)} FROM {source} JOIN media_fetches f "
-        f"ON f.tenant = batch.tenant AND f.session = batch.session AND f.next_at <= {mark} "
-        f"ORDER BY f.next_at LIMIT {mark}",
+        f"SELECT {', '.join(_COLUMNS)} FROM (SELECT f.*, "
+        "row_number() OVER (PARTITION BY f.tenant ORDER BY f.next_at, f.created_at, f.media_id) AS turn "
+        f"FROM {source} JOIN media_fetches f "
+        f"ON f.tenant = batch.tenant AND f.session = batch.session AND f.next_at <= {mark}) AS due "
+        f"ORDER BY turn, next_at LIMIT {mark}",
         (*rows_parameters(sessions), now, limit),
     ).fetchall()
     ciphers = data_keys.ciphers(

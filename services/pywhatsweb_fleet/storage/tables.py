@@ -1,6 +1,7 @@
 """The tables: one definition that SQLite and PostgreSQL share; migrations are held equal to it by a test.
 
-Every table begins with its tenant. Times are integers, milliseconds since 1970 (UTC), as everywhere in the fleet.
+Every table begins with its tenant, but for what is the whole fleet's. Times are integers, milliseconds since 1970
+(UTC), as everywhere in the fleet.
 Structured values are JSON in text columns: the database filters on the columns beside them, never inside them.
 """
 
@@ -87,6 +88,16 @@ data_keys = Table(
     sqlite_with_rowid=False,
 )
 """Keys that seal rows, themselves sealed by the master key named; deleting one shreds what it sealed."""
+
+sealing_keys = Table(
+    "sealing_keys",
+    metadata,
+    _text("purpose"),
+    _text("master_key"),
+    _ms("since"),
+    PrimaryKeyConstraint("purpose", name="sealing_keys_pk"),
+)
+"""The master key, by its id, that seals new data keys: one row, which who seals holds until it has committed."""
 
 credentials = Table(
     "credentials",

@@ -13,7 +13,7 @@ import structlog
 
 from pywhatsweb.contracts import subjects
 from pywhatsweb.errors import ErrorCode
-from pywhatsweb_fleet.storage.faults import StorageUnavailable, Unsealable
+from pywhatsweb_fleet.storage.faults import KeyMissing, StorageUnavailable, Unsealable
 from pywhatsweb_fleet.storage.sealing import Keyring
 from pywhatsweb_fleet.storage.store import open_store
 from pywhatsweb_fleet.webhooks.deps import Deps
@@ -36,6 +36,7 @@ log = structlog.get_logger(__name__)
 _TELL_EVERY_S = 5.0
 _REFUSALS = {
     StorageUnavailable: ErrorCode.E_STORAGE_UNAVAILABLE,
+    KeyMissing: ErrorCode.E_CREDENTIALS_UNREADABLE,
     Unsealable: ErrorCode.E_STORAGE_CORRUPT,
 }
 
@@ -53,7 +54,7 @@ async def run(
     """
     metrics = Metrics(settings.metrics_labels)
     health = Health("webhooks", metrics)
-    keyring = Keyring.parse(settings.encryption_key or "")
+    keyring = Keyring.parse(settings.encryption_key or "", settings.encryption_key_file)
     store = open_store(settings.store_url, pool_size=settings.sql_pool, deadline_s=settings.sql_deadline_s)
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(store.close)
@@ -80,6 +81,7 @@ async def run(
         held = await stack.enter_async_context(holding(deps))
         tenants.changed = held.ring
         health.checks["webhooks"] = held.problem
+        health.details["master_keys"] = keyring.ids
         handlers = Handlers(deps, held.ring)
         await stack.enter_async_context(
             answering(

@@ -13,6 +13,8 @@ class WebhooksSettings(ServiceSettings, frozen=True, kw_only=True):
     """SQLite in `data_dir` when absent."""
     encryption_key: str | None = None
     """32 bytes in hex or base64 that seal the data keys; the same as the session workers'."""
+    encryption_key_file: str | None = None
+    """Where the master keys lie, read again when one is met that is not known yet: so they rotate without a restart."""
     replicas: int = 1
     """Of the buckets, should this service be the first to need them."""
     webhook_timeout_s: float = 10.0

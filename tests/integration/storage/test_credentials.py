@@ -118,20 +118,3 @@ async def test_a_data_key_of_a_transaction_that_failed_is_not_used(store: Store,
         await store.transact(fails)
     await store.transact(credentials.write, keyring, *AT, 1, b"kept", [])
     assert await store.read(credentials.load_creds, Keyring([bytes(range(32))]), *AT) == b"kept"
-
-
-async def test_the_master_key_rotates_without_touching_rows(store: Store, keyring: Keyring) -> None:
-    """Both keys open while it lasts; afterwards the old one is not needed."""
-    for session in ("s1", "s2", "s3"):
-        await store.transact(credentials.write, keyring, "acme", session, 1, session.encode(), [])
-    old, new = bytes(range(32)), b"n" * 32
-    both = Keyring([new, old])
-    assert await store.transact(credentials.rotate, both, 2) == 2
-    assert await store.read(credentials.load_creds, both, "acme", "s1") == b"s1"
-    assert await store.transact(credentials.rotate, both, 2) == 1
-    assert await store.transact(credentials.rotate, both, 2) == 0
-    alone = Keyring([new])
-    for session in ("s1", "s2", "s3"):
-        assert await store.read(credentials.load_creds, alone, "acme", session) == session.encode()
-    with pytest.raises(Unsealable):
-        await store.read(credentials.load_creds, keyring, "acme", "s1")

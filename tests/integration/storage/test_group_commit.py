@@ -40,7 +40,7 @@ async def test_many_writes_share_few_commits(store: Store) -> None:
 
     event.listen(store._write.engine, "commit", counted)
     async with group_commit(store) as group:
-        results = await asyncio.gather(*(group.submit(add, f"t{i}") for i in range(500)))
+        results = await asyncio.gather(*(group.submit("acme", add, f"t{i}") for i in range(500)))
     assert results == [f"T{i}" for i in range(500)]
     assert len(await store.read(names)) == 500
     assert commits <= 3
@@ -51,12 +51,12 @@ async def test_one_that_fails_does_not_touch_the_others(store: Store) -> None:
     await store.transact(add, "taken")
     async with group_commit(store) as group:
         results = await asyncio.gather(
-            group.submit(add, "a"),
-            group.submit(add, "taken"),
-            group.submit_to(add_many, "b"),
-            group.submit_to(add_many, "taken"),
-            group.submit_to(add_many, "no-c"),
-            group.submit(add, "d"),
+            group.submit("acme", add, "a"),
+            group.submit("acme", add, "taken"),
+            group.submit_to("acme", add_many, "b"),
+            group.submit_to("acme", add_many, "taken"),
+            group.submit_to("acme", add_many, "no-c"),
+            group.submit("acme", add, "d"),
             return_exceptions=True,
         )
     assert [r if isinstance(r, str) else type(r) for r in results] == [
@@ -75,7 +75,7 @@ async def test_refusals_by_value_need_no_second_try(store: Store) -> None:
 
     async with group_commit(store) as group:
         results = await asyncio.gather(
-            *(group.submit_to(bulk, name) for name in ("x", "no-y", "z")), return_exceptions=True
+            *(group.submit_to("acme", bulk, name) for name in ("x", "no-y", "z")), return_exceptions=True
         )
     assert calls == [3]
     assert [type(r) for r in results] == [str, LookupError, str]
@@ -91,27 +91,55 @@ async def test_a_commit_is_bounded_by_the_weight_of_its_items(store: Store) -> N
 
     async with group_commit(store, most=10) as group:
         weights = (4, 4, 4, 99, 1, 1)
-        await asyncio.gather(*(group.submit_to(bulk, f"t{n}", weight=w) for n, w in enumerate(weights)))
+        await asyncio.gather(
+            *(group.submit_to("acme", bulk, f"t{n}", weight=w) for n, w in enumerate(weights))
+        )
     assert calls == [["t0", "t1", "t2"], ["t3"], ["t4", "t5"]]
 
 
 async def test_what_waits_is_bounded_and_a_cancelled_caller_leaves_its_place(store: Store) -> None:
     """Room for four: the fifth waits outside; cancelled writes that had not begun are not done."""
     async with group_commit(store, waiting=4) as group:
-        callers = [asyncio.create_task(group.submit(add, f"t{i}")) for i in range(10)]
+        callers = [asyncio.create_task(group.submit("acme", add, f"t{i}")) for i in range(10)]
         await asyncio.sleep(0)
-        assert len(group._queue) == 4
+        assert len(group._lines["acme"]) == 4
         callers[3].cancel()
         done = await asyncio.gather(*callers, return_exceptions=True)
     assert [isinstance(r, str) for r in done] == [i != 3 for i in range(10)]
     assert "t3" not in await store.read(names)
 
 
+async def test_a_tenant_that_floods_makes_its_own_writes_wait(store: Store) -> None:
+    """Whatever lies in its line, and whatever waits for room: each other tenant's first write is in the next commit."""
+    commits: list[list[str]] = []
+
+    def bulk(conn: Connection, tenants: Sequence[str]) -> Sequence[str | Exception]:
+        commits.append(list(tenants))
+        return add_many(conn, tenants)
+
+    async with group_commit(store, most=10, waiting=100) as group:
+        flood = [asyncio.create_task(group.submit_to("flood", bulk, f"f{n}")) for n in range(500)]
+        await asyncio.sleep(0)
+        quiet = [
+            asyncio.create_task(group.submit_to(tenant, bulk, f"{tenant}-{n}"))
+            for tenant in ("b", "c")
+            for n in range(2)
+        ]
+        await asyncio.gather(*flood, *quiet)
+    where = {name: number for number, names in enumerate(commits) for name in names}
+    # One commit was under way and one was filled when the first places were given back; of 50 that the flood takes.
+    assert all(where[f"{tenant}-{n}"] <= 2 for tenant in "bc" for n in range(2))
+    assert len(commits) > 40
+    assert [name for names in commits for name in names if name.startswith("f")] == [
+        f"f{n}" for n in range(500)
+    ]
+
+
 async def test_closing_refuses_what_still_waits(store: Store) -> None:
     """Nobody is left waiting for ever."""
     async with group_commit(store) as group:
-        caller = asyncio.create_task(group.submit(add, "late"))
+        caller = asyncio.create_task(group.submit("acme", add, "late"))
         await asyncio.sleep(0)
-    for write in (caller, group.submit(add, "later")):
+    for write in (caller, group.submit("acme", add, "later")):
         with pytest.raises(StorageUnavailable):
             await write

@@ -9,7 +9,6 @@ import signal
 import sqlite3
 from collections.abc import Awaitable, Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -19,9 +18,24 @@ from nats.aio.client import Client
 
 from tests.integration.tenants.conftest import Platform, platform
 from tests.support import wait_until
-from tests.support.running import Fleet, Plain, plain
+from tests.support.running import PWW, Fleet, Plain, plain
 
 TO = "+5511999990001"
+
+
+async def pww(fleet: Fleet, *arguments: str) -> str:
+    """A command line of the operator's; what it prints."""
+    process = await asyncio.create_subprocess_exec(
+        PWW,
+        *arguments,
+        "--data-dir",
+        fleet.directory / "data",
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output, _ = await process.communicate()
+    assert process.returncode == 0, output.decode()
+    return output.decode()
 
 
 async def enters(fleet: Fleet, login: dict[str, Any]) -> Client | None:
@@ -183,6 +197,71 @@ async def _says(door: Callable[[], Awaitable[str]], wanted: str) -> bool:
     return await door() == wanted
 
 
+def sealed_under(fleet: Fleet) -> set[str]:
+    with contextlib.closing(sqlite3.connect(fleet.directory / "data" / "fleet.db")) as database:
+        return {key for (key,) in database.execute("SELECT master_key FROM data_keys")}
+
+
+@pytest.mark.timeout(400)
+async def test_the_master_key_rotates_under_load(fleet: Fleet) -> None:
+    """Twice, the former key dropped at once: nobody restarts, no command is lost or sent twice, nobody scans again."""
+    key_file = fleet.directory / "data" / "encryption.key"
+    login = fleet.ready["tenants"]["acme"]
+    http = httpx.AsyncClient(
+        base_url=fleet.ready["http_url"], headers={"Authorization": f"Bearer {login['api_key']}"}, timeout=60
+    )
+    async with plain(fleet, "acme") as acme, http:
+        for session in ("r1", "r2"):
+            await acme.ok("session.start", session_id=session)
+            await acme.reached(session, "WORKING")
+        stored = await http.post("/v1/media", content=b"kept" * 100, params={"filename": "kept.bin"})
+        await acme.ok("webhook.create", webhook_id="kept", url="https://192.0.2.1/hook", types=["alert"])
+        before, pids = (sealed_under(fleet), key_file.read_text()), fleet.reload()["pids"]
+        stop = asyncio.Event()
+        sent: list[str] = []
+
+        async def load() -> None:
+            while not stop.is_set():
+                sent.append(f"r-{len(sent)}")
+                await acme.send(f"r{1 + len(sent) % 2}", sent[-1], TO, "under load")
+                if len(sent) > 8:  # so many are under way at any moment
+                    await wait_until(partial(_has, acme, sent[-8], "sent"), 120)
+
+        loading = asyncio.create_task(load())
+        for turn in range(2):
+            await wait_until(partial(_at_least, sent, len(sent) + 20), 120)
+            await pww(fleet, "rotate-key", "--new", "--drop")
+            # New data keys: of a session, by a worker that has met the new master key or not.
+            await acme.ok("session.start", session_id=f"new{turn}")
+            await acme.reached(f"new{turn}", "WORKING")
+        stop.set()
+        await loading
+        assert sealed_under(fleet).isdisjoint(before[0])
+        assert len(sealed_under(fleet)) == len(key_file.read_text().split()) == 1
+        assert key_file.read_text() != before[1]
+
+        # Credentials are opened anew, files and webhooks' secrets too.
+        for session in ("r1", "new0"):
+            await acme.ok("session.restart", session_id=session)
+            await acme.send(session, f"again-{session}", TO, "opened anew")
+            assert (await acme.outcome(f"again-{session}"))["status"] == "sent"
+        assert (await http.get(f"/v1/media/{stored.json()['id']}")).content == b"kept" * 100
+        assert (await acme.ok("webhook.rotate", webhook_id="kept"))["secret"]
+        for command in sent:
+            await wait_until(partial(_has, acme, command, "sent"), 90)
+            assert acme.steps(command).count("sent") == 1
+        assert [len(acme.of("qr", session)) for session in ("r1", "r2", "new0", "new1")] == [1, 1, 1, 1]
+        assert fleet.reload()["pids"] == pids
+
+
+def _at_least(found: list[str], count: int) -> bool:
+    return len(found) >= count
+
+
+def _has(program: Plain, command: str, status: str) -> bool:
+    return status in program.steps(command)
+
+
 async def test_an_erasure_outlives_a_kill(fleet: Fleet) -> None:
     """The service is killed in the middle, the broker too: the erasure ends, under the same receipt."""
     async with platform(fleet) as asked:
@@ -206,38 +285,24 @@ async def test_an_erasure_outlives_a_kill(fleet: Fleet) -> None:
         await program.client.close()
 
 
-async def test_the_command_line_does_the_same(fleet: Fleet, tmp_path: Path) -> None:
+async def test_the_command_line_does_the_same(fleet: Fleet) -> None:
     """`pww tenant create, show, quota, suspend, resume, keys, delete`, as an operator types them."""
 
-    async def pww(*arguments: str) -> str:
-        from tests.support.running import PWW
-
-        process = await asyncio.create_subprocess_exec(
-            PWW,
-            *arguments,
-            "--data-dir",
-            fleet.directory / "data",
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        output, _ = await process.communicate()
-        assert process.returncode == 0, output.decode()
-        return output.decode()
-
-    assert "shop is there" in await pww("tenant", "create", "shop")
-    assert "shop" in (await pww("tenant", "list")).split()
-    assert "commands_per_day             1000" in await pww(
+    typed = partial(pww, fleet)
+    assert "shop is there" in await typed("tenant", "create", "shop")
+    assert "shop" in (await typed("tenant", "list")).split()
+    assert "commands_per_day             1000" in await typed(
         "tenant", "quota", "shop", "commands_per_day=1000"
     )
-    assert "shop: active" in await pww("tenant", "show", "shop")
-    assert "suspended" in await pww("tenant", "suspend", "shop")
-    assert "active" in await pww("tenant", "resume", "shop")
-    assert "shop.crm" in await pww("tenant", "keys", "add-user", "shop", "crm", "--rights", "read")
-    assert "user shop.crm: read" in await pww("tenant", "keys", "list", "shop")
-    assert "pww_" in await pww("tenant", "keys", "add", "shop", "hooks", "--scope", "send")
-    told = await pww("tenant", "delete", "shop", "--confirm", "shop", "--reason", "closed")
+    assert "shop: active" in await typed("tenant", "show", "shop")
+    assert "suspended" in await typed("tenant", "suspend", "shop")
+    assert "active" in await typed("tenant", "resume", "shop")
+    assert "shop.crm" in await typed("tenant", "keys", "add-user", "shop", "crm", "--rights", "read")
+    assert "user shop.crm: read" in await typed("tenant", "keys", "list", "shop")
+    assert "pww_" in await typed("tenant", "keys", "add", "shop", "hooks", "--scope", "send")
+    told = await typed("tenant", "delete", "shop", "--confirm", "shop", "--reason", "closed")
     assert "shop was erased" in told
-    assert "shop" not in (await pww("tenant", "list")).split()
+    assert "shop" not in (await typed("tenant", "list")).split()
 
 
 @pytest.mark.parametrize("verb", ["tenant.list", "tenant.delete", "user.create"])
