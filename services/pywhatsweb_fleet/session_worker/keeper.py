@@ -318,7 +318,7 @@ class Keeper:
 
         async def guarded() -> None:
             try:
-                async with self._changes:
+                async with self._changes.turn(key[0]):
                     await work
             except (BrokerUnavailable, ApiError) as error:
                 log.warning("a session's change is tried again", error=type(error).__name__)
