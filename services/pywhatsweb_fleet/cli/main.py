@@ -31,6 +31,7 @@ _COMMANDS = {
     "template": ("template:app", "Store texts with variables, and preview them."),
     "media": ("media:app", "Store files, fetch, show, list and delete them."),
     "contact": ("contact:app", "See who is on WhatsApp, and block people."),
+    "consent": ("consent:app", "Keep who agreed to what, and who opted out."),
     "group": ("group:app", "Make groups, see and change them, invite and join."),
     "chat": ("chat:app", "See the Kanban board and move its chats."),
     "deadletter": ("deadletter:app", "See what was set aside, put it back or drop it."),

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import Connection
 
 from pywhatsweb.contracts.statuses import MessageStatus
+from pywhatsweb.errors import ErrorCode
+from pywhatsweb_fleet.dispatcher import optouts
 from pywhatsweb_fleet.dispatcher.reading import Job, Tenant
 from pywhatsweb_fleet.storage import audit, conversation, idempotency, usage
 from pywhatsweb_fleet.storage.conversation import StatusRow
 from pywhatsweb_fleet.storage.faults import StorageUnavailable
 from pywhatsweb_fleet.storage.idempotency import Claim, Claimed, Outcome, Record, Repeat
+from pywhatsweb_fleet.storage.optouts import Wish, blocked
 from pywhatsweb_fleet.storage.store import Store
 from pywhatsweb_fleet.storage.usage import Amount
 
@@ -35,7 +38,8 @@ class Claims:
     ) -> list[Verdict]:
         """A verdict each, in their order; the refusals among them are on record as rejected or expired.
 
-        What is claimed is counted as used; ``strangers``: chats that are written to for the first time.
+        What is claimed is counted as used; ``strangers``: chats that are written to for the first time. Commands to
+        people who opted out are refused here.
         """
         if not jobs:
             return []
@@ -53,16 +57,29 @@ class Claims:
             )
             for job in jobs
         ]
-        refused = [
-            (place, _refusal(tenant, job, now)) for place, job in enumerate(jobs) if job.refusal is not None
-        ]
+        refused = {
+            place: _refusal(tenant, job, now) for place, job in enumerate(jobs) if job.refusal is not None
+        }
+        batch = _Batch(tenant, wishes, refused, _meter(tenant, jobs, strangers), optouts.wishes(jobs))
         try:
-            verdicts = await self._store.transact(_claim, wishes, refused, _meter(tenant, jobs, strangers))
+            verdicts, opted_out = await self._store.transact(_claim, batch)
         except StorageUnavailable:
             self.problem = "the database cannot be written"
             raise
         self.problem = None
+        for place in opted_out:
+            jobs[place].refuse(ErrorCode.E_CONTACT_OPTED_OUT)
         return verdicts
+
+    async def heed_opt_outs(self, tenant: Tenant, jobs: Sequence[Job], now_ms: int) -> None:
+        """Refuses those of claimed jobs that would reach somebody who has opted out meanwhile."""
+        wanted = optouts.wishes(jobs)
+        if not wanted:
+            return
+        out = await self._store.read(blocked, tenant.id, tenant.key, [*wanted.values()], now_ms)
+        for place, wish in wanted.items():
+            if wish in out:
+                jobs[place].refuse(ErrorCode.E_CONTACT_OPTED_OUT)
 
     async def refuse(self, tenant: Tenant, jobs: Sequence[Job]) -> None:
         """Claimed jobs were refused after all (the queue was full)."""
@@ -106,6 +123,30 @@ class _Meter(NamedTuple):
     stranger: str | None
 
 
+class _Batch(NamedTuple):
+    """What is claimed together. ``refused`` and ``writes`` (to whom) by the jobs' places."""
+
+    tenant: Tenant
+    wishes: Sequence[Claim]
+    refused: Mapping[int, Outcome]
+    meters: Sequence[_Meter]
+    writes: Mapping[int, Wish]
+
+    def without(self, places: Collection[int]) -> _Batch:
+        """As it is when the jobs at these places are refused for an opt-out."""
+        now, code = self.wishes[0].at, ErrorCode.E_CONTACT_OPTED_OUT.wire
+        more = {
+            place: Outcome(claim.tenant, claim.session, claim.command_id, MessageStatus.REJECTED, now, code)
+            for place, claim in enumerate(self.wishes)
+            if place in places
+        }
+        meters = [
+            meter._replace(what=usage.REFUSED, stranger=None) if place in places else meter
+            for place, meter in enumerate(self.meters)
+        ]
+        return self._replace(refused={**self.refused, **more}, meters=meters)
+
+
 def _meter(tenant: Tenant, jobs: Sequence[Job], strangers: Collection[str]) -> list[_Meter]:
     apart = tenant.record.session_commands_per_day > 0
     return [
@@ -118,32 +159,32 @@ def _meter(tenant: Tenant, jobs: Sequence[Job], strangers: Collection[str]) -> l
     ]
 
 
-def _claim(
-    conn: Connection,
-    wishes: Sequence[Claim],
-    refused: Sequence[tuple[int, Outcome]],
-    meters: Sequence[_Meter],
-) -> list[Verdict]:
-    verdicts = idempotency.claim(conn, wishes)
+def _claim(conn: Connection, batch: _Batch) -> tuple[list[Verdict], list[int]]:
+    """The verdicts, and the places of the jobs that are refused for an opt-out."""
+    tenant, now = batch.tenant, batch.wishes[0].at
+    out = blocked(conn, tenant.id, tenant.key, [*batch.writes.values()], now)
+    opted_out = [place for place, wish in batch.writes.items() if wish in out]
+    if opted_out:
+        batch = batch.without(opted_out)
+    verdicts = idempotency.claim(conn, batch.wishes)
     # Refusals that depend on the moment (a quota, a stopped session) are on record with the claim: a redelivery after
     # a crash then ends as the first try did, although the moment has passed.
-    news = [end for place, end in refused if isinstance(verdicts[place], Claimed)]
-    idempotency.outcome(conn, news)
-    first = [
-        meter
-        for verdict, meter in zip(verdicts, meters, strict=True)
+    fresh = {
+        place
+        for place, verdict in enumerate(verdicts)
         if isinstance(verdict, Claimed) and not verdict.redelivered
-    ]
-    tenant, now = wishes[0].tenant, wishes[0].at
+    }
+    idempotency.outcome(conn, [end for place, end in batch.refused.items() if place in fresh])
+    first = [meter for place, meter in enumerate(batch.meters) if place in fresh]
     day = usage.day_of(now)
     amounts = [
-        Amount(tenant, day, session, what, number)
+        Amount(tenant.id, day, session, what, number)
         for (session, what), number in Counter((meter.session, meter.what) for meter in first).items()
     ]
     met = [meter.stranger for meter in first if meter.stranger is not None]
     if met:
         amounts.append(
-            Amount(tenant, day, usage.WHOLE, usage.NEW_CONTACTS, usage.reach(conn, tenant, met, now))
+            Amount(tenant.id, day, usage.WHOLE, usage.NEW_CONTACTS, usage.reach(conn, tenant.id, met, now))
         )
     usage.add(conn, amounts)
-    return verdicts
+    return verdicts, opted_out

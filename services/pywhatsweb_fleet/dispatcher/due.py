@@ -20,8 +20,9 @@ from pywhatsweb_fleet.dispatcher.telling import Deps, Step, enqueue, tell
 log = structlog.get_logger(__name__)
 
 
-class _Metadata(msgspec.Struct):
+class _Said(msgspec.Struct):
     metadata: dict[str, object] = {}
+    purpose: str = "service"
 
 
 class Due:
@@ -42,6 +43,7 @@ class Due:
         for job in jobs:
             handlers.refuse_early(tenant, directory.session(tenant.id, job.session), job, now_ms)
         await self._deps.holds.refuse(tenant, jobs, now_ms)
+        await self._deps.claims.heed_opt_outs(tenant, jobs, now_ms)
 
         async def dispatch(fresh: Fresh) -> Settled:
             if not await fresh():
@@ -74,7 +76,8 @@ def _read(raw: Raw) -> Job | None:
     job.correlation_id = queued.correlation_id or None
     job.expires_ms = queued.expires_at
     try:
-        job.metadata = codec.decode(raw.body, _Metadata).metadata
+        said: _Said = codec.decode(raw.body, _Said)
+        job.metadata, job.marketing = said.metadata, said.purpose == "marketing"
     except (msgspec.MsgspecError, ValueError):
         job.refuse(ErrorCode.E_MALFORMED_BODY)
     return job

@@ -59,7 +59,7 @@ class Job:
 
     __slots__ = (
         "body", "causation_id", "chat", "chat_key", "command_id", "correlation_id", "details", "digest",
-        "expires_ms", "fingerprint", "message_id", "metadata", "needs", "origin", "raw", "readable",
+        "expires_ms", "fingerprint", "marketing", "message_id", "metadata", "needs", "origin", "raw", "readable",
         "recipient", "redelivered", "refusal", "send_at_ms", "session", "target", "target_id",
         "template", "unrendered", "verb",
     )  # fmt: skip
@@ -90,6 +90,8 @@ class Job:
         """0: at once."""
         self.expires_ms = 0
         """0: never."""
+        self.marketing = False
+        """Whether its purpose is one that nobody who opted out is written to for."""
         self.target = ""
         """Of a cancel: the digest of what it cancels, and its id."""
         self.target_id = ""
@@ -221,8 +223,10 @@ def _address(job: Job, tenant: Tenant, command: commands.AnyCommand) -> None:
         job.target = ids.command_digest(tenant.key, job.session, CommandId(command.command_id))
     if isinstance(command, commands.SendTemplate):
         job.template = command.template
-    if isinstance(command, commands.SendCommand) and command.send_at is not None:
-        _schedule(job, _ms(command.send_at))
+    if isinstance(command, commands.SendCommand):
+        job.marketing = command.purpose == "marketing"
+        if command.send_at is not None:
+            _schedule(job, _ms(command.send_at))
 
 
 def _schedule(job: Job, send_at_ms: int) -> None:

@@ -46,10 +46,13 @@ _READ: Final = frozenset(
         "counts",
         "responses",
         "preview",
+        "opt_outs",
+        "words",
     )
 )
 """The second part of verbs that change nothing."""
 _ADMIN_NOUNS: Final = frozenset(("data", "audit", "deadletter", "consumer", "webhook", "retention"))
+_SIGNED_NOUNS: Final = ("template", "deadletter", "consent", "contact")
 _UPLOADS: Final = frozenset(("media.put", "media.begin", "media.part", "media.finish", "media.abort"))
 _ANY_SESSION: Final = _UPLOADS | {
     "health.get",
@@ -100,7 +103,7 @@ def bind(who: Principal, verb: str, args: d.Args) -> d.Args:
 
 def _unsigned(verb: str, args: Any) -> bool:
     """Whether the audit trail would not know whose program it was. On the board `by` is an attendant, or nobody."""
-    return args.by is None and verb.partition(".")[0] in ("template", "deadletter")
+    return args.by is None and verb.partition(".")[0] in _SIGNED_NOUNS
 
 
 def _asking(who: Principal, args: d.Asking) -> dict[str, str | None]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from pywhatsweb.contracts.ids import TenantKey
 from pywhatsweb.errors import ErrorCode
+from pywhatsweb_fleet.persistence.consenting import Consenting
 from pywhatsweb_fleet.persistence.queries import Asker, Queries
 from pywhatsweb_fleet.persistence.tenants import Tenants
 from pywhatsweb_fleet.storage.faults import StorageUnavailable
@@ -25,9 +26,12 @@ def _answer(query: Query) -> Answer:
     return answer
 
 
-def answering(bus: Bus, queries: Queries, tenants: Tenants) -> AbstractAsyncContextManager[None]:
+def answering(
+    bus: Bus, queries: Queries, consenting: Consenting, tenants: Tenants
+) -> AbstractAsyncContextManager[None]:
     """Answers while the block lasts; at its end what was begun is answered still."""
     asked: dict[str, Query] = {
+        **consenting.answers(),
         "chat.list": queries.chat_list,
         "chat.messages": queries.chat_messages,
         "message.get": queries.message_get,

@@ -12,6 +12,7 @@ import structlog
 from pywhatsweb.contracts import subjects
 from pywhatsweb_fleet.persistence import filing, housekeeping
 from pywhatsweb_fleet.persistence.answering import answering
+from pywhatsweb_fleet.persistence.consenting import Consenting
 from pywhatsweb_fleet.persistence.law import obeying
 from pywhatsweb_fleet.persistence.queries import Queries
 from pywhatsweb_fleet.persistence.settings import PersistenceSettings
@@ -52,7 +53,7 @@ async def run(settings: PersistenceSettings, stopping: asyncio.Event) -> None:
         publisher = await stack.enter_async_context(publishing(bus))
         tenants = await stack.enter_async_context(ingesting(bus, store, publisher, settings, health.metrics))
         health.checks["ingest"] = tenants.problem
-        await stack.enter_async_context(answering(bus, Queries(store), tenants))
+        await stack.enter_async_context(answering(bus, Queries(store), Consenting(store), tenants))
         shelf = await stack.enter_async_context(filing.filing(bus, store, settings, tenants.find, health))
         library = shelf.library if shelf is not None else None
         duties = await stack.enter_async_context(obeying(bus, store, publisher, tenants, settings, library))

@@ -10,7 +10,7 @@ from sqlalchemy.exc import DataError, IntegrityError, StatementError
 
 from pywhatsweb.contracts import events, subjects
 from pywhatsweb.contracts.decoding import decoder
-from pywhatsweb.contracts.ids import TenantId
+from pywhatsweb.contracts.ids import TenantId, TenantKey
 from pywhatsweb.errors import ContractError, ErrorCode
 from pywhatsweb_fleet.persistence.recording import Familiar, record
 from pywhatsweb_fleet.persistence.rows import Told, rows_of
@@ -72,17 +72,17 @@ async def settle(deps: Deps, tenant: TenantId, of: TenantRecord, batch: Sequence
             told.append((message, Told(subject, _decode(message.data))))
         except ContractError as error:
             poison.append(Poison(message, error.code.wire, str(error.details.get("path", "$"))))
-    poison += await _record(deps, told)
+    poison += await _record(deps, told, of)
     for one in poison:
         await _set_aside(deps.publisher, tenant, of, one)
 
 
-async def _record(deps: Deps, told: Sequence[tuple[Arrived, Told]]) -> list[Poison]:
+async def _record(deps: Deps, told: Sequence[tuple[Arrived, Told]], of: TenantRecord) -> list[Poison]:
     """Records all at once; when something in it cannot be recorded, halves it until that is alone."""
     if not told:
         return []
     try:
-        await _commit(deps, [one for _, one in told])
+        await _commit(deps, [one for _, one in told], of)
     except (DataError, IntegrityError, StatementError, ValueError, OverflowError, TypeError) as error:
         if not _is_ours(error):
             raise
@@ -91,7 +91,7 @@ async def _record(deps: Deps, told: Sequence[tuple[Arrived, Told]]) -> list[Pois
     else:
         return []
     half = len(told) // 2
-    return [*await _record(deps, told[:half]), *await _record(deps, told[half:])]
+    return [*await _record(deps, told[:half], of), *await _record(deps, told[half:], of)]
 
 
 def _is_ours(error: Exception) -> bool:
@@ -101,8 +101,10 @@ def _is_ours(error: Exception) -> bool:
     return isinstance(error.orig, ValueError | OverflowError | TypeError)
 
 
-async def _commit(deps: Deps, told: Sequence[Told]) -> None:
+async def _commit(deps: Deps, told: Sequence[Told], of: TenantRecord) -> None:
     rows = rows_of(told)
+    if rows.heard:
+        rows.keys[rows.heard[0].tenant] = TenantKey(of.key)
     rows.sightings = deps.familiar.news(rows.sightings)
     await deps.group.submit_to(told[0].subject.tenant, record, rows, weight=len(told))
     deps.familiar.committed(rows.sightings)

@@ -15,7 +15,7 @@ from pywhatsweb.contracts import events
 from pywhatsweb_fleet.persistence import sweeping
 from pywhatsweb_fleet.persistence.person import GONE, Person, resolve, subject_digest
 from pywhatsweb_fleet.persistence.queries import Asker
-from pywhatsweb_fleet.storage import audit, law, people
+from pywhatsweb_fleet.storage import audit, law, optouts, people
 from pywhatsweb_fleet.storage.law import Job, Receipt
 
 
@@ -46,6 +46,7 @@ def begin(conn: Connection, who: Asker, args: d.DataErase, at: str) -> Job:
         who.id, "era_" + secrets.token_hex(12), subject, args.actor, reason, now, to_json(work).decode()
     )
     job = law.begin_erasure(conn, wanted)
+    optouts.spread(conn, who.id, person.keys)
     if job.erasure_id == wanted.erasure_id:
         entry = audit.Entry(
             who.id, now, args.actor, "data.erase_requested", subject, reason, args.address, args.correlation_id,

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from sqlalchemy import Connection
 
 from pywhatsweb.contracts.statuses import Origin
+from pywhatsweb_fleet.persistence.leaving_words import heed
 from pywhatsweb_fleet.persistence.rows import Rows
 from pywhatsweb_fleet.storage import boards, conversation, idempotency, people, sessions, usage
 from pywhatsweb_fleet.storage.conversation import MessageRow
@@ -49,6 +50,9 @@ def _record(conn: Connection, rows: Rows) -> None:
         idempotency.outcome(conn, [step for steps in rows.outcomes.values() for step in steps])
     # Last: all that record a session's messages wait for each other's row of its day until they commit.
     usage.add(conn, filter(None, (_metered(row) for row in new if row.event_id not in rows.history)))
+    # And after it, for nearly no batch has one: an entry in the trail waits for the tenant's others.
+    if rows.heard:
+        heed(conn, rows)
 
 
 def _metered(row: MessageRow) -> usage.Amount | None:

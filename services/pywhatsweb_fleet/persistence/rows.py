@@ -13,7 +13,10 @@ from typing import Any, NamedTuple
 import msgspec
 
 from pywhatsweb.contracts import events as e
-from pywhatsweb.contracts.event_data import Chat, Person
+from pywhatsweb.contracts.consent_data import normalise
+from pywhatsweb.contracts.content import Text
+from pywhatsweb.contracts.event_data import Chat, Message, Person
+from pywhatsweb.contracts.ids import TenantKey
 from pywhatsweb.contracts.statuses import Origin, may_follow
 from pywhatsweb.contracts.subjects import EventSubject
 from pywhatsweb_fleet.storage import boards
@@ -26,12 +29,23 @@ from pywhatsweb_fleet.storage.sessions import GroupRow, HappeningRow, StateRow
 _to_json = msgspec.json.Encoder().encode
 
 
+class Heard(NamedTuple):
+    """What somebody wrote, normalised; ``sent_at`` in milliseconds."""
+
+    tenant: str
+    session: str
+    pn: str | None
+    lid: str | None
+    text: str
+    sent_at: int
+
+
 class Rows:
     """What a batch of events adds to the record; an event that is in it twice counts once."""
 
     __slots__ = (
-        "activities", "cards", "groups", "happenings", "history", "messages", "outcomes", "sightings", "states",
-        "statuses",
+        "activities", "cards", "groups", "happenings", "heard", "history", "keys", "messages", "outcomes", "sightings",
+        "states", "statuses",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -45,14 +59,18 @@ class Rows:
         self.activities: dict[tuple[str, str, str], Activity] = {}
         self.cards: list[Card] = []
         self.sightings: list[Sighting] = []
+        self.heard: list[Heard] = []
+        """Short texts of people: a word may be among them that opts its sender out."""
+        self.keys: dict[str, TenantKey] = {}
+        """Of the tenants whose people were heard."""
         self.outcomes: dict[tuple[str, str, str], list[Outcome]] = {}
         """A command's steps that no later one of the batch replaces; mostly one."""
 
     def add(self, more: Rows) -> None:
         """Takes in the rows of another batch, which was told after this one."""
-        for name in ("messages", "statuses", "happenings", "history"):
+        for name in ("messages", "statuses", "happenings", "history", "keys"):
             getattr(self, name).update(getattr(more, name))
-        for name in ("states", "groups", "cards", "sightings"):
+        for name in ("states", "groups", "cards", "sightings", "heard"):
             getattr(self, name).extend(getattr(more, name))
         for chat, activity in more.activities.items():
             old = self.activities.get(chat)
@@ -148,6 +166,16 @@ def _message(rows: Rows, subject: EventSubject, event: e.MessageEvent) -> None:
         rows, subject, event, sent_at, _words(data), kind="message", type_=data.type, command_id=data.command_id
     )  # fmt: skip
     _active(rows, subject, data.chat, data.origin == Origin.INBOUND, sent_at)
+    if not (data.from_self or data.history or data.chat.group):
+        _hear(rows, subject, data, sent_at)
+
+
+def _hear(rows: Rows, subject: EventSubject, data: Message, sent_at: int) -> None:
+    content = data.content
+    chosen = getattr(content, "button_reply", None) or getattr(content, "list_reply", None)
+    words = content.body if isinstance(content, Text) else getattr(chosen, "title", None)
+    if isinstance(words, str) and (text := normalise(words)):
+        rows.heard.append(Heard(subject.tenant, subject.session, data.chat.pn, data.chat.lid, text, sent_at))
 
 
 def _edit(rows: Rows, subject: EventSubject, event: e.EditEvent) -> None:
@@ -302,6 +330,8 @@ _KINDS: dict[type, Callable[[Rows, EventSubject, Any], None]] = {
     e.ContactEvent: _contact,
     e.GroupEvent: _group,
     e.CallEvent: _happening,
+    e.ChatSettingEvent: _happening,
+    e.MarkEvent: _happening,
     e.AlertEvent: _happening,
     e.DeadLetterEvent: _happening,
 }

@@ -42,8 +42,12 @@ KEPT: Final = {
     "tenants": "the tenant's own settings",
     "retention": "the tenant's own settings",
     "usage": "counts",
+    "optouts": "that somebody is not to be written to: a digest that names nobody, so that it is heeded still",
+    "optout_words": "the tenant's own settings",
 }
 """Tables that no sweep touches, and why."""
+SHOWN: Final = frozenset(("optouts",))
+"""Those of them whose rows are people's all the same: a person's export has them."""
 
 
 class Row(NamedTuple):

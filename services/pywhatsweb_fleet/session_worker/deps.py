@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 
 from pywhatsweb_fleet.media.links import Links
 from pywhatsweb_fleet.media.opening import Shelf
+from pywhatsweb_fleet.session_worker.optouts import OptOuts
 from pywhatsweb_fleet.session_worker.settings import Settings
 from pywhatsweb_fleet.storage import credentials
 from pywhatsweb_fleet.storage.group_commit import GroupCommit
@@ -38,3 +39,7 @@ class Deps:
     links: Links | None = None
     fetching: Callable[[Fetch], Awaitable[None]] | None = None
     """Takes note of a message's file that is to be fetched from WhatsApp; durable when it returns."""
+    optouts: OptOuts = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "optouts", OptOuts(self.store))

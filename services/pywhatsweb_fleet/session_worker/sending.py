@@ -33,6 +33,7 @@ from pywhatsweb_fleet.session_worker.outcomes import (
 from pywhatsweb_fleet.session_worker.pacing import Pacer
 from pywhatsweb_fleet.session_worker.repeats import Repeats
 from pywhatsweb_fleet.session_worker.sent import Sent, SentBook
+from pywhatsweb_fleet.storage.faults import StorageUnavailable
 from pywhatsweb_runtime import tracing
 from pywhatsweb_runtime.bus import Stored
 from pywhatsweb_runtime.publisher import PubAck
@@ -167,6 +168,8 @@ class Sending:
             self._book.put(queued.message_id, _begun(queued))
         if queued.verb in SENDS and await self.cold.holds(queued):
             return await self._failed(flight, port.EngineError("E_WHATSAPP_REACHOUT_LIMITED", "held"), 1)
+        if queued.verb in SENDS and await self._opted_out(flight):
+            return await self._failed(flight, port.EngineError("E_CONTACT_OPTED_OUT", "opted out"), 1)
         self._in_flight[queued.message_id] = flight
         try:
             return await self._try(flight)
@@ -177,6 +180,15 @@ class Sending:
             raise
         finally:
             self._in_flight.pop(queued.message_id, None)
+
+    async def _opted_out(self, flight: _InFlight) -> bool:
+        of, marketing = self._events, flight.body.get("purpose") == "marketing"
+        try:
+            return await self._deps.optouts.forbid(
+                of.tenant, of.key, of.session, flight.queued, marketing=marketing
+            )
+        except StorageUnavailable as error:
+            raise Interrupted("the record of opt-outs does not answer") from error
 
     async def confirm(self, message_id: str) -> None:
         """A receipt shows that WhatsApp has it, though its acknowledgement was not seen yet: tells `sent` first."""

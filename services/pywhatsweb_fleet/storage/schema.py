@@ -4,6 +4,7 @@ nowhere else: it holds the tables whose modules were imported, so from any other
 from __future__ import annotations
 
 from pywhatsweb_fleet.storage import (  # noqa: F401 - imported for their tables
+    consent_tables,
     kanban_tables,
     law_tables,
     media_tables,

@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 
 from pywhatsweb.client import board, control, law, people
 from pywhatsweb.client.connection import Link, opened
+from pywhatsweb.client.consents import Consents
 from pywhatsweb.client.deadletters import DeadLetters
 from pywhatsweb.client.durables import DurableStream
 from pywhatsweb.client.media import MediaFiles
@@ -45,6 +46,7 @@ class FleetClient:
         self.attendants = board.Attendants(self._asker)
         self.policy = board.BoardPolicy(self._asker)
         self.contacts = people.Contacts(self._asker)
+        self.consents = Consents(self._asker)
         self.groups = people.Groups(self._asker)
         self.profiles = people.Profiles(self._asker)
         self.calls = people.Calls(self._asker)

@@ -60,6 +60,8 @@ class SendOptions(Options, total=False):
     """Milliseconds of "typing…" before the message."""
     disappear_after: c.Lifetime
     """Seconds; what the chat is set to."""
+    purpose: c.SendPurpose
+    """``marketing``: never to somebody who opted out. ``service``, the default: only as an answer."""
 
 
 class Handle:

@@ -28,6 +28,7 @@ MIN_YEAR, MAX_YEAR = 1970, 9998
 _ACCOUNT_STATES = ("available", "unavailable")
 
 Priority = Literal["low", "normal", "high"]
+SendPurpose = Literal["service", "marketing"]
 Metadata = Annotated[dict[str, c.Scalar], Meta(max_length=MAX_METADATA)]
 CommandIdText = Annotated[str, Meta(min_length=1, max_length=MAX_ID)]
 To = Annotated[
@@ -79,6 +80,8 @@ class SendCommand(Addressed, tag_field="type", frozen=True, kw_only=True):
     """Milliseconds of "typing…" before the message."""
     disappear_after: Lifetime | None = None
     """Seconds; what the chat is set to (`disappearing`), or the recipient is told that this message stays."""
+    purpose: SendPurpose = "service"
+    """``marketing`` never reaches somebody who opted out (E_CONTACT_OPTED_OUT); ``service`` only as an answer."""
 
 
 class SendText(SendCommand, tag="text", frozen=True, kw_only=True):

@@ -11,6 +11,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from msgspec import Struct
 
 from pywhatsweb.contracts import codec, decoding, live
+from pywhatsweb.contracts import consent_data as cs
 from pywhatsweb.contracts import consumer_data as cd
 from pywhatsweb.contracts import control_data as d
 from pywhatsweb.contracts import deadletter_data as dl
@@ -87,6 +88,21 @@ VERBS: dict[str, Verb] = {
     **{verb: Verb(known.args, known.result, known.summary) for verb, known in live.VERBS.items()},
     "contact.get": Verb(d.ContactRef, d.ContactInfo, "One contact"),
     "contact.list": Verb(d.ContactList, d.Contacts, "Known contacts"),
+    "contact.opt_out": Verb(
+        cs.OptChange, cs.ContactConsents, "Somebody does not want to be written to any more"
+    ),
+    "contact.opt_in": Verb(cs.OptChange, cs.ContactConsents, "They want to again"),
+    "consent.record": Verb(cs.ConsentRecord, cs.ContactConsents, "Keep what somebody agreed to"),
+    "consent.withdraw": Verb(cs.ConsentWithdraw, cs.ContactConsents, "They agree to it no longer"),
+    "consent.get": Verb(
+        cs.PersonArgs, cs.ContactConsents, "What somebody agreed to, and whether they opted out"
+    ),
+    "consent.check": Verb(cs.ConsentCheck, cs.CheckedConsents, "Which of these people may be written to"),
+    "consent.declare": Verb(cs.CampaignDeclare, cs.Declared, "Note on which basis many are written to"),
+    "consent.list": Verb(cs.ConsentList, cs.Consents, "Who agreed to what"),
+    "consent.opt_outs": Verb(d.Page, cs.OptOuts, "Who opted out"),
+    "consent.words": Verb(d.Nothing, cs.WordsInfo, "The words that opt their sender out"),
+    "consent.set_words": Verb(cs.WordsSet, cs.WordsInfo, "Change them"),
     "media.put": Verb(d.MediaPut, d.MediaInfo, "Store a small file for sending"),
     "media.get": Verb(d.MediaGet, d.MediaPart, "A part of a stored file"),
     "media.begin": Verb(m.MediaBegin, m.MediaUpload, "Announce a file that comes in parts"),
@@ -167,6 +183,8 @@ def check(args: d.Args) -> None:
     """What the types cannot say. Raises ContractError."""
     if isinstance(args, d.ChatRef) and (args.to is None) == (args.chat is None):
         raise _missing("to")
+    if isinstance(args, cs.PersonArgs) and (args.to is None) == (args.chat is None):
+        raise _missing("to")
     if isinstance(args, d.ContactRef) and [args.to, args.phone_number, args.chat].count(None) != 2:
         raise _missing("to")
     if isinstance(args, d.SessionStart) and args.pairing == "code" and args.phone_number is None:
@@ -189,6 +207,8 @@ def _check_own(args: d.Args) -> None:
             t.check_put(args)
         case ud.UsageGet():
             ud.check_usage(args)
+        case cs.WordsSet():
+            cs.check_words(args)
         case cd.ConsumerCreate():
             cd.check_create(args)
         case w.WebhookCreate():

@@ -7,12 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from pywhatsweb.contracts import streams, subjects
+from pywhatsweb.contracts import ids, streams, subjects
 from pywhatsweb.contracts.ids import SessionId
+from pywhatsweb_fleet.session_worker import session
 from pywhatsweb_fleet.session_worker.engines.port import Action, Done
 from pywhatsweb_fleet.session_worker.engines.simulated.link import SimulatedSession
 from pywhatsweb_fleet.session_worker.engines.simulated.settings import CloseLink, DropAck, Nack, Pass
 from pywhatsweb_fleet.session_worker.engines.simulated.whatsapp import SimulatedWhatsApp
+from pywhatsweb_fleet.session_worker.figures import LEAST
+from pywhatsweb_fleet.storage import optouts, people
+from pywhatsweb_fleet.storage.people import Sighting
+from pywhatsweb_fleet.storage.store import open_store
 from pywhatsweb_runtime import registry
 from tests.support import NatsServer, wait_until
 from tests.support.fleet import Tenant, platform, worker, worker_settings
@@ -147,3 +152,65 @@ async def test_a_receipt_after_a_lost_acknowledgement_is_told_after_sent(
         await wait_until(lambda: "read" in acme.statuses("c"), 20)
         for name in ("a", "b", "c"):
             assert acme.statuses(name) == ["sent", "delivered", "read"]
+
+
+async def test_what_waits_is_not_sent_to_who_opted_out_meanwhile(
+    nats_server: NatsServer, tmp_path: Path, key: str, whatsapp: SimulatedWhatsApp
+) -> None:
+    """Looked at again as its turn comes, by any address of theirs; the others are sent."""
+    lid = "998877665544332"
+    settings = worker_settings(nats_server.url, tmp_path, key)
+    store = open_store(settings.database_url)
+    await store.migrate()
+    await store.transact(people.observe, [Sighting("acme", STRANGER, lid, None, 1)])
+    async with platform(nats_server.url, "acme") as (_, (acme,)):
+        await acme.enqueue("s1", "waits", to=STRANGER)
+        await acme.enqueue("s1", "other", to=OTHER)
+        chat = ids.chat_key(acme.key, lid=lid)
+        await store.transact(optouts.put, optouts.OptOut("acme", chat, chat, "out", 2, "request"), [chat])
+        await acme.wish("s1")
+        async with worker(settings):
+            await acme.working("s1")
+            await wait_until(lambda: "sent" in acme.statuses("other"), 30)
+            assert acme.statuses("waits") == ["failed"]
+            assert code(acme, "waits") == "E_CONTACT_OPTED_OUT"
+            assert [a.to for a in whatsapp.accepted] == [OTHER]
+    await store.close()
+
+
+async def test_an_error_rate_is_told_and_ended_by_the_next_owner(
+    nats_server: NatsServer,
+    tmp_path: Path,
+    key: str,
+    whatsapp: SimulatedWhatsApp,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """`high_error_rate` once; what stands is in the session's state, so another worker tells that it is over."""
+    monkeypatch.setattr(session, "LOOK_EVERY_S", 0.1)
+    settings = worker_settings(nats_server.url, tmp_path, key)
+
+    def alerts() -> list[bool]:
+        return [e["data"]["resolved"] for e in acme.of("alert") if e["data"]["kind"] == "high_error_rate"]
+
+    async with platform(nats_server.url, "acme") as (bus, (acme,)):
+        async with worker(settings):
+            await acme.wish("s1")
+            await acme.working("s1")
+            whatsapp.script("acme/s1", Nack(code=400, times=LEAST))
+            for number in range(LEAST):
+                await acme.enqueue("s1", f"bad-{number}")
+            await wait_until(lambda: alerts() == [False], 30, message="the failures are told")
+
+            async def stands() -> bool:
+                stored = await bus.last(
+                    streams.events_name(acme.name), subjects.now(acme.name, SessionId("s1"))
+                )
+                return stored is not None and list(registry.decode_now(stored.data).alarms) == [
+                    "high_error_rate||"
+                ]
+
+            await wait_until(stands, 30)
+        async with worker(settings):
+            for number in range(LEAST):
+                await acme.enqueue("s1", f"good-{number}")
+            await wait_until(lambda: alerts() == [False, True], 60, message="it is told to be over")

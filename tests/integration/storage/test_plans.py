@@ -7,14 +7,17 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, event
 
+from pywhatsweb.contracts.ids import TenantKey
 from pywhatsweb.contracts.statuses import MessageStatus
 from pywhatsweb_fleet.storage import (
     analytics,
     audit,
     boards,
+    consents,
     conversation,
     credentials,
     idempotency,
+    optouts,
     people,
     search,
     sessions,
@@ -26,6 +29,10 @@ from pywhatsweb_fleet.storage.store import open_store
 from tests.integration.storage.test_conversation import a_message, a_status
 from tests.integration.storage.test_idempotency import a_claim, step
 
+WRITES = [
+    optouts.Wish("pn:+5511999990001", "s1", marketing=False),
+    optouts.Wish("lid:7", "s1", marketing=True),
+]
 KEYRING = Keyring([bytes(32)])
 CHAT = ChatRow("s1", "c1", None, None, None, 9, 9, 1, None, None, 0, None, 0, None)
 WISH = search.Wish(search.terms('a "phrase here" wor*'), session="s1", chats=("c1",), since=1)
@@ -54,6 +61,10 @@ QUESTIONS: dict[str, Question] = {
     "counts": lambda conn: analytics.counts(conn, "acme", analytics.Span(1, 2)),
     "answered": lambda conn: analytics.answered(conn, "acme", analytics.Span(1, 2)),
     "waiting": lambda conn: analytics.waiting(conn, "acme", analytics.Span(1, 2)),
+    "opted out": lambda conn: optouts.blocked(conn, "acme", TenantKey(bytes(32)), WRITES, 9),
+    "opt-outs": lambda conn: optouts.page(conn, "acme", "", 50),
+    "agreed": lambda conn: consents.standing(conn, "acme", "marketing", ["c1", "c2"]),
+    "consents": lambda conn: consents.page(conn, "acme", None, ("", ""), 50),
     "chats": lambda conn: boards.page(conn, "acme", after=boards.Position(5, "c", "s")),
     "chat": lambda conn: boards.by_key(conn, "acme", "c1"),
     "unread": lambda conn: boards.unread(conn, "acme", [CHAT]),

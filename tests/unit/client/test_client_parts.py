@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pywhatsweb.client import FleetClient, board, control, law, people, sending
+from pywhatsweb.client.consents import Consents
 from pywhatsweb.client.deadletters import DeadLetters
 from pywhatsweb.client.durables import _sequence
 from pywhatsweb.client.local import read_ready
@@ -187,6 +188,13 @@ async def test_every_verb_of_the_control_plane_has_its_method() -> None:
         Templates(asked).put("paid", "en", "hi {{name}}", header="Order"),
         *(getattr(Templates(asked), n)("paid") for n in ("get", "delete", "preview")),
         Templates(asked).list(),
+        *(getattr(Consents(asked), n)(TO) for n in ("get", "opt_out", "opt_in")),
+        Consents(asked).record(TO, purpose="marketing", source="form"),
+        Consents(asked).withdraw(TO, purpose="marketing"),
+        Consents(asked).check([TO], purpose="marketing"),
+        Consents(asked).set_words(["PARE"]),
+        Consents(asked).declare("natal", 100, purpose="marketing"),
+        *(getattr(Consents(asked), n)() for n in ("list", "opt_outs", "words")),
     )
     for call in calls:
         with pytest.raises(asyncio.CancelledError):

@@ -1,0 +1,136 @@
+"""Somebody who opted out is not written to: at the door of any replica, by any address, and when a time has come."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from pywhatsweb.contracts import ids
+from pywhatsweb_fleet.storage import boards, optouts, people
+from pywhatsweb_fleet.storage.boards import Activity
+from pywhatsweb_fleet.storage.optouts import OptOut
+from pywhatsweb_fleet.storage.people import Sighting
+from pywhatsweb_fleet.storage.store import Store, open_store
+from tests.integration.dispatcher.test_commands import iso
+from tests.support import NatsServer
+from tests.support.dispatching import User, dispatcher, replica, text
+from tests.support.fleet import platform
+
+OUT, OTHER, LID = "+5511999990001", "+5511999990002", "998877665544332"
+OPTED_OUT = "E_CONTACT_OPTED_OUT"
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    """The record, as the persistence service writes it."""
+    store = open_store(f"sqlite:///{tmp_path / 'fleet.db'}")
+    await store.migrate()
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+async def user(nats_server: NatsServer, store: Store) -> AsyncIterator[User]:
+    async with platform(nats_server.url, "acme") as (_, [tenant]):
+        await tenant.wish("s1")
+        yield User(tenant)
+
+
+async def refused(user: User, name: str) -> str:
+    return await user.refused(name, timeout=30)
+
+
+async def choose(store: Store, user: User, state: str, pn: str = OUT, at: int = 0) -> None:
+    key = ids.chat_key(user.tenant.key, pn=pn)
+    row = OptOut("acme", key, key, state, at or time.time_ns() // 1_000_000, "request")
+    await store.transact(optouts.put, row, [key])
+
+
+async def wrote(store: Store, user: User, at: int, pn: str = OUT, session: str = "s1") -> None:
+    key = ids.chat_key(user.tenant.key, pn=pn)
+    await store.transact(boards.record_activity, [Activity("acme", session, key, pn, None, None, at, 0)])
+
+
+async def test_who_opted_out_is_written_to_by_nobody(
+    nats_server: NatsServer, tmp_path: Path, store: Store, user: User
+) -> None:
+    """Rejected before it is queued, whichever address names them; what writes nothing passes, and so do the others."""
+    await choose(store, user, "out")
+    await store.transact(people.observe, [Sighting("acme", OUT, LID, None, 1)])
+    async with dispatcher(nats_server.url, tmp_path):
+        await user.publish(text(id="number", to=OUT))
+        await user.publish(text(id="marketing", to=OUT, purpose="marketing"))
+        await user.publish(text(id="lid", to=f"lid:{LID}"))
+        await user.publish(text(id="old-form", to="+551199990001"))
+        await user.publish({"id": "forward", "to": OUT, "message_id": "3EB0AA"}, verb="forward")
+        await user.publish({"id": "read", "to": OUT, "message_ids": ["3EB0AA"]}, verb="read")
+        await user.publish(text(id="other", to=OTHER))
+        for name in ("number", "marketing", "lid", "old-form", "forward"):
+            assert await refused(user, name) == OPTED_OUT
+        for name in ("read", "other"):
+            await user.told(name, "accepted", timeout=30)
+        assert [one.headers["Pww-Command-Id"] for one in await user.outbox()] == ["read", "other"]
+        await choose(store, user, "in")
+        await user.publish(text(id="number", to=OUT))  # rejected before: the same id may try again
+        await user.told("number", "rejected", "accepted", timeout=30)
+
+
+async def test_whoever_writes_again_may_be_answered(
+    nats_server: NatsServer, tmp_path: Path, store: Store, user: User
+) -> None:
+    """By the session that they wrote to, for a week, and not with marketing."""
+    await user.tenant.wish("s2")
+    now = time.time_ns() // 1_000_000
+    long_ago = now - optouts.ANSWER_MS - 60_000
+    await choose(store, user, "out", at=now - 60_000)
+    await wrote(store, user, now - 60_000)
+    await choose(store, user, "out", pn=OTHER, at=long_ago - 60_000)
+    await wrote(store, user, long_ago, pn=OTHER)
+    async with dispatcher(nats_server.url, tmp_path):
+        await user.publish(text(id="same-moment", to=OUT))
+        assert await refused(user, "same-moment") == OPTED_OUT
+        await wrote(store, user, now - 30_000)
+        await user.publish(text(id="answer", to=OUT))
+        await user.told("answer", "accepted", timeout=30)
+        await user.publish(text(id="marketing", to=OUT, purpose="marketing"))
+        await user.publish(text(id="elsewhere", to=OUT), "s2")
+        await user.publish(text(id="too-late", to=OTHER))
+        for name in ("marketing", "elsewhere", "too-late"):
+            assert await refused(user, name) == OPTED_OUT
+
+
+async def test_a_scheduled_command_is_looked_at_again(
+    nats_server: NatsServer, tmp_path: Path, store: Store, user: User
+) -> None:
+    """Accepted before the opt-out, due after it: rejected, and never queued."""
+    async with dispatcher(nats_server.url, tmp_path):
+        await user.publish(text(id="later", to=OUT, send_at=iso(3)))
+        await user.publish(text(id="other", to=OTHER, send_at=iso(3)))
+        await user.told("later", "accepted", timeout=30)
+        await choose(store, user, "out")
+        await user.told("other", "accepted", "queued", timeout=30)
+        await user.told("later", "accepted", "rejected", timeout=30)
+        assert [one.headers["Pww-Command-Id"] for one in await user.outbox()] == ["other"]
+        answer = await user.ask("message.status", id="later")
+        assert answer["data"]["status"]["status"] == "rejected"
+        assert answer["data"]["status"]["error"]["code"] == OPTED_OUT
+
+
+async def test_every_replica_knows_it_and_the_next_process_too(
+    nats_server: NatsServer, tmp_path: Path, store: Store, user: User
+) -> None:
+    """Killed and taken over, the fleet refuses as before."""
+    await choose(store, user, "out")
+    with replica(nats_server.url, tmp_path, "a") as first, replica(nats_server.url, tmp_path, "b") as second:
+        await first.ready()
+        await second.ready()
+        await user.publish(text(id="first", to=OUT, purpose="marketing"))
+        assert await user.refused("first", timeout=30) == OPTED_OUT
+        first.process.kill()
+        await user.publish(text(id="second", to=OUT, purpose="marketing"))
+        await user.publish(text(id="other", to=OTHER))
+        assert await user.refused("second", timeout=60) == OPTED_OUT
+        await user.told("other", "accepted", timeout=60)
