@@ -59,6 +59,9 @@ class Metrics:
             ["stage", "tenant"],
             registry=registry,
         )
+        self.disk_used = Gauge(
+            "pww_disk_used_ratio", "Of the disk with the dispatcher's data directory", registry=registry
+        )
         # Session worker.
         self.sessions = Gauge(
             "whatsapp_sessions_active", "Sessions owned by this worker", ["status", *WHO], registry=registry

@@ -7,6 +7,7 @@
 | `WorkerRecord` | bucket WA_WORKERS, key ``<worker>``, gone 5 s after its last renewal | the worker |
 | `OwnRecord` | ``wa.own.<tenant>.<session>`` in the tenant's events stream; its sequence is the epoch | workers |
 | `NowRecord` | ``wa.now.<tenant>.<session>`` in the tenant's events stream, fenced by the epoch | the owner |
+| `AlarmsRecord` | ``wa.now.<tenant>.-`` there | the dispatcher that takes the tenant's commands |
 
 All are MessagePack maps; fields are only added.
 """
@@ -107,6 +108,13 @@ class NowRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     pairing_code: QrRecord | None = None
     cold_until: int = 0
     """Milliseconds since 1970 until which the session writes to nobody new: WhatsApp limited its reaching out (463)."""
+    alarms: dict[str, int] = {}
+    """What its owner told and did not end: `alarms.Reading.key` → milliseconds since 1970."""
+
+
+class AlarmsRecord(msgspec.Struct, frozen=True, kw_only=True):
+    standing: dict[str, int]
+    """As `NowRecord.alarms`, of what the dispatcher tells."""
 
 
 encode = msgspec.msgpack.Encoder().encode
@@ -115,3 +123,4 @@ decode_session = msgspec.msgpack.Decoder(SessionRecord).decode
 decode_worker = msgspec.msgpack.Decoder(WorkerRecord).decode
 decode_own = msgspec.msgpack.Decoder(OwnRecord).decode
 decode_now = msgspec.msgpack.Decoder(NowRecord).decode
+decode_alarms = msgspec.msgpack.Decoder(AlarmsRecord).decode

@@ -84,6 +84,8 @@ SERVICES: Final[dict[str, Rights]] = {
             "wa.out.>",
             "wa.sch.>",
             "wa.dlq.>",
+            # Which alerts of a tenant stand.
+            f"wai.now.*.{subjects.NO_SESSION}",
             # What live sessions are asked.
             "wa.ask.>",
             # Dead letters that are put back (deadletter.redrive).

@@ -9,6 +9,7 @@ import socket
 import structlog
 
 from pywhatsweb.contracts import subjects
+from pywhatsweb_fleet.dispatcher.alarms import Alarms
 from pywhatsweb_fleet.dispatcher.allowances import Allowances
 from pywhatsweb_fleet.dispatcher.backlogs import Backlogs
 from pywhatsweb_fleet.dispatcher.claims import Claims
@@ -20,6 +21,7 @@ from pywhatsweb_fleet.dispatcher.groups import Groups
 from pywhatsweb_fleet.dispatcher.holds import following as hearing_of_holds
 from pywhatsweb_fleet.dispatcher.live import Live
 from pywhatsweb_fleet.dispatcher.live import answering as answering_live
+from pywhatsweb_fleet.dispatcher.presence import Presence
 from pywhatsweb_fleet.dispatcher.profiles import Profiles
 from pywhatsweb_fleet.dispatcher.replicas import Replicas
 from pywhatsweb_fleet.dispatcher.settings import DispatcherSettings
@@ -60,7 +62,8 @@ async def run(settings: DispatcherSettings, stopping: asyncio.Event) -> None:
         claims = Claims(store, int(settings.idempotency_days * DAY_MS))
         health.checks["store"] = lambda: claims.problem
         stalls = StallWatch()
-        holds = await stack.enter_async_context(hearing_of_holds(bus))
+        presence = Presence()
+        holds = await stack.enter_async_context(hearing_of_holds(bus, presence.learn))
         deps = Deps(
             bus,
             publisher,
@@ -79,7 +82,8 @@ async def run(settings: DispatcherSettings, stopping: asyncio.Event) -> None:
         replicas = Replicas(bus, SERVICE, service)
         await replicas.look()
         tenants = await stack.enter_async_context(Tenants(deps, stalls, replicas, settings))
-        backlogs = Backlogs(bus, metrics, tenants.pinned)
+        watch = Alarms(deps, presence, settings)
+        backlogs = Backlogs(bus, metrics, tenants.pinned, watch)
         metrics.sessions_known.set_function(directory.count_sessions)
         port = await stack.enter_async_context(
             serving(health, host=settings.health_host, port=settings.health_port)

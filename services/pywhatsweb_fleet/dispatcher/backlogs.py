@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 import structlog
 
@@ -34,13 +34,23 @@ class Waiting(NamedTuple):
     age_s: float
 
 
+class Beside(Protocol):
+    """Looks at the tenants in the same rounds."""
+
+    async def begin(self) -> None: ...
+    async def look(self, tenant: TenantId, waiting: Mapping[str, Waiting]) -> None: ...
+
+
 class Backlogs:
     """``served``: the tenants to tell of."""
 
-    def __init__(self, bus: Bus, metrics: Metrics, served: Callable[[], Iterable[TenantId]]) -> None:
+    def __init__(
+        self, bus: Bus, metrics: Metrics, served: Callable[[], Iterable[TenantId]], beside: Beside
+    ) -> None:
         self._bus = bus
         self._metrics = metrics
         self._served = served
+        self._beside = beside
         self._told: tuple[set[tuple[str, ...]], set[tuple[str, ...]]] = (set(), set())
 
     async def watch_for_ever(self) -> None:
@@ -56,8 +66,17 @@ class Backlogs:
         """One round over the tenants, then the metrics. Raises ApiError or BrokerUnavailable."""
         messages: defaultdict[tuple[str, ...], float] = defaultdict(float)
         ages: defaultdict[tuple[str, ...], float] = defaultdict(float)
+        await self._beside.begin()
         for tenant in list(self._served()):
-            for stage, found in (await self.of(tenant)).items():
+            waiting = await self.of(tenant)
+            try:
+                await self._beside.look(tenant, waiting)
+            except (
+                ApiError,
+                BrokerUnavailable,
+            ) as error:  # its stream is full, say: the others are looked at all the same
+                log.warning("a tenant's alerts wait", tenant=tenant, error=type(error).__name__)
+            for stage, found in waiting.items():
                 labels = (stage, self._metrics.tenant(tenant))
                 messages[labels] += found.messages
                 ages[labels] = max(ages[labels], found.age_s)

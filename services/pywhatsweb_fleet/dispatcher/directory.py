@@ -48,9 +48,9 @@ class Directory:
         known = self._sessions.get(f"{tenant}.{session}")
         return None if known is None else known[1]
 
-    def sessions(self) -> list[tuple[str, SessionRecord]]:
-        """Of every tenant, as far as is known here: ``<tenant>.<session>`` and its record."""
-        return [(key, record) for key, (_, record) in self._sessions.items()]
+    def sessions(self) -> list[str]:
+        """Of every tenant, as far as is known here: ``<tenant>.<session>``."""
+        return list(self._sessions)
 
     def count_sessions(self) -> int:
         """Of every tenant, as far as is known here."""

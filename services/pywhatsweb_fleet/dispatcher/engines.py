@@ -32,6 +32,8 @@ class Engines:
         self.declared: dict[str, frozenset[str]] = {}
         """Engine → names of `contracts.capabilities`; an engine that declares none is not here."""
         self.versions: dict[str, str] = {}
+        self.live: frozenset[str] = frozenset()
+        """Workers, when they were last read."""
 
     def lacks(self, engine: str, needs: Iterable[str]) -> str | None:
         """The first of these names that the engine is not capable of; None for an engine that declared nothing."""
@@ -55,6 +57,7 @@ class Engines:
         except (ApiError, BrokerUnavailable) as error:
             log.warning("cannot read what engines are capable of", error=type(error).__name__)
             return
+        self.live = frozenset(entry.key for entry in entries if entry.value is not None)
         for entry in entries:
             try:
                 worker = registry.decode_worker(entry.value or b"")

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -38,16 +38,21 @@ _REMEMBERED: Final = 20_000
 _ASKED_AT_ONCE: Final = 32
 _WRITES = frozenset(("send", "forward"))
 
+Heard = Callable[[tuple[str, str], registry.NowRecord], None]
+
 
 class ColdHolds:
-    """Made by `following`."""
+    """Made by `following`. ``heard`` is told of every present state that is read here."""
 
-    def __init__(self, bus: Bus) -> None:
+    def __init__(self, bus: Bus, heard: Heard) -> None:
         self._bus = bus
+        self._heard = heard
         self._until: dict[tuple[str, str], int] = {}
         """Milliseconds since 1970, of the sessions that are held."""
         self._talked: OrderedDict[tuple[str, str, str], None] = OrderedDict()
         self._stale = asyncio.Event()
+        self.complete = False
+        """Whether every session's present state was read since the connection began."""
 
     def until(self, tenant: str, session: str) -> int:
         """When the session's hold ends; 0: there is none."""
@@ -102,9 +107,11 @@ class ColdHolds:
         if parsed is None:
             return
         try:
-            until = registry.decode_now(body).cold_until
+            now = registry.decode_now(body)
         except msgspec.MsgspecError:
             return
+        self._heard(parsed, now)
+        until = now.cold_until
         if until > time.time() * 1000:
             self._until[parsed] = until
         else:
@@ -114,6 +121,7 @@ class ColdHolds:
         self.learn(message.subject, message.data)
 
     async def reconnected(self) -> None:
+        self.complete = False
         self._stale.set()
 
     async def sweep(self, tenants: Sequence[TenantId]) -> None:
@@ -138,15 +146,16 @@ class ColdHolds:
                 log.warning("cannot read which sessions are held; trying again", error=type(error).__name__)
                 await asyncio.sleep(_PAUSE_S)
                 continue
+            self.complete = not self._stale.is_set()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(SWEEP_EVERY_S):
                     await self._stale.wait()
 
 
 @contextlib.asynccontextmanager
-async def following(bus: Bus) -> AsyncIterator[ColdHolds]:
+async def following(bus: Bus, heard: Heard) -> AsyncIterator[ColdHolds]:
     """`ColdHolds` that hear of every change for as long as the block lasts."""
-    holds = ColdHolds(bus)
+    holds = ColdHolds(bus, heard)
     subscription = await bus.client.subscribe(
         subjects.ALL_NOW, cb=holds.on_now, pending_msgs_limit=-1, pending_bytes_limit=-1
     )

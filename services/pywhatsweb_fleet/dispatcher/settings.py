@@ -21,6 +21,18 @@ class DispatcherSettings(ServiceSettings, frozen=True, kw_only=True):
     """How long a command id is remembered."""
     stale_after_s: float = 2.5
     """A batch that was taken longer ago is given up rather than published: another replica may have it by now."""
+    alert_down_s: float = 60.0
+    """A session that should work and does not for so long is told by an alert `session_down`; 0: never."""
+    alert_min_sessions: int = 0
+    """Alert `few_active_sessions` when fewer of a tenant's sessions work for so long (of fewer, all); 0: never."""
+    alert_lag_s: float = 60.0
+    """Alert `lag` when the oldest of a tenant's commands, or of the events for its record, waits longer; 0: never."""
+    alert_stream_fill: float = 0.9
+    """Alert `stream_nearly_full` when more of what a tenant's stream may hold is used (0 to 1); 0: never."""
+    alert_disk_fill: float = 0.9
+    """Alert `disk_nearly_full` when more of the disk with `data_dir` is used (0 to 1); 0: never."""
+    alert_tenant: str | None = None
+    """The operator's own tenant, which is told of the disk; none: only metrics tell of it."""
 
     @property
     def store_url(self) -> str:

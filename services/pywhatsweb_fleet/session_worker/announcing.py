@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from typing import Final, NamedTuple
 
@@ -19,7 +19,8 @@ from pywhatsweb_fleet.session_worker.engines import port
 from pywhatsweb_fleet.session_worker.fenced import FencedEvents
 from pywhatsweb_fleet.session_worker.outcomes import error_of
 from pywhatsweb_fleet.session_worker.qr import png_data_url
-from pywhatsweb_runtime import registry
+from pywhatsweb_runtime import alarms, registry
+from pywhatsweb_runtime.alarms import Change, Reading
 from pywhatsweb_runtime.bus import WRONG_LAST_SEQUENCE, ApiError, BrokerUnavailable
 from pywhatsweb_runtime.publisher import PubAck
 
@@ -61,6 +62,8 @@ class Announcer:
         self._code: registry.QrRecord | None = None
         """What is shown to be scanned or typed."""
         self._alerts: deque[str] = deque(maxlen=_ALERTS)
+        self._standing: dict[str, int] = {}
+        """`alarms.Reading.key` → since when, of conditions that were told and are not over."""
         self._telling: set[asyncio.Task[bool]] = set()
         cold.changed = self.state
 
@@ -186,13 +189,28 @@ class Announcer:
 
     async def alert(self, kind: str, code: str, **details: object) -> None:
         """Tells an alert; of those that the stream refuses, the last ones are kept to be told later."""
-        data = d.Alert(kind=kind, error=error_of(code), details=details)
-        event_id = ids.new_event_id()
+        await self._tell_alert(d.Alert(kind=kind, error=error_of(code), details=details), ids.new_event_id())
+
+    async def _tell_alert(self, data: d.Alert, event_id: str) -> None:
         self._alerts.append(event_id)
         await self._announce(
             partial(self._events.submit, "alert", data, event_id=event_id),
             lambda: event_id not in self._alerts,
         )
+
+    def news(self, readings: Iterable[Reading]) -> list[Change]:
+        """What begins and ends of conditions that last."""
+        return alarms.changes(self._standing, readings, time.time_ns() // 1_000_000)
+
+    async def tell(self, told: Sequence[Change]) -> None:
+        """Tells what `news` gave; what stands is part of the present state."""
+        self._standing = alarms.after(self._standing, told)
+        for change in told:
+            event_id = self._events.stable_id(
+                "alarm", change.reading.key, str(change.since), str(change.over)
+            )
+            await self._tell_alert(change.alert(), event_id)
+        await self.state()
 
     async def state(
         self,
@@ -219,11 +237,12 @@ class Announcer:
                 qr=qr,
                 pairing_code=pairing_code,
                 cold_until=self._cold.until if self._cold.active else 0,
+                alarms=self._standing,
             )
         )
 
     async def resume(self) -> None:
-        """What the last owner left: a hold that lasts still."""
+        """What the last owner left: a hold that lasts still, alerts that stand."""
         subject = subjects.now(self._events.tenant, self._events.session)
         try:
             stored = await self._deps.bus.last(streams.events_name(self._events.tenant), subject)
@@ -231,6 +250,7 @@ class Announcer:
             return
         if stored is not None:
             try:
-                self._cold.until = registry.decode_now(stored.data).cold_until
+                left = registry.decode_now(stored.data)
             except ValueError:
                 return
+            self._cold.until, self._standing = left.cold_until, left.alarms

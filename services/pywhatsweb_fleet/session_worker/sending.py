@@ -23,6 +23,7 @@ from pywhatsweb_fleet.session_worker.cold import ColdHold
 from pywhatsweb_fleet.session_worker.deps import Deps
 from pywhatsweb_fleet.session_worker.engines import port
 from pywhatsweb_fleet.session_worker.fenced import FencedEvents
+from pywhatsweb_fleet.session_worker.figures import Figures
 from pywhatsweb_fleet.session_worker.forwarding import Forwarding
 from pywhatsweb_fleet.session_worker.lane import Futures, Interrupted
 from pywhatsweb_fleet.session_worker.outcomes import (
@@ -97,6 +98,7 @@ class Sending:
         self.pacer = pacer
         self.ack_timeout_s = deps.settings.ack_timeout_s
         self.cold = ColdHold(deps, events)
+        self.figures = Figures(deps.settings.alert_latency_s, deps.settings.alert_error_rate)
         self._repeats = Repeats(deps, events)
         self._deps = deps
         self.who = deps.metrics.who(events.tenant, events.session)
@@ -234,7 +236,9 @@ class Sending:
             self.timeouts = 0
             if isinstance(done.data, dict) and "upload_ms" in done.data:
                 self._deps.metrics.media_upload.labels("whatsapp").observe(done.data["upload_ms"] / 1000)
-            self._deps.metrics.send_latency.observe(time.monotonic() - started)
+            took_s = time.monotonic() - started
+            self._deps.metrics.send_latency.observe(took_s)
+            self.figures.sent(took_s)
             return flight.told or await self._sent(flight, done.at, done.message_id)
         raise AssertionError("unreachable: the last try returns")
 
@@ -322,6 +326,7 @@ class Sending:
         entry = self._book.get(queued.message_id)
         if entry is not None:
             entry.advance(MessageStatus.FAILED)
+        self.figures.failed()
         self._deps.metrics.messages_out.labels("failed", *self.who).inc()
         self._deps.metrics.errors.labels(error.code, *self.who).inc()
         if error.code == "E_WHATSAPP_REACHOUT_LIMITED":
@@ -357,6 +362,7 @@ class Sending:
             return await self._as_told(queued)  # a repeat under its id: WhatsApp had it before
         if flight.waited and await self._told_by_another(queued):
             return []
+        self.figures.failed()
         self._deps.metrics.messages_out.labels("unknown", *self.who).inc()
         self._deps.metrics.errors.labels(code, *self.who).inc()
         alert = d.Alert(

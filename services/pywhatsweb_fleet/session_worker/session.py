@@ -41,6 +41,8 @@ _GRACE_S = 1.0
 """For what is being sent while a session is handed over."""
 _SETTLE_S = 2.0
 _CLOSE_S = 5.0
+LOOK_EVERY_S = 10.0
+"""How often it is looked at whether an alert begins or ends."""
 _PAIRING = (SessionStatus.SCAN_QR_CODE, SessionStatus.PAIRING_CODE)
 
 Finished = Callable[["OwnedSession", registry.Wanted | None], Awaitable[None]]
@@ -98,6 +100,7 @@ class OwnedSession:
         self._units: Units | None = None
         self._tries = 0
         self._opened_at = 0.0
+        self._look_at = 0.0
         self._closing = False
         self._putting_down = False
         self._job: asyncio.Task[None] | None = None
@@ -196,8 +199,13 @@ class OwnedSession:
 
     def tick(self) -> None:
         """Once a second: a WORKING session that has been silent for long is asked whether it lives."""
-        if self._link is not None and not self._closing and self.status is SessionStatus.WORKING:
-            self._watch.look(self._link)
+        if self._link is None or self._closing or self.status is not SessionStatus.WORKING:
+            return
+        self._watch.look(self._link)
+        if time.monotonic() >= self._look_at:
+            self._look_at = time.monotonic() + LOOK_EVERY_S
+            if news := self.told.news(self._sending.figures.readings()):
+                self._tell(self.told.tell(news))
 
     def _is_present(self, link: port.EngineSession) -> bool:
         return self._link is link and not self._closing

@@ -47,6 +47,11 @@ class Settings(MediaSettings, frozen=True, kw_only=True):
     """After so long without a sign of WhatsApp, a WORKING session asks it something; 0: never."""
     heartbeat_timeout_s: float = 20.0
     """How long the answer may take. Two that fail restart the link and raise an alert."""
+    alert_latency_s: float = 10.0
+    """Alert `high_latency` when one in twenty of a session's sends of five minutes waits longer for WhatsApp's
+    acknowledgement; 0: never."""
+    alert_error_rate: float = 0.25
+    """Alert `high_error_rate` when a greater share of a session's sends of five minutes fails; 0: never."""
     max_sessions: int = 20_000
     connects_per_second: float = 20.0
     """How fast this worker opens links (a storm of logins looks like an attack to WhatsApp)."""

@@ -212,6 +212,8 @@ class Fleet:
         if not environ.get("PWW_ENCRYPTION_KEY") and not environ.get("PWW_ENCRYPTION_KEY_FILE"):
             environ["PWW_ENCRYPTION_KEY_FILE"] = str(self._encryption_key)
         environ.setdefault("PWW_MEDIA_URL", layout.media.as_uri())
+        # Whoever runs it is its first tenant.
+        environ.setdefault("PWW_ALERT_TENANT", next(iter(self._broker.secrets.tenants), ""))
         if self._whatsapp is not None:
             environ |= {
                 "PWW_WHATSAPP_URL": self._whatsapp.ws_url,

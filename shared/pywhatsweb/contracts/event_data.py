@@ -310,7 +310,10 @@ class Call(Data, frozen=True, kw_only=True):
 
 
 class Alert(Data, frozen=True, kw_only=True):
-    """`kind` names the rule: ack_timeout, silent_session, undecryptable, banned, certificate_refused, …"""
+    """`kind` names the rule: ack_timeout, silent_session, undecryptable, session_down, lag, …
+
+    Of conditions that last (docs/OPERATIONS.md) a second one with `resolved` tells that it is over.
+    """
 
     kind: str
     error: ErrorBody | None = None
@@ -337,5 +340,6 @@ class MediaStored(Data, frozen=True, kw_only=True):
 
     message_id: str
     chat: Chat
+    resolved: bool = False
     media: MediaFile
     error: ErrorBody | None = None

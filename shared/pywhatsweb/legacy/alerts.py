@@ -21,6 +21,11 @@ _KNOWN: Final = frozenset(
         "check_interval",
     )
 )
+_KINDS: Final = {
+    "max_message_latency_ms": "high_latency",
+    "min_active_sessions": "few_active_sessions",
+    "max_error_rate": "high_error_rate",
+}
 _DOWN: Final = (
     SessionStatus.RECONNECTING,
     SessionStatus.LOGGED_OUT,
@@ -42,6 +47,8 @@ class Alerts:
         self._limits = dict(config)
         self.check_interval = float(config.get("check_interval", 5.0))
         self._standing: set[str] = set()
+        self.kinds = frozenset(("session_down", *(kind for limit, kind in _KINDS.items() if limit in config)))
+        """What is told here, by this program's own limits."""
 
     def by_event(self, session: Session, event: AnyEvent) -> Iterator[dict[str, Any]]:
         base = {"session_id": event.session_id, "tenant_id": event.tenant_id}

@@ -63,7 +63,7 @@ async def redelivery(nats_server: NatsServer, tmp_path: Path) -> AsyncIterator[R
         config = (await bus.api(f"STREAM.INFO.{name}"))["config"]
         await bus.api(f"STREAM.UPDATE.{name}", {**config, "duplicate_window": 100_000_000})
         async with following(bus) as directory:
-            claims, holds = Claims(store, 86_400_000), ColdHolds(bus)
+            claims, holds = Claims(store, 86_400_000), ColdHolds(bus, lambda *_: None)
             own = (Allowances(store), Engines(bus), Templates(store))
             deps = Deps(bus, publisher, directory, claims, Metrics(), holds, *own)
             yield Redelivery(User(tenant), Dispatching(tenant.name, deps), store)
