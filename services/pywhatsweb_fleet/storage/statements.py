@@ -19,9 +19,14 @@ from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import BigInteger, Boolean, Connection, CursorResult, LargeBinary, SmallInteger, Table
+from sqlalchemy import BigInteger, Boolean, Connection, CursorResult, Integer, LargeBinary, SmallInteger, Table
 
-_CASTS: Final = {BigInteger: "(e->>{})::int8", Boolean: "(e->>{})::bool", SmallInteger: "(e->>{})::int2"}
+_CASTS: Final = {
+    BigInteger: "(e->>{})::int8",
+    Boolean: "(e->>{})::bool",
+    Integer: "(e->>{})::int4",
+    SmallInteger: "(e->>{})::int2",
+}
 _SIZES: Final = (64, 8, 1)
 """Rows in one VALUES: few sizes, so that each statement is prepared once. 64 rows of 20 columns are within SQLite's
 least limit of 32,766 parameters."""
