@@ -19,7 +19,16 @@ from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import BigInteger, Boolean, Connection, CursorResult, Integer, LargeBinary, SmallInteger, Table
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Connection,
+    CursorResult,
+    Integer,
+    LargeBinary,
+    SmallInteger,
+    Table,
+)
 
 _CASTS: Final = {
     BigInteger: "(e->>{})::int8",
