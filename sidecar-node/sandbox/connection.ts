@@ -174,6 +174,7 @@ export class Connection implements DeviceConnection {
     if (this.#offlineDone || this.closed) return;
     this.#offlineDone = true;
     this.send(node('ib', { from: SERVER_JID }, [node('offline', { count: String(this.#offlineSent) })]));
+    await this.#sandbox.phones.shareStateKey(companion);
     if (companion.isNew) {
       companion.isNew = false;
       this.#sandbox.companions.save(companion);
@@ -194,7 +195,11 @@ export class Connection implements DeviceConnection {
       encoded = encodeNode(stanza);
     }
     this.#sendEncoded(encoded);
-    if (queued.kind === 'message' && this.#sandbox.faults.take('duplicate_delivery', companion.number))
+    if (
+      queued.kind === 'message' &&
+      queued.type !== 'peer' &&
+      this.#sandbox.faults.take('duplicate_delivery', companion.number)
+    )
       this.#sendEncoded(encoded);
   }
 

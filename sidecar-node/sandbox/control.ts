@@ -49,6 +49,11 @@ const ROUTES: [method: string, path: RegExp, handler: Handler][] = [
     ({ sandbox, number, body }) => sandbox.pairing.linkCode(number, required(body, 'code')),
   ],
   ['POST', /^\/api\/phones\/([^/]+)\/unlink$/, unlink],
+  [
+    'POST',
+    /^\/api\/phones\/([^/]+)\/state$/,
+    ({ sandbox, number, body }) => sandbox.appState.changeOnPhone(number, body),
+  ],
   ['GET', /^\/api\/phones\/([^/]+)\/chats$/, ({ sandbox, number }) => chatsView(sandbox, number)],
   ['GET', /^\/api\/phones\/([^/]+)\/chats\/([^/]+)$/, ({ sandbox, number, other }) => chatView(sandbox, number, other)],
   ['POST', /^\/api\/contacts$/, ({ sandbox, body }) => changeContact(sandbox, parseNumber(body.number), body)],

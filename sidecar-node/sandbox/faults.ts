@@ -18,6 +18,7 @@ export const FAULT_KINDS = [
   'duplicate_delivery',
   'late_receipts',
   'slow',
+  'state_conflict',
 ] as const;
 export type FaultKind = (typeof FAULT_KINDS)[number];
 

@@ -21,7 +21,8 @@ export type EntryKind =
   | 'blocked'
   | 'call'
   | 'fault'
-  | 'presence';
+  | 'presence'
+  | 'state';
 
 export interface Entry {
   kind: EntryKind;
@@ -272,7 +273,7 @@ const COUNTED: Record<string, keyof AccountSummary> = {
 const SUMMARY = `
   SELECT account, kind, count(*) AS n, count(DISTINCT contact || '/' || id) AS ids,
   sum(coalesce(json_extract(detail, '$.out_of_order'), 0)) AS odd FROM journal WHERE account <> '' GROUP BY account, kind`;
-const PENDING = "SELECT number, count(*) AS n FROM queue WHERE kind = 'message' GROUP BY number";
+const PENDING = "SELECT number, count(*) AS n FROM queue WHERE kind = 'message' AND type = '' GROUP BY number";
 
 function present(row: JournalRow, withContent: boolean): Record<string, unknown> {
   return {

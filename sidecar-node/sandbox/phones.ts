@@ -217,13 +217,25 @@ export class Phones {
     await this.#post(this.#sandbox.people.ensure(companion.number), companion, message, id, { peer: true });
   }
 
+  /** The account's own phone lets a device that was just linked read the account's state. */
+  async shareStateKey(companion: Companion, again?: Posting): Promise<void> {
+    const message = this.#sandbox.appState.keyShare(companion, again !== undefined);
+    if (!message) return;
+    const phone = this.#sandbox.people.ensure(companion.number);
+    await this.#post(phone, companion, message, phoneMessageId(), { ...again, peer: true });
+  }
+
   /** A linked device could not decrypt: the same message again, in a fresh session. */
   async sendAgain(phone: Person, to: Companion, id: string, receipt: Node): Promise<void> {
     const count = Number(child(receipt, 'retry')?.attrs.count ?? 1);
     const content = this.#sandbox.journal.find({ kind: 'inbound', account: to.number, contact: phone.number, id });
-    if (!content || count > MAX_RETRIES) return;
-    this.#sandbox.queue.removeMessage(to, id);
     const keys = retryKeys(receipt);
+    if (count > MAX_RETRIES) return;
+    // What the phone says to its own device is not in the journal.
+    if (!content && phone.number === to.number)
+      return this.shareStateKey(to, { retry: count, ...(keys ? { keys } : {}) });
+    if (!content) return;
+    this.#sandbox.queue.removeMessage(to, id);
     const group = this.#sandbox.groups.find(receipt.attrs.to ?? '');
     await this.#post(phone, to, proto.Message.decode(content), id, {
       retry: count,
@@ -247,7 +259,7 @@ export class Phones {
     const { queue, people } = this.#sandbox;
     const enc = isPage(companion)
       ? node('plain', {}, proto.Message.encode(message).finish())
-      : await this.#encrypted(phone, companion, raw ?? message, retry, keys);
+      : await this.#encrypted(phone, companion, raw ?? message, { retry, keys, peer });
     const { addressing } = people.behaviourOf(phone);
     const { jid, other } = addressesOf(phone, group ? 'lid' : addressing);
     const sender = group
@@ -266,8 +278,7 @@ export class Phones {
     phone: Person,
     companion: Companion,
     message: proto.IMessage | Buffer,
-    retry: number | undefined,
-    keys: Bundle | undefined,
+    { retry, keys, peer }: { [K in 'retry' | 'keys' | 'peer']: Posting[K] | undefined },
   ): Promise<Node> {
     const { signal, faults } = this.#sandbox;
     const raw = Buffer.isBuffer(message);
@@ -282,6 +293,7 @@ export class Phones {
     let encrypted = await signal.encrypt(phone, companion, plaintext, bundle, retry !== undefined);
     if (
       retry === undefined &&
+      !peer &&
       (faults.take('bad_mac', companion.number, phone.number) ??
         faults.take('undecryptable', companion.number, phone.number))
     ) {

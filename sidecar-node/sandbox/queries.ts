@@ -82,15 +82,7 @@ const QUERIES: Record<string, (query: Query) => Answer> = {
       [node('host', { hostname: sandbox.media.host, maxContentLengthBytes: String(2 ** 31) })],
     ),
   ],
-  'w:sync:app:state': ({ first }) => [
-    node(
-      'sync',
-      {},
-      children(first).map(({ attrs }) =>
-        node('collection', { name: attrs.name, version: attrs.version ?? '0', type: 'result' }),
-      ),
-    ),
-  ],
+  'w:sync:app:state': ({ sandbox, companion, first }) => sandbox.appState.answer(companion, first),
   'urn:xmpp:whatsapp:dirty': () => [],
   'w:profile:picture': ({ sandbox, companion, stanza }) =>
     sandbox.profiles.answerPicture(companion.number, stanza) ?? new QueryError('item-not-found', 404),

@@ -4,7 +4,8 @@ import { encodeNode, type Node } from './wire.ts';
 
 export interface QueuedStanza {
   readonly seq: number;
-  readonly kind: 'message' | 'receipt';
+  readonly kind: 'message' | 'receipt' | 'notification';
+  /** A receipt's; `peer` for what the account's own phone says to its device. */
   readonly type: string;
   readonly id: string;
   readonly stanza: Uint8Array;
@@ -34,7 +35,7 @@ export class Queue {
       companion.number,
       companion.device,
       kind,
-      kind === 'receipt' ? (stanza.attrs.type ?? '') : '',
+      (kind === 'receipt' ? stanza.attrs.type : kind === 'message' ? stanza.attrs.category : '') ?? '',
       id,
       encodeNode(stanza),
     );

@@ -89,6 +89,7 @@ export class Relay {
     const more = children(child(stanza, 'list')).map(({ attrs }) => attrs.id ?? '');
     for (const id of [stanza.attrs.id ?? '', ...more]) {
       const about = { account: from.number, contact, device: from.device, id };
+      if (connection.settle('message', 'peer', id)) continue;
       if (connection.settle('message', '', id)) journal.append({ kind: 'inbound_acked', ...about });
       else journal.append({ kind: 'gateway_receipt', ...about, type });
     }
@@ -100,6 +101,8 @@ export class Relay {
   ack(connection: Connection, from: Companion, stanza: Node): void {
     const { class: kind, id = '', type = '', to = '', error } = stanza.attrs;
     if (kind === 'receipt') connection.settle('receipt', type, id);
+    if (kind === 'notification') connection.settle('notification', '', id);
+    if (kind === 'message' && connection.settle('message', 'peer', id)) return;
     if (kind !== 'message' || (error && connection.takeNack(id)) || !connection.settle('message', '', id)) return;
     const contact = this.#sandbox.people.ofJid(to)?.number ?? '';
     this.#sandbox.journal.append({

@@ -1,6 +1,7 @@
 import { EventEmitter } from 'node:events';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { AppState } from './app_state.ts';
 import { type ServerIdentity, serverIdentity } from './certificate.ts';
 import { type Companion, Companions, sessionAddress } from './companions.ts';
 import type { DeviceConnection } from './device_connection.ts';
@@ -54,6 +55,7 @@ export class Sandbox {
   readonly senderKeys: SenderKeys;
   readonly groups: Groups;
   readonly profiles: Profiles;
+  readonly appState: AppState;
   readonly journal: Journal;
   readonly queue: Queue;
   readonly faults = new Faults();
@@ -82,6 +84,7 @@ export class Sandbox {
     this.senderKeys = new SenderKeys(this.store);
     this.groups = new Groups(this);
     this.profiles = new Profiles(this);
+    this.appState = new AppState(this);
     this.journal = new Journal(this.store);
     this.queue = new Queue(this.store);
     this.media = new MediaHost(this);

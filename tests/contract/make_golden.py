@@ -141,6 +141,8 @@ _DATA: dict[str, dict[str, Any]] = {
     "delete": {**_SAID, "message_id": _WAMID, "origin": "outbound", "from_self": True},
     "poll_vote": {**_SAID, "message_id": _WAMID, "options": ["Sim"]},
     "pin": {**_SAID, "message_id": _WAMID, "pinned": True, "seconds": 604_800},
+    "chat_setting": {"chat": _CHAT, "change": "mute", "on": True, "until": _AT},
+    "mark": {"chat": _CHAT, "message_id": _WAMID, "mark": "star", "on": True, "from_self": True},
     "presence": {"chat": _CHAT, "from": _FROM, "state": "composing"},
     "contact": {"person": _FROM, "name": "Zoë", "pn": _TO, "lid": "123456789012345"},
     "group": {

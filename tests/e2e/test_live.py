@@ -219,3 +219,35 @@ async def test_calls_are_refused_and_answered_as_the_session_says(program: Plain
     told = program.of("message", "deaf")[0]["data"]
     assert (told["origin"], told["text"]["body"], told["chat"]["pn"]) == ("outbound", text, FRIEND)
     assert [entry["text"] for entry in await whatsapp.decrypted(number)] == [text]
+
+
+async def test_the_state_that_an_accounts_devices_share(
+    fleet: Fleet, program: Plain, whatsapp: Sandbox, client: FleetClient
+) -> None:
+    """Another device that is quicker costs a try, not the change; what the phone did meanwhile is told later."""
+    number = await working(program, whatsapp)
+    await whatsapp.post("/api/faults", kind="state_conflict", account=number)
+    await client.chats.pin("live", FRIEND)
+
+    async def read() -> list[tuple[str, bool]]:
+        found = await whatsapp.get("/api/journal", account=number, kind="state")
+        return [(entry["type"], entry["device"] == 0) for entry in found["entries"]]
+
+    assert await read() == [("setting_locale", True), ("pin_v1", False)]
+    assert await refused(client.chats.star("live", FRIEND, "3EB0NOSUCHMESSAGE0000")) == "E_MESSAGE_NOT_FOUND"
+    assert await refused(client.chats.mute("live", FRIEND, until="tomorrow")) == "E_INVALID_FIELD"
+    await program.ok("session.stop", session_id="live")
+    await program.reached("live", "STOPPED")
+    muted = {"muteAction": {"muted": True, "muteEndTimestamp": -1}}
+    jid = f"{FRIEND[1:]}@s.whatsapp.net"
+    await whatsapp.post(
+        f"/api/phones/{number}/state", collection="regular_high", index=["mute", jid], action=muted
+    )
+    await program.ok("session.start", session_id="live")
+
+    def told() -> bool:
+        settings = [e["data"] for e in program.of("chat_setting", "live")]
+        return any((data["change"], data["chat"]["pn"]) == ("mute", FRIEND) for data in settings)
+
+    await wait_until(told, 60, message="what the phone did while the session was away")
+    await program.reached("live", "WORKING")

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
-from pywhatsweb_fleet.cli import exits, show
+from pywhatsweb_fleet.cli import exits, marking, show
 from pywhatsweb_fleet.cli.once import ask
 from pywhatsweb_fleet.cli.options import Answer, Connection
 
@@ -268,6 +268,9 @@ def _named(chat: str) -> dict[str, str]:
     return {"chat" if key else "to": chat}
 
 
+
+
+marking.add_to(app)
 def _who(chat: dict[str, Any]) -> str:
     return str(chat.get("pn") or chat.get("group") or chat["key"])
 

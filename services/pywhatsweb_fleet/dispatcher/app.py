@@ -21,6 +21,7 @@ from pywhatsweb_fleet.dispatcher.groups import Groups
 from pywhatsweb_fleet.dispatcher.holds import following as hearing_of_holds
 from pywhatsweb_fleet.dispatcher.live import Live
 from pywhatsweb_fleet.dispatcher.live import answering as answering_live
+from pywhatsweb_fleet.dispatcher.marks import Marks
 from pywhatsweb_fleet.dispatcher.presence import Presence
 from pywhatsweb_fleet.dispatcher.profiles import Profiles
 from pywhatsweb_fleet.dispatcher.replicas import Replicas
@@ -76,8 +77,9 @@ async def run(settings: DispatcherSettings, stopping: asyncio.Event) -> None:
             Templates(store),
         )
         service = await stack.enter_async_context(answering(deps, settings, health))
-        live = Live(bus, directory)
-        answers = {**Contacts(live).answers(), **Groups(live).answers(), **Profiles(live).answers()}
+        live = Live(bus, directory, deps.engines)
+        parts = Contacts(live), Groups(live), Profiles(live), Marks(live, store)
+        answers = {verb: handler for part in parts for verb, handler in part.answers().items()}
         await stack.enter_async_context(answering_live(bus, answers, directory.find))
         replicas = Replicas(bus, SERVICE, service)
         await replicas.look()

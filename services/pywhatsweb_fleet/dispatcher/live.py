@@ -21,6 +21,7 @@ from pywhatsweb.contracts.statuses import SessionStatus
 from pywhatsweb.errors import ErrorCode, RequestError, SessionError
 from pywhatsweb.phone import parse_recipient
 from pywhatsweb_fleet.dispatcher.directory import Directory, decode_session
+from pywhatsweb_fleet.dispatcher.engines import Engines
 from pywhatsweb_fleet.dispatcher.reading import Tenant
 from pywhatsweb_runtime import answering as control_plane
 from pywhatsweb_runtime import registry
@@ -51,9 +52,12 @@ _ENDS: Final = {
 class Live:
     """Asks owners."""
 
-    def __init__(self, bus: Bus, directory: Directory, *, budget_s: float = live.BUDGET_S) -> None:
+    def __init__(
+        self, bus: Bus, directory: Directory, engines: Engines, *, budget_s: float = live.BUDGET_S
+    ) -> None:
         self._bus = bus
         self._directory = directory
+        self._engines = engines
         self._budget_s = budget_s
         self._under_way: Counter[TenantId] = Counter()
 
@@ -66,7 +70,7 @@ class Live:
         to: dict[str, str] | None = None,
     ) -> Any:
         """The engine's data. Raises SessionError or RequestError."""
-        await self._check(tenant, session)
+        await self._check(tenant, session, verb)
         acts = live.acts(verb)
         question = Ask(
             verb=verb, content=content or {}, to=to, budget_ms=round(self._budget_s * 1000), acts=acts
@@ -116,12 +120,13 @@ class Live:
                     raise
                 await asyncio.sleep(_PAUSE_S)
 
-    async def _check(self, tenant: Tenant, session: str) -> None:
-        """Raises SessionError, saying why, when the session is not WORKING."""
+    async def _check(self, tenant: Tenant, session: str, verb: str) -> None:
+        """Raises SessionError, saying why, when the session is not WORKING; RequestError for what its engine cannot."""
         entry = await self._directory.session_bucket.newest(f"{tenant.id}.{session}")
         record = decode_session(entry) if entry is not None else None
         if record is None or record.wanted == "deleting":
             raise SessionError(ErrorCode.E_SESSION_NOT_FOUND)
+        await self._check_engine(record.engine, verb)
         if record.wanted != "running":
             raise SessionError(ErrorCode.E_SESSION_STOPPED)
         stored = await self._bus.last(
@@ -130,6 +135,12 @@ class Live:
         status = _status(stored.data) if stored is not None else SessionStatus.STARTING
         if status != SessionStatus.WORKING:
             raise SessionError(_ENDS.get(status, ErrorCode.E_SESSION_NOT_READY), {"status": status.value})
+
+    async def _check_engine(self, engine: str, verb: str) -> None:
+        if self._engines.doubtful(engine, (verb,)):
+            await self._engines.refresh()
+        if self._engines.lacks(engine, (verb,)) is not None:
+            raise RequestError(ErrorCode.E_UNSUPPORTED_TYPE, {"engine": engine, "kind": verb})
 
     @contextlib.contextmanager
     def _place(self, tenant: Tenant) -> Iterator[None]:

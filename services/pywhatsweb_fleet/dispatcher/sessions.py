@@ -133,6 +133,7 @@ class Sessions:
             kinds=sorted(declared & capabilities.KINDS),
             verbs=sorted(declared & capabilities.VERBS),
             features=sorted(declared & capabilities.FEATURES),
+            live=sorted(declared & capabilities.LIVE),
         )
 
     async def count_by_status(self, tenant: Tenant) -> dict[str, int]:

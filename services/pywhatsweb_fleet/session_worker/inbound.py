@@ -32,9 +32,11 @@ _DATA: dict[str, type[d.Data]] = {
     "call": d.Call,
     "poll_vote": d.PollVote,
     "pin": d.Pinned,
+    "chat_setting": d.ChatSetting,
+    "mark": d.Marked,
 }
-_TIMES = ("sent_at", "at", "last_seen_at")
-_NOT_STABLE = ("presence", "contact", "group")
+_TIMES = ("sent_at", "at", "last_seen_at", "until")
+_NOT_STABLE = ("presence", "contact", "group", "chat_setting", "mark")
 
 
 def tell(events: FencedEvents, kind: str, raw: Mapping[str, Any]) -> Told | None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TypedDict, Unpack
 
 from pywhatsweb.client.control import Part
+from pywhatsweb.client.marking import ChatMarks
 from pywhatsweb.contracts import control_data as d
 from pywhatsweb.contracts import kanban_data as k
 from pywhatsweb.contracts.statuses import KanbanStatus
@@ -30,8 +31,8 @@ class MoveOptions(CardOptions, total=False):
     """Who does it, for the history."""
 
 
-class Chats(Part):
-    """``chat.*``: a chat is named by exactly one of `to` and `chat` (its key)."""
+class Chats(ChatMarks):
+    """``chat.*``: on the board a chat is named by exactly one of `to` and `chat` (its key)."""
 
     async def list(
         self,

@@ -6,6 +6,7 @@
 | ``interactive.button``, … | a `type` of an interactive message |
 | ``edit``, ``delete``, ``react``, … | a verb |
 | ``view_once``, ``mentions``, ``gif``, … | how a message is sent, beside its type (`FEATURES`) |
+| ``group.create``, ``profile.get``, … | what a live session is asked (`contracts.live`) |
 
 A template needs nothing: the fleet makes another kind of message of it.
 """
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pywhatsweb.contracts import commands
+from pywhatsweb.contracts import commands, live
 from pywhatsweb.contracts import interactive as i
 
 _INTERACTIVE = {
@@ -28,7 +29,8 @@ FEATURES = frozenset((
 ))  # fmt: skip
 """``media_header``: a file above an interactive message; ``delete_for_me``: a deletion that is not for everyone."""
 _MEDIA_HEADERS = (i.ImageHeader, i.VideoHeader, i.DocumentHeader)
-ALL = KINDS | VERBS | FEATURES
+LIVE = frozenset(live.VERBS)
+ALL = KINDS | VERBS | FEATURES | LIVE
 
 
 def needs(verb: str, command: commands.AnyCommand) -> tuple[str, ...]:

@@ -122,7 +122,7 @@ class SessionCapabilities(Result, frozen=True, kw_only=True):
     """What a session's engine can do; another command is rejected with E_UNSUPPORTED_TYPE before it is queued.
 
     `kinds` are types of the send command (``interactive.button`` an interactive one), `verbs` the other commands,
-    `features` ways to send (docs/KINDS.md).
+    `features` ways to send, `live` what can be asked of it while it works (docs/KINDS.md).
     """
 
     session_id: str
@@ -132,6 +132,7 @@ class SessionCapabilities(Result, frozen=True, kw_only=True):
     kinds: list[str]
     verbs: list[str]
     features: list[str]
+    live: list[str] = field(default_factory=list)
 
 
 class SessionQr(Result, frozen=True, kw_only=True):

@@ -250,6 +250,25 @@ class Pinned(Data, frozen=True, kw_only=True):
     sent_at: Timestamp
 
 
+class ChatSetting(Data, frozen=True, kw_only=True):
+    """`change`: archive, mute (until `until`, or for good), pin, or unread; `on` false takes it back."""
+
+    chat: Chat
+    change: str
+    on: bool
+    until: Timestamp | None = None
+
+
+class Marked(Data, frozen=True, kw_only=True):
+    """`mark`: star (`on` false takes it back) or delete_for_me; `from_self` says whose the message is."""
+
+    chat: Chat
+    message_id: str
+    mark: str
+    on: bool
+    from_self: bool = False
+
+
 class PollVote(Data, frozen=True, kw_only=True):
     """All options that the voter now chooses; none takes the vote back."""
 

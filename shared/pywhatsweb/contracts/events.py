@@ -127,6 +127,19 @@ class PinEvent(Event, frozen=True, kw_only=True, tag="pin"):
     data: d.Pinned
 
 
+class ChatSettingEvent(Event, frozen=True, kw_only=True, tag="chat_setting"):
+    """A device of the account (its phone, the fleet, another one) archived, muted, pinned or marked a chat. The first
+    change after a pairing may bring what was so before."""
+
+    data: d.ChatSetting
+
+
+class MarkEvent(Event, frozen=True, kw_only=True, tag="mark"):
+    """A device of the account starred a message, or deleted it for itself. The record keeps it as it is."""
+
+    data: d.Marked
+
+
 class PresenceEvent(Event, frozen=True, kw_only=True, tag="presence"):
     """Somebody is there or typing. May be lost: nothing is to be built on it."""
 
@@ -181,6 +194,8 @@ AnyEvent = (
     | DeleteEvent
     | PollVoteEvent
     | PinEvent
+    | ChatSettingEvent
+    | MarkEvent
     | PresenceEvent
     | ContactEvent
     | GroupEvent

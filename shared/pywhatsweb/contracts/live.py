@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from pywhatsweb.contracts import control_data as d
 from pywhatsweb.contracts import live_data as lv
+from pywhatsweb.contracts import marking_data as md
 
 BUDGET_S: Final = 20.0
 """How long WhatsApp may take."""
@@ -56,6 +57,13 @@ VERBS: Final[dict[str, LiveVerb]] = {
         lv.ContactAct, lv.Acted, "Hear when a person is online or types, until the link closes", acts=True
     ),
     "call.reject": LiveVerb(lv.CallReject, lv.Acted, "Refuse a call that rings", acts=True),
+    "chat.archive": LiveVerb(
+        md.ChatArchive, lv.Acted, "Archive a chat of the account, or bring it back", acts=True
+    ),
+    "chat.mute": LiveVerb(md.ChatMute, lv.Acted, "Mute a chat of the account, or end that", acts=True),
+    "chat.pin": LiveVerb(md.ChatPin, lv.Acted, "Pin a chat in the account's list, or unpin it", acts=True),
+    "chat.mark": LiveVerb(md.ChatUnread, lv.Acted, "Mark a chat of the account unread, or read", acts=True),
+    "message.star": LiveVerb(md.MessageStar, lv.Acted, "Star a message, or take the star away", acts=True),
 }
 
 

@@ -69,9 +69,9 @@ class Stage:
         assert "error" not in again["media"], again["media"]
         return dict(again)
 
-    async def said(self, event: str = "message", **body: Any) -> dict[str, Any]:
-        """The contact sends; what the fleet tells of it."""
-        answer = await self.whatsapp.post(f"/api/contacts/{CONTACT}/send", to=self.number, **body)
+    async def said(self, event: str = "message", by: str = CONTACT, **body: Any) -> dict[str, Any]:
+        """A contact sends; what the fleet tells of it."""
+        answer = await self.whatsapp.post(f"/api/contacts/{by}/send", to=self.number, **body)
         return await self.told(answer["ids"][0], event)
 
     async def told(self, message_id: str, event: str = "message") -> dict[str, Any]:
@@ -90,17 +90,38 @@ class Stage:
 
         await wait_until(found, 90, message=f"{event} with {fields}")
 
-    async def recorded(self, message_id: str, **fields: Any) -> None:
+    async def recorded(self, message_id: str, to: str = CONTACT, **fields: Any) -> None:
         """Waits until the record shows a message with these fields."""
 
         async def found() -> bool:
-            page = await self.program.ok("chat.messages", to=CONTACT, session_id=self.session, limit=50)
-            return any(
+            page = await self.program.ask("chat.messages", to=to, session_id=self.session, limit=50)
+            return page["ok"] and any(
                 message["id"] == message_id and fields.items() <= message.items()
-                for message in page["messages"]
+                for message in page["data"]["messages"]
             )
 
         await wait_until(found, 90, message=f"{message_id} with {fields} in the record")
+
+    async def asked(self, verb: str, **body: Any) -> None:
+        """A live verb about the contact."""
+        await self.program.ok(verb, **({"session_id": self.session, "to": CONTACT} | body))
+
+    async def state(self, kind: str, about: str) -> dict[str, Any]:
+        """What the account's phone decrypted last of its own state: an index of this kind that names `about`."""
+
+        async def found() -> Any:
+            query = {"kind": "state", "account": self.number, "limit": 10_000}
+            entries = (await self.whatsapp.get("/api/journal", **query))["entries"]
+            fitting = [one for one in entries if one["type"] == kind and about in one["index"]]
+            return fitting[-1] if fitting else None
+
+        entry: Any = await wait_until(found, 90, interval=0.05, message=f"the phone reads {kind}")
+        return dict(entry["action"])
+
+    async def on_phone(self, collection: str, index: list[str], **action: Any) -> None:
+        """The account's own phone changes its state."""
+        body = {"collection": collection, "index": index, "action": action}
+        await self.whatsapp.post(f"/api/phones/{self.number}/state", **body)
 
     async def stored(self, message_id: str) -> dict[str, Any]:
         """The file of a message that came, once the fleet has it."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from tests.e2e.kinds import own
 from tests.e2e.kinds.cases import CASES, Direction
 
 FILE = Path(__file__).resolve().parents[3] / "docs" / "KINDS.md"
@@ -30,10 +31,6 @@ REASONS: Final[dict[str, dict[tuple[str, Direction], str]]] = {
         ("Votes in a poll", "out"): "Baileys cannot vote",
         ("Flow, product and product list", "out"): "only numbers of the business API have them",
         ("Flow, product and product list", "in"): "told as `unsupported` with WhatsApp's name of it",
-        ("Star", "out"): "not offered yet",
-        ("Star", "in"): "each account's own mark; nobody else is told",
-        ("Delete for me", "out"): "not offered yet",
-        ("Delete for me", "in"): "each account's own; nobody else is told",
         ("Status (stories)", "out"): "not offered yet",
         ("Status (stories)", "in"): "not tested yet",
         ("Channel posts", "out"): "not offered yet",
@@ -63,9 +60,11 @@ REASONS: Final[dict[str, dict[tuple[str, Direction], str]]] = {
         ("Flow, product and product list", "out"): "only numbers of the business API have them",
         ("Flow, product and product list", "in"): "told as `unsupported` with WhatsApp's name of it",
         ("Star", "out"): "not offered yet",
-        ("Star", "in"): "each account's own mark; nobody else is told",
+        ("Star", "in"): "whatsapp-web.js does not tell it",
         ("Delete for me", "out"): "offered, and not tested: nobody else can see it",
-        ("Delete for me", "in"): "each account's own; nobody else is told",
+        ("Delete for me", "in"): "whatsapp-web.js does not tell it",
+        ("Chats archived, muted, pinned, unread", "out"): "not offered yet",
+        ("Chats archived, muted, pinned, unread", "in"): "not offered yet",
         ("Status (stories)", "out"): "not offered yet",
         ("Status (stories)", "in"): "not tested yet",
         ("Channel posts", "out"): "not offered yet",
@@ -73,6 +72,9 @@ REASONS: Final[dict[str, dict[tuple[str, Direction], str]]] = {
     },
 }
 """Cells without a test."""
+
+PARTS: Final = (own,)
+"""Modules whose cases are part of `CASES`."""
 
 KINDS: Final = tuple(
     dict.fromkeys(

@@ -38,7 +38,7 @@ async def test_a_kind_that_the_engine_cannot_send_is_rejected_with_engine_and_ki
     await user.ask("session.start", session_id="s1")
     silent = await user.ask("session.capabilities", session_id="s1")
     assert silent["error"]["code"] == "E_ENGINE_UNAVAILABLE"
-    await declare(user, "w1", "text", "reply", "delete", "react")
+    await declare(user, "w1", "text", "reply", "delete", "react", "profile.get")
 
     async def declared() -> bool:
         # Workers are asked once a second at most.
@@ -63,6 +63,12 @@ async def test_a_kind_that_the_engine_cannot_send_is_rejected_with_engine_and_ki
         assert told["data"]["error"]["code"] == "E_UNSUPPORTED_TYPE"
         assert told["data"]["error"]["details"] == {"engine": "simulated", "kind": lacking}
     assert len(await user.outbox()) == 1
+    block = {"session_id": "s1", "to": "+5511999990001"}
+    refused = (await user.ask("contact.block", **block))["error"]
+    assert (refused["code"], refused["details"]) == (
+        "E_UNSUPPORTED_TYPE",
+        {"engine": "simulated", "kind": "contact.block"},
+    )
     asked = await user.ask("session.capabilities", session_id="s1")
     assert asked["data"] == {
         "session_id": "s1",
@@ -71,6 +77,7 @@ async def test_a_kind_that_the_engine_cannot_send_is_rejected_with_engine_and_ki
         "kinds": ["text"],
         "verbs": ["delete", "react"],
         "features": ["reply"],
+        "live": ["profile.get"],
     }
     await declare(user, "w2", "location")
     tries = itertools.count()

@@ -136,6 +136,8 @@ async def test_every_verb_of_the_control_plane_has_its_method() -> None:
         *(getattr(people.Contacts(asked), n)(TO, session_id="s1") for n in ("block", "unblock")),
         people.Contacts(asked).blocked("s1"),
         people.Contacts(asked).watch(TO, session_id="s1"),
+        *(getattr(board.Chats(asked), n)("s1", TO) for n in ("archive", "mute", "pin", "mark_unread")),
+        board.Chats(asked).star("s1", TO, "3EB0"),
         people.Profiles(asked).get("s1"),
         people.Profiles(asked).set_about("s1", "Open until six"),
         people.Calls(asked).reject("s1", "C1", TO),

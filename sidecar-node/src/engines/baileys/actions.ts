@@ -14,6 +14,7 @@ import { tidily } from '../../trim.ts';
 import type { Link } from '../port.ts';
 import type { Acks } from './acks.ts';
 import type { BoundedCache, SentMessages } from './caches.ts';
+import { deleteForMe } from './chats.ts';
 import { build, decorate, edited, type Known, quoted, targetKey } from './content.ts';
 import { requireJid } from './identity.ts';
 import { BUSINESS_NODE, interactiveOf } from './interactive.ts';
@@ -151,8 +152,17 @@ export class Actions {
 
   async #delete(frame: ActFrame, content: Content): Promise<Departed> {
     const jid = requireJid(frame.to);
-    if (content.for_everyone === false) throw new ActionError('E_NOT_IMPLEMENTED', 'deleting for oneself');
+    if (content.for_everyone === false) return { rest: this.#hide(frame, jid, content) };
     return this.#relay(frame, jid, { delete: targetKey(jid, content, frame.context, { ours: true }) });
+  }
+
+  /** Beside what is sent: it has questions of its own. Done twice it is done once. */
+  async #hide(frame: ActFrame, jid: string, content: Content): Promise<Partial<Result>> {
+    const known = await this.#known(String(content.message_id ?? ''));
+    const key = targetKey(jid, content, frame.context, known);
+    const participant = content.participant ?? known.author;
+    await deleteForMe({ socket: this.#socket, content: { ...content, participant, from_self: key.fromMe } }, jid);
+    return { message_id: required(frame) };
   }
 
   async #pin(frame: ActFrame, content: Content): Promise<Departed> {

@@ -3,6 +3,7 @@ import type { WASocket } from 'baileys';
 import { errorText } from '../../logs.ts';
 import { type ActFrame, ActionError, type Result } from '../../protocol.ts';
 import { type Handler, refusalOf } from './ask.ts';
+import { CHATS } from './chats.ts';
 import { GROUPS } from './groups.ts';
 import { requireJid } from './identity.ts';
 import { PROFILE } from './profile.ts';
@@ -11,7 +12,7 @@ import { QUESTIONS } from './questions.ts';
 /** At once, in one session; the worker allows fewer. */
 const MAX_ASKED = 64;
 
-const HANDLERS: Readonly<Record<string, Handler>> = { ...QUESTIONS, ...GROUPS, ...PROFILE };
+const HANDLERS: Readonly<Record<string, Handler>> = { ...QUESTIONS, ...GROUPS, ...PROFILE, ...CHATS };
 
 /** Acts that are answered here. */
 export const ASKS: readonly string[] = Object.keys(HANDLERS);

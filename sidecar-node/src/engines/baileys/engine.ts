@@ -17,7 +17,16 @@ const ACTIONS = [
   'media.get',
 ];
 /** Ways to send that not every engine knows (`contracts/capabilities.py` names them). */
-const FEATURES = ['forward', 'reply', 'view_once', 'gif', 'mentions', 'link_preview', 'disappear_after'];
+const FEATURES = [
+  'forward',
+  'reply',
+  'view_once',
+  'gif',
+  'mentions',
+  'link_preview',
+  'disappear_after',
+  'delete_for_me',
+];
 
 export const makeBaileysEngine: EngineFactory = async (config) => {
   patchSources();

@@ -21,6 +21,8 @@ export interface InboundSink {
   event(kind: string, data: Record<string, unknown>): void;
   /** One that may be lost. */
   passing(kind: string, data: Record<string, unknown>): void;
+  /** The jid with the number of a LID's person, when it is known. */
+  numberOf(lid: string): Promise<string | null>;
   /** Our own jids. */
   me(): { id?: string | undefined; lid?: string | undefined };
 }
@@ -68,6 +70,12 @@ export class Inbound {
       for (const message of messages) this.#message(message, true);
     },
     'messages.update': (updates) => this.#statuses(updates),
+    'messages.delete': (gone) => {
+      if ('keys' in gone) for (const key of gone.keys) this.#mark(key, 'delete_for_me', true);
+    },
+    'chats.update': (updates) => {
+      for (const each of updates) this.#setting(each);
+    },
     'message-receipt.update': (updates) => this.#groupReceipts(updates),
     'presence.update': (update) => this.#presence(update),
     'contacts.upsert': (contacts) => {
@@ -239,6 +247,7 @@ export class Inbound {
   #statuses(updates: BaileysEventMap['messages.update']): void {
     const groups = new Map<string, { key: WAMessageKey; status: string; at: number; ids: string[] }>();
     for (const { key, update } of updates) {
+      if (typeof update.starred === 'boolean') this.#mark(key, 'star', update.starred);
       const status = STATUS[Number(update.status ?? -1)];
       if (!status || !key.fromMe || !key.id) continue;
       const at = Number(update.messageTimestamp ?? 0) * 1000 || Date.now();
@@ -268,6 +277,23 @@ export class Inbound {
       const at = Number(read ?? receipt.receiptTimestamp ?? 0) * 1000 || Date.now();
       this.status(key.remoteJid, [key.id], read ? 'read' : 'delivered', at, person(receipt.userJid));
     }
+  }
+
+  /** A chat or message as the account itself sees it; only changes of the shared state carry `conditional`. */
+  #setting(update: BaileysEventMap['chats.update'][number]): void {
+    if (!('conditional' in update)) return;
+    const told = settingOf(update);
+    if (told) this.#later(this.#ofChat(update.id, 'chat_setting', told));
+  }
+
+  #mark({ remoteJid, id, fromMe }: WAMessageKey, mark: string, on: boolean): void {
+    this.#later(this.#ofChat(remoteJid, 'mark', { message_id: id ?? '', mark, on, from_self: Boolean(fromMe) }));
+  }
+
+  /** Such an entry names its chat by one jid only. */
+  async #ofChat(jid: string | null | undefined, kind: string, told: Record<string, unknown>): Promise<void> {
+    const alt = jid?.endsWith('@lid') ? await this.#sink.numberOf(jid).catch(() => null) : null;
+    this.#sink.event(kind, { chat: chat(jid, alt), ...told });
   }
 
   #presence({ id, presences }: BaileysEventMap['presence.update']): void {
@@ -326,6 +352,21 @@ export class Inbound {
       video: Boolean(isVideo),
     });
   }
+}
+
+/** What an update of the shared state says of a chat. */
+function settingOf({
+  archived,
+  pinned,
+  unreadCount,
+  ...rest
+}: BaileysEventMap['chats.update'][number]): Record<string, unknown> | undefined {
+  if (typeof archived === 'boolean') return { change: 'archive', on: archived };
+  if (pinned !== undefined) return { change: 'pin', on: pinned !== null };
+  if (typeof unreadCount === 'number') return { change: 'unread', on: unreadCount !== 0 };
+  if (!('muteEndTime' in rest)) return undefined;
+  const until = rest.muteEndTime === null ? null : Number(rest.muteEndTime);
+  return { change: 'mute', on: until !== null, ...(until && until > 0 ? { until } : {}) };
 }
 
 /** What an update of a group's traits says, in the contract's words. */

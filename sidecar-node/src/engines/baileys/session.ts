@@ -73,6 +73,7 @@ export class BaileysSession implements EngineSession {
       {
         event: (kind, data) => this.#gate.emitted(link.event(kind, data)),
         passing: (kind, data) => link.passing(kind, data),
+        numberOf: (lid) => this.#socket.signalRepository.lidMapping.getPNForLID(lid),
         me: () => ({ id: this.#creds.me?.id, lid: this.#creds.me?.lid }),
       },
       sent,

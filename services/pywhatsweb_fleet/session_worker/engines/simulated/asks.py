@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pywhatsweb_fleet.session_worker.engines.port import Action, Done, EngineError
-from pywhatsweb_fleet.session_worker.engines.simulated.account import Account, known_person
+from pywhatsweb_fleet.session_worker.engines.simulated.account import Account, chat_of, known_person
 from pywhatsweb_fleet.session_worker.engines.simulated.settings import SimulatedSettings
 
 ABOUT = "Simulated"
@@ -68,6 +68,11 @@ def _nothing(_account: Account, _settings: SimulatedSettings, action: Action) ->
     _person(action)
 
 
+def _marked(_account: Account, _settings: SimulatedSettings, action: Action) -> None:
+    if action.to is None or not (action.to.pn or action.to.lid or action.to.group):
+        raise EngineError("E_INVALID_RECIPIENT", "no pn, lid or group")
+
+
 _ANSWERS: dict[str, Answer] = {
     "contact.check": _check,
     "contact.info": _info,
@@ -79,8 +84,40 @@ _ANSWERS: dict[str, Answer] = {
     "profile.about": _about,
     "presence.subscribe": _nothing,
     "call.reject": _nothing,
+    "chat.archive": _marked,
+    "chat.mute": _marked,
+    "chat.pin": _marked,
+    "chat.mark": _marked,
+    "message.star": _marked,
 }
 ASKS = frozenset(_ANSWERS)
+
+
+_SETTINGS = {
+    "chat.archive": ("archive", "archived"),
+    "chat.mute": ("mute", "muted"),
+    "chat.pin": ("pin", "pinned"),
+    "chat.mark": ("unread", "unread"),
+}
+
+
+def told_of(action: Action) -> tuple[str, dict[str, Any]] | None:
+    """The event by which the account's devices, this one too, hear of a change that one of them made."""
+    said, chat = action.content, chat_of(action.to)
+    if action.action == "message.star":
+        on, whose = bool(said.get("starred", True)), bool(said.get("from_self"))
+        mark = {"message_id": str(said.get("message_id")), "mark": "star", "on": on, "from_self": whose}
+        return "mark", {"chat": chat, **mark}
+    if action.action not in _SETTINGS:
+        return None
+    change, name = _SETTINGS[action.action]
+    on = bool(said.get(name, True))
+    return "chat_setting", {
+        "chat": chat,
+        "change": change,
+        "on": on,
+        "until": said.get("until") if on else None,
+    }
 
 
 def answer(account: Account, settings: SimulatedSettings, action: Action, now_ms: int) -> Done:

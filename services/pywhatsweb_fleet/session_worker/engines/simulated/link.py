@@ -23,7 +23,7 @@ from pywhatsweb_fleet.session_worker.engines.port import (
 )
 from pywhatsweb_fleet.session_worker.engines.simulated.account import Account
 from pywhatsweb_fleet.session_worker.engines.simulated.answers import answer_at_once, carried
-from pywhatsweb_fleet.session_worker.engines.simulated.asks import ASKS, answer
+from pywhatsweb_fleet.session_worker.engines.simulated.asks import ASKS, answer, told_of
 from pywhatsweb_fleet.session_worker.engines.simulated.device import (
     Credentials,
     invented_code,
@@ -51,7 +51,7 @@ ACKNOWLEDGED = frozenset(("send", "react", "edit", "delete", "pin", "disappearin
 """Actions that WhatsApp answers; the rest it only takes."""
 ACTIONS = ACKNOWLEDGED | {"read", "presence", "check_numbers", "media.get"}
 CAPABILITIES = (
-    SEND_TYPES | ACTIONS | {"forward"} | capabilities.KINDS | capabilities.FEATURES
+    SEND_TYPES | ACTIONS | ASKS | {"forward"} | capabilities.KINDS | capabilities.FEATURES
 ) & capabilities.ALL
 
 NACKS = {463: "E_WHATSAPP_REACHOUT_LIMITED", 479: "E_WHATSAPP_STALE_SESSION", 421: "E_WHATSAPP_ADDRESSING"}
@@ -211,7 +211,7 @@ class SimulatedSession:
         if self._stage != "open":
             raise EngineError("E_CONNECTION_LOST", "the session is not open")
         if action.action in ASKS:
-            return answer(self._account, self.settings, action, self._engine.now_ms())
+            return self._answer(action)
         if action.action not in ACTIONS:
             raise EngineError("E_UNSUPPORTED_TYPE", f"no action {action.action!r}")
         if action.action == "send" and action.content.get("type") not in SEND_TYPES:
@@ -229,6 +229,13 @@ class SimulatedSession:
             self._out.append((self._gate, action, future))
             self._release()
         return await future
+
+    def _answer(self, action: Action) -> Done:
+        done = answer(self._account, self.settings, action, self._engine.now_ms())
+        told = told_of(action)
+        if told is not None:
+            self._engine.whatsapp.deliver(self._account.session, f"{told[0]}:{secrets.token_hex(8)}", *told)
+        return done
 
     async def _hand_over(self, action: Action) -> Done:
         """``media.get``: the file goes to the action's sink."""

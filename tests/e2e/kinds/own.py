@@ -1,0 +1,103 @@
+"""Cases of what the account alone sees: its devices share it, so the other side is the account's own phone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.e2e.kinds.cases import FRIEND, FRIEND_JID, case
+from tests.e2e.kinds.stage import CONTACT, Stage
+from tests.support import wait_until
+
+JID = f"{CONTACT[1:]}@s.whatsapp.net"
+QUIET = "+5511933330017"
+QUIET_JID = "5511933330017@s.whatsapp.net"
+CHATS = "Chats archived, muted, pinned, unread"
+CHRISTMAS = "2027-12-24T21:00:00.000Z"
+CHRISTMAS_MS = 1_829_682_000_000
+
+
+@case(CHATS, "out")
+async def chats_out(stage: Stage) -> None:
+    # A chat of its own: of two messages in one second either is the newest.
+    newest = (await stage.said(by=QUIET, text="para arquivar"))["id"]
+    await stage.recorded(newest, QUIET)
+    await stage.asked("chat.archive", to=QUIET)
+    archived = (await stage.state("archive", QUIET_JID))["archiveChatAction"]
+    assert archived["archived"] is True
+    assert [each["key"]["id"] for each in archived["messageRange"]["messages"]] == [newest]
+    await _told_of(stage, QUIET, change="archive", on=True)
+    await stage.asked("chat.mute", to=QUIET, until="2027-12-24T18:00:00-03:00")
+    muted = (await stage.state("mute", QUIET_JID))["muteAction"]
+    assert (muted["muted"], int(muted["muteEndTimestamp"])) == (True, CHRISTMAS_MS)
+    await _told_of(stage, QUIET, change="mute", on=True, until=CHRISTMAS)
+    await stage.asked("chat.mute", to=QUIET, muted=False)
+    assert (await stage.state("mute", QUIET_JID))["muteAction"].get("muted", False) is False
+    await stage.asked("chat.pin", to=QUIET)
+    assert (await stage.state("pin_v1", QUIET_JID))["pinAction"]["pinned"] is True
+    await stage.asked("chat.mark", to=QUIET)
+    assert (await stage.state("markChatAsRead", QUIET_JID))["markChatAsReadAction"].get(
+        "read", False
+    ) is False
+
+
+@case(CHATS, "in")
+async def chats_in(stage: Stage) -> None:
+    await stage.on_phone("regular_low", ["archive", FRIEND_JID], archiveChatAction={"archived": True})
+    muted = {"muted": True, "muteEndTimestamp": CHRISTMAS_MS}
+    await stage.on_phone("regular_high", ["mute", FRIEND_JID], muteAction=muted)
+    await stage.on_phone("regular_low", ["pin_v1", FRIEND_JID], pinAction={"pinned": True})
+    await stage.on_phone("regular_low", ["markChatAsRead", FRIEND_JID], markChatAsReadAction={"read": False})
+    for change in ("archive", "mute", "pin", "unread"):
+        until = CHRISTMAS if change == "mute" else None
+        await _told_of(stage, FRIEND, change=change, on=True, until=until)
+    # Of a chat that the phone names by its LID the number is known once its contact has written.
+    await stage.said(text="olá")
+    contact = await stage.whatsapp.get(f"/api/contacts/{CONTACT}")
+    lid = f"{contact['lid']}@lid"
+    await stage.on_phone("regular_high", ["mute", lid], muteAction={"muted": True, "muteEndTimestamp": -1})
+    data = await _told_of(stage, CONTACT, change="mute", on=True, until=None)
+    assert data["chat"]["lid"] == contact["lid"]
+
+
+async def _told_of(stage: Stage, number: str, **fields: Any) -> dict[str, Any]:
+    def found() -> Any:
+        told = [e["data"] for e in stage.program.of("chat_setting", stage.session)]
+        return next((d for d in told if d["chat"]["pn"] == number and fields.items() <= d.items()), None)
+
+    data: Any = await wait_until(found, 90, message=f"chat_setting of {number} with {fields}")
+    return dict(data)
+
+
+@case("Star", "out")
+async def star_out(stage: Stage) -> None:
+    theirs = (await stage.said(text="guarde"))["id"]
+    await stage.recorded(theirs)
+    await stage.asked("message.star", message_id=theirs)
+    assert (await stage.state("star", theirs))["starAction"]["starred"] is True
+    await stage.heard("mark", message_id=theirs, mark="star", on=True, from_self=False)
+    await stage.asked("message.star", message_id=theirs, starred=False)
+    assert (await stage.state("star", theirs))["starAction"]["starred"] is False
+
+
+@case("Star", "in")
+async def star_in(stage: Stage) -> None:
+    ours = (await stage.sent("text", {"body": "guarde"}))["id"]
+    await stage.on_phone("regular_low", ["star", JID, ours, "1", "0"], starAction={"starred": True})
+    await stage.heard("mark", message_id=ours, mark="star", on=True, from_self=True)
+
+
+@case("Delete for me", "out")
+async def delete_for_me_out(stage: Stage) -> None:
+    theirs = (await stage.said(text="não preciso mais"))["id"]
+    told = await stage.ended({"message_id": theirs, "for_everyone": False}, "delete")
+    assert told["status"] == "sent", told
+    assert "deleteMessageForMeAction" in await stage.state("deleteMessageForMe", theirs)
+    await stage.heard("mark", message_id=theirs, mark="delete_for_me", on=True)
+
+
+@case("Delete for me", "in")
+async def delete_for_me_in(stage: Stage) -> None:
+    theirs = (await stage.said(text="nem eu"))["id"]
+    entry = ["deleteMessageForMe", JID, theirs, "0", "0"]
+    await stage.on_phone("regular_high", entry, deleteMessageForMeAction={"deleteMedia": True})
+    await stage.heard("mark", message_id=theirs, mark="delete_for_me", on=True, from_self=False)
