@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
+import sysconfig
+import zipfile
 from pathlib import Path
+
+import pytest
 
 import pywhatsweb
 
@@ -40,3 +46,38 @@ def test_a_users_program(tmp_path: Path) -> None:
     refused = mypy(wrong, tmp_path)
     assert refused.returncode == 1
     assert refused.stdout.count("error:") == 2, refused.stdout
+
+
+@pytest.mark.timeout(300)
+def test_the_public_library_is_typed(tmp_path: Path) -> None:
+    """Every name that the wheel's `pywhatsweb` exports has a type that every checker infers alike.
+
+    Without what Django's own classes lend: they are untyped.
+    """
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(build, cwd=HERE.parents[1], check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("pywhatsweb-*.whl")
+    installed, folder = tmp_path / "installed", tmp_path / "folder"
+    zipfile.ZipFile(wheel).extractall(installed)
+    folder.mkdir()
+    packages = sysconfig.get_paths()["purelib"]
+    done = subprocess.run(
+        [
+            sys.executable, "-m", "basedpyright", "--verifytypes", "pywhatsweb", "--ignoreexternal",
+            "--outputjson", "--pythonpath", sys.executable,
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": f"{installed}{os.pathsep}{packages}"},
+    )  # fmt: skip
+    found = json.loads(done.stdout)["typeCompleteness"]
+    exported = [symbol for symbol in found["symbols"] if symbol["isExported"]]
+    assert len(exported) > 4000, done.stdout[:2000]
+    unknown = [symbol for symbol in exported if not symbol["isTypeKnown"]]
+    assert [
+        (symbol["name"], [each["message"] for each in symbol["diagnostics"]])
+        for symbol in unknown
+        if not symbol["name"].startswith("pywhatsweb.django.")
+    ] == []

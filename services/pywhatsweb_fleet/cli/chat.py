@@ -7,24 +7,14 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
-from pywhatsweb_fleet.cli import exits, marking, show
+from pywhatsweb_fleet.cli import exits, show
 from pywhatsweb_fleet.cli.once import ask
-from pywhatsweb_fleet.cli.options import Answer, Connection
+from pywhatsweb_fleet.cli.options import Answer, Connection, Several
 
 app = App(name="chat", help="See the Kanban board and move its chats.", result_action="return_value")
 
-Several = Annotated[list[str] | None, Parameter(consume_multiple=True, negative="")]
-
-
-@Parameter(name="*")
-@dataclass(frozen=True, kw_only=True)
-class Move:
-    by: str | None = None
-    """Who does it."""
-    reason: str | None = None
-    """Why; it stands in the chat's history."""
-    session: str | None = None
-    """When several sessions know the chat."""
+Chat = Annotated[str, Parameter(help="A number, or the chat's key.")]
+InSession = Annotated[str | None, Parameter(help="When several sessions know the chat.")]
 
 
 @Parameter(name="*")
@@ -32,8 +22,14 @@ class Move:
 class Edit:
     by: str | None = None
     """Who does it."""
-    session: str | None = None
-    """When several sessions know the chat."""
+    session: InSession = None
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Move(Edit):
+    reason: str | None = None
+    """Why; it stands in the chat's history."""
 
 
 Moving = Annotated[Move | None, Parameter()]
@@ -85,30 +81,20 @@ def list_(
 
 @app.command(name="show")
 def show_(
-    chat: str, /, *, session: str | None = None, where: Connection = None, form: Answer = "human"
+    chat: Chat, /, *, session: InSession = None, where: Connection = None, form: Answer = "human"
 ) -> int:
-    """Show a chat's card, with its notes.
-
-    Parameters
-    ----------
-    chat
-        A number, or the chat's key.
-    session
-        When several sessions know the chat.
-    """
+    """Show a chat's card, with its notes."""
     return _tell(ask(where, "chat.card", **_named(chat), session_id=session), form)
 
 
 @app.command
 def assign(
-    chat: str, owner: str, /, *, move: Editing = None, where: Connection = None, form: Answer = "human"
+    chat: Chat, owner: str, /, *, move: Editing = None, where: Connection = None, form: Answer = "human"
 ) -> int:
     """Give a chat to an attendant: it becomes active.
 
     Parameters
     ----------
-    chat
-        A number, or the chat's key.
     owner
         The attendant's id.
     """
@@ -116,13 +102,11 @@ def assign(
 
 
 @app.command
-def take(chat: str, /, *, by: str, where: Connection = None, form: Answer = "human") -> int:
+def take(chat: Chat, /, *, by: str, where: Connection = None, form: Answer = "human") -> int:
     """Take a chat that nobody has.
 
     Parameters
     ----------
-    chat
-        A number, or the chat's key.
     by
         The attendant who takes it.
     """
@@ -131,7 +115,7 @@ def take(chat: str, /, *, by: str, where: Connection = None, form: Answer = "hum
 
 def _simple(verb: str) -> Any:
     def command(
-        chat: Annotated[str, Parameter(help="A number, or the chat's key.")],
+        chat: Chat,
         /,
         *,
         move: Moving = None,
@@ -153,7 +137,7 @@ for _verb, _help in {
 
 @app.command
 def tag(
-    chat: str,
+    chat: Chat,
     /,
     *,
     add: Several = None,
@@ -167,8 +151,6 @@ def tag(
 
     Parameters
     ----------
-    chat
-        A number, or the chat's key.
     add
         Tags that it gets.
     remove
@@ -181,14 +163,12 @@ def tag(
 
 @app.command
 def note(
-    chat: str, text: str, /, *, move: Editing = None, where: Connection = None, form: Answer = "human"
+    chat: Chat, text: str, /, *, move: Editing = None, where: Connection = None, form: Answer = "human"
 ) -> int:
     """Write a note on a chat's card.
 
     Parameters
     ----------
-    chat
-        A number, or the chat's key.
     text
         The note.
     """
@@ -197,7 +177,7 @@ def note(
 
 @app.command
 def snooze(
-    chat: str,
+    chat: Chat,
     /,
     *,
     until: str | None = None,
@@ -209,8 +189,6 @@ def snooze(
 
     Parameters
     ----------
-    chat
-        A number, or the chat's key.
     until
         As 2026-12-01T09:00:00-03:00.
     """
@@ -219,10 +197,10 @@ def snooze(
 
 @app.command
 def history(
-    chat: str,
+    chat: Chat,
     /,
     *,
-    session: str | None = None,
+    session: InSession = None,
     limit: int = 50,
     where: Connection = None,
     form: Answer = "human",
@@ -231,10 +209,6 @@ def history(
 
     Parameters
     ----------
-    chat
-        A number, or the chat's key.
-    session
-        When several sessions know the chat.
     limit
         How many changes, at most 500.
     """
@@ -255,9 +229,7 @@ def history(
     return exits.OK
 
 
-def _move(
-    where: Connection, form: Answer, verb: str, chat: str, move: Move | Edit | None, /, **more: Any
-) -> int:
+def _move(where: Connection, form: Answer, verb: str, chat: str, move: Edit | None, /, **more: Any) -> int:
     given = {"by": move.by, "session_id": move.session} if move is not None else {}
     return _tell(ask(where, f"chat.{verb}", **_named(chat), **given, **more), form)
 
@@ -268,9 +240,6 @@ def _named(chat: str) -> dict[str, str]:
     return {"chat" if key else "to": chat}
 
 
-
-
-marking.add_to(app)
 def _who(chat: dict[str, Any]) -> str:
     return str(chat.get("pn") or chat.get("group") or chat["key"])
 
@@ -299,3 +268,6 @@ def _tell(card: dict[str, Any], form: Answer) -> int:
     for one in card["notes"]:
         print(f"{show.dim(one['at'][:16])}  {one['by'] or '-'}: {one['text']}")
     return exits.OK
+
+
+marking.add_to(app)

@@ -31,6 +31,9 @@ class Where:
     """The data directory of the `pww up` to talk to."""
 
 
+Several = Annotated[list[str] | None, Parameter(consume_multiple=True, negative="")]
+"""An option that may be given several times, or with several values."""
+
 Connection = Annotated[Where | None, Parameter()]
 
 

@@ -10,7 +10,7 @@ from cyclopts import App, Parameter
 
 from pywhatsweb_fleet.cli import exits, show
 from pywhatsweb_fleet.cli.once import ask, assignments
-from pywhatsweb_fleet.cli.options import Answer, Connection
+from pywhatsweb_fleet.cli.options import Answer, Connection, Several
 
 app = App(
     name="template",
@@ -18,7 +18,8 @@ app = App(
     result_action="return_value",
 )
 
-Several = Annotated[list[str] | None, Parameter(consume_multiple=True, negative="")]
+Name = Annotated[str, Parameter(help="The template.")]
+Language = Annotated[str | None, Parameter(help="Needed where there are several.")]
 
 
 @app.command
@@ -115,23 +116,15 @@ def list_(
 
 @app.command(name="show")
 def show_(
-    name: str, /, *, language: str | None = None, where: Connection = None, form: Answer = "human"
+    name: Name, /, *, language: Language = None, where: Connection = None, form: Answer = "human"
 ) -> int:
-    """Show a template.
-
-    Parameters
-    ----------
-    name
-        The template.
-    language
-        Needed where there are several.
-    """
+    """Show a template."""
     return _tell(ask(where, "template.get", name=name, language=language), form)
 
 
 @app.command
 def delete(
-    name: str,
+    name: Name,
     /,
     *,
     language: str | None = None,
@@ -143,8 +136,6 @@ def delete(
 
     Parameters
     ----------
-    name
-        The template.
     language
         Only in this language; otherwise in all.
     by
@@ -160,10 +151,10 @@ def delete(
 
 @app.command
 def preview(
-    name: str,
+    name: Name,
     /,
     *,
-    language: str | None = None,
+    language: Language = None,
     var: Several = None,
     where: Connection = None,
     form: Answer = "human",
@@ -172,10 +163,6 @@ def preview(
 
     Parameters
     ----------
-    name
-        The template.
-    language
-        Needed where there are several.
     var
         name=value, or number=value.
     """

@@ -13,13 +13,25 @@ from pywhatsweb.contracts import kanban_data as k
 from pywhatsweb.contracts.statuses import KanbanStatus
 
 
-class CardOptions(TypedDict, total=False):
-    """Which card, and what holds for every move of one."""
+class ChatOptions(TypedDict, total=False):
+    """Which chat."""
 
     chat: str | None
     """The chat's key, instead of `to`."""
     session_id: str | None
     """Where several sessions know the chat."""
+
+
+class PageOptions(ChatOptions, total=False):
+    limit: int
+    """50 unless said, at most 500."""
+    cursor: str | None
+    """Of the page before."""
+
+
+class CardOptions(ChatOptions, total=False):
+    """What holds for every move of a card."""
+
     id: str | None
     """The same one moves a card once, however often it is asked."""
     version: int | None
@@ -48,37 +60,17 @@ class Chats(ChatMarks):
         args = d.ChatList(status=wanted, owner_id=owner_id, session_id=session_id, limit=limit, cursor=cursor)
         return await self._ask("chat.list", args, d.Chats)
 
-    async def messages(
-        self,
-        to: str | None = None,
-        *,
-        chat: str | None = None,
-        session_id: str | None = None,
-        limit: int = 50,
-        cursor: str | None = None,
-    ) -> d.Messages:
+    async def messages(self, to: str | None = None, **options: Unpack[PageOptions]) -> d.Messages:
         """Newest first, a page at a time."""
-        args = d.ChatMessages(to=to, chat=chat, session_id=session_id, limit=limit, cursor=cursor)
-        return await self._ask("chat.messages", args, d.Messages)
+        return await self._ask("chat.messages", d.ChatMessages(to=to, **options), d.Messages)
 
-    async def card(
-        self, to: str | None = None, *, chat: str | None = None, session_id: str | None = None
-    ) -> k.CardInfo:
+    async def card(self, to: str | None = None, **options: Unpack[ChatOptions]) -> k.CardInfo:
         """Its owner, priority, tags, notes and deadlines."""
-        return await self._ask("chat.card", d.ChatRef(to=to, chat=chat, session_id=session_id), k.CardInfo)
+        return await self._ask("chat.card", d.ChatRef(to=to, **options), k.CardInfo)
 
-    async def history(
-        self,
-        to: str | None = None,
-        *,
-        chat: str | None = None,
-        session_id: str | None = None,
-        limit: int = 50,
-        cursor: str | None = None,
-    ) -> k.CardChanges:
+    async def history(self, to: str | None = None, **options: Unpack[PageOptions]) -> k.CardChanges:
         """What happened to the card, newest first, a page at a time."""
-        args = k.ChatHistory(to=to, chat=chat, session_id=session_id, limit=limit, cursor=cursor)
-        return await self._ask("chat.history", args, k.CardChanges)
+        return await self._ask("chat.history", k.ChatHistory(to=to, **options), k.CardChanges)
 
     # Moves. RequestError: E_CHAT_NOT_FOUND, E_INVALID_TRANSITION, E_CONFLICT.
 

@@ -19,7 +19,7 @@ from nats.aio.subscription import Subscription
 
 from pywhatsweb.errors import AuthenticationError, BrokerError, DeadlineError, ErrorCode
 
-log = logging.getLogger(__name__)
+log: Final[logging.Logger] = logging.getLogger(__name__)
 
 PING_EVERY_S: Final = 15
 """Two unanswered ones end a connection that looks alive but is not."""
@@ -66,13 +66,13 @@ class Link:
     """One connection, shared by everything that a `FleetClient` does. Made by `opened`."""
 
     def __init__(self) -> None:
-        self.wire = Wire()
+        self.wire: Wire = Wire()
         self.on_disconnect: list[Callable[[], None]] = []
         self.on_reconnect: list[Callable[[], None]] = []
         self.on_forbidden: list[Callable[[str], None]] = []
         """Called with a subject that this user may not publish to."""
         self.on_overflow: dict[Subscription, Callable[[], None]] = {}
-        self.reconnects = 0
+        self.reconnects: int = 0
 
     @property
     def connected(self) -> bool:

@@ -24,7 +24,7 @@ from pywhatsweb.contracts.consumer_data import ConsumerInfo
 from pywhatsweb.contracts.events import AnyEvent
 from pywhatsweb.errors import BrokerError, ErrorCode
 
-log = logging.getLogger(__name__)
+log: Final[logging.Logger] = logging.getLogger(__name__)
 
 _EXPIRES_S: Final = 15.0
 _SILENCE_S: Final = 3.0
@@ -44,7 +44,7 @@ class DurableStream:
         if batch < 1:
             raise ValueError("batch is 1 or more")
         self.info = info
-        self.sequence = 0
+        self.sequence: int = 0
         self._link = link
         self._batch = batch
         self._pull_subject = f"$JS.API.CONSUMER.MSG.NEXT.{info.stream}.{info.durable}"

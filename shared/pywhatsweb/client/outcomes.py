@@ -25,7 +25,7 @@ from pywhatsweb.contracts.ids import SessionId, TenantId
 from pywhatsweb.contracts.statuses import MessageStatus, may_follow
 from pywhatsweb.errors import DeadlineError, ErrorBody, ErrorCode, MessageError, PyWhatsWebError
 
-log = logging.getLogger(__name__)
+log: Final[logging.Logger] = logging.getLogger(__name__)
 
 Until = Literal["sent", "delivered", "read", "played"]
 

@@ -21,7 +21,7 @@ from pywhatsweb.client.connection import Link, Repeated
 from pywhatsweb.client.tracing import traceparent
 from pywhatsweb.errors import AuthenticationError, BrokerError, DeadlineError, ErrorCode, PyWhatsWebError
 
-log = logging.getLogger(__name__)
+log: Final[logging.Logger] = logging.getLogger(__name__)
 
 RESEND_AFTER_S: Final = 2.0
 _LAST_PAUSE_S: Final = 8.0

@@ -81,11 +81,11 @@ class Handle:
     ) -> None:
         self._fleet = fleet
         self._published_at = published_at
-        self.session_id = session_id
-        self.id = command_id
-        self.sequence = sequence
+        self.session_id: str = session_id
+        self.id: str = command_id
+        self.sequence: int = sequence
         """In the stream of commands."""
-        self.duplicate = duplicate
+        self.duplicate: bool = duplicate
         """JetStream had this id already: nothing was stored anew."""
 
     def __repr__(self) -> str:
@@ -147,7 +147,7 @@ class SessionClient:
 
     def __init__(self, fleet: FleetClient, session_id: str) -> None:
         self._fleet = fleet
-        self.id = session_id
+        self.id: str = session_id
 
     def __repr__(self) -> str:
         return f"<SessionClient {self.id}>"

@@ -24,7 +24,7 @@ from pywhatsweb.contracts.events import AnyEvent
 from pywhatsweb.contracts.ids import TenantId
 from pywhatsweb.errors import BrokerError, ErrorCode, EventGapError, PyWhatsWebError, SlowConsumerError
 
-log = logging.getLogger(__name__)
+log: Final[logging.Logger] = logging.getLogger(__name__)
 
 _SUBJECTS: Final = 16_384
 """Subjects whose last sequence is remembered."""
@@ -46,7 +46,7 @@ class GapWatch:
         self._seen: OrderedDict[str, int] = OrderedDict()
         self._floor = 0
         """A predecessor up to here cannot be judged: it was before this watch, or was forgotten."""
-        self.last = 0
+        self.last: int = 0
 
     def missed(self, subject: str, sequence: int, predecessor: int) -> bool:
         """Whether `predecessor`, of the same subject, should have come before `sequence` and did not."""
@@ -113,7 +113,7 @@ class EventStream:
         self._watch = GapWatch()
         self._subscription: Subscription | None = None
         self._ended = False
-        self.sequence = 0
+        self.sequence: int = 0
         self.gaps: deque[Gap] = deque(maxlen=100)
         """The latest ones."""
 

@@ -45,9 +45,11 @@ class Alerts:
                 f"unknown limits: {', '.join(sorted(unknown))}; there are {', '.join(sorted(_KNOWN))}"
             )
         self._limits = dict(config)
-        self.check_interval = float(config.get("check_interval", 5.0))
+        self.check_interval: float = float(config.get("check_interval", 5.0))
         self._standing: set[str] = set()
-        self.kinds = frozenset(("session_down", *(kind for limit, kind in _KINDS.items() if limit in config)))
+        self.kinds: frozenset[str] = frozenset(
+            ("session_down", *(kind for limit, kind in _KINDS.items() if limit in config))
+        )
         """What is told here, by this program's own limits."""
 
     def by_event(self, session: Session, event: AnyEvent) -> Iterator[dict[str, Any]]:

@@ -44,7 +44,7 @@ class EmbeddedFleet:
     def __init__(
         self, data_dir: Path | None = None, *, engine: str | None = None, sandbox: bool | None = None
     ) -> None:
-        self.data_dir = (data_dir or default_data_dir()).absolute()
+        self.data_dir: Path = (data_dir or default_data_dir()).absolute()
         self._engine = engine
         self._sandbox = sandbox
         self._process: subprocess.Popen[bytes] | None = None

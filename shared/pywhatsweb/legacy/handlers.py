@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, Final, TypeVar, overload
 
-log = logging.getLogger("pywhatsweb")
+log: Final[logging.Logger] = logging.getLogger("pywhatsweb")
 
 Handler = Callable[[dict[str, Any]], Any]
 H = TypeVar("H", bound=Handler)
@@ -30,7 +30,7 @@ class Handlers:
         self._room: asyncio.Semaphore | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
-        self.failures = 0
+        self.failures: int = 0
 
     @overload
     def on(self, event: str) -> Callable[[H], H]: ...

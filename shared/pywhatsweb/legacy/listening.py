@@ -15,7 +15,7 @@ from pywhatsweb.contracts import events as e
 from pywhatsweb.contracts.events import AnyEvent, timestamp
 from pywhatsweb.errors import BrokerError, NotSupportedError, PyWhatsWebError, RequestError
 
-log = logging.getLogger("pywhatsweb")
+log: Final[logging.Logger] = logging.getLogger("pywhatsweb")
 
 Take = Callable[[AnyEvent], Awaitable[None]]
 Feed = Callable[[str, dict[str, Any]], Awaitable[None]]

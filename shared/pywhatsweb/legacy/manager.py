@@ -24,7 +24,7 @@ from pywhatsweb.legacy.session import Session
 from pywhatsweb.legacy.stores import BaseStore, FileSystemStore
 from pywhatsweb.legacy.tenants import Connections, Place
 
-log = logging.getLogger("pywhatsweb")
+log: Final[logging.Logger] = logging.getLogger("pywhatsweb")
 
 H = TypeVar("H", bound=Handler)
 
@@ -73,7 +73,7 @@ class WhatsWebManager:
         self._storage = storage
         self.queue_size = queue_size
         self.heartbeat_interval = heartbeat_interval
-        self.config = {
+        self.config: dict[str, dict[str, Any]] = {
             "media_storage": dict(media_storage or {}),
             "lgpd_compliance": dict(lgpd_compliance or {}),
         }
@@ -98,7 +98,7 @@ class WhatsWebManager:
             sandbox=embedded_sandbox,
             auto_start=auto_start,
         )
-        self.connections = Connections(place)
+        self.connections: Connections = Connections(place)
         self._sessions: dict[tuple[str | None, str], Session] = {}
         self._lock = threading.RLock()
         self._handlers = Handlers("manager", frozenset(("alert",)), queue_size)

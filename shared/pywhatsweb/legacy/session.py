@@ -71,11 +71,11 @@ class Session:
         }
         if kwargs:
             raise TypeError(f"create_session does not know {', '.join(sorted(kwargs))}")
-        self.created_at = datetime.now(UTC)
-        self.last_activity = self.created_at
-        self.started = False
+        self.created_at: datetime = datetime.now(UTC)
+        self.last_activity: datetime = self.created_at
+        self.started: bool = False
         """By this manager, which then stops it at its cleanup."""
-        self.runs = False
+        self.runs: bool = False
         """As far as is known here: handlers that are added then are heard at once."""
         self._manager = manager
         self._handlers = Handlers(session_id, EVENTS, manager.queue_size)

@@ -131,7 +131,7 @@ class Connections:
     """One `FleetClient` a tenant, made when it is first needed, in the background loop."""
 
     def __init__(self, place: Place) -> None:
-        self.background = Background()
+        self.background: Background = Background()
         self.place = place
         self._clients: dict[str, FleetClient] = {}
         self._stacks: dict[str, contextlib.AsyncExitStack] = {}

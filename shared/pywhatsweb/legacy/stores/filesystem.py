@@ -34,7 +34,7 @@ class FileSystemStore(DocumentStore):
     """
 
     def __init__(self, base_dir: str | Path = "./whatsapp_data") -> None:
-        self.base_dir = Path(base_dir)
+        self.base_dir: Path = Path(base_dir)
         self._lock = threading.RLock()
 
     def _put(self, document: Document) -> None:
