@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
-from pywhatsweb_fleet.cli import exits, show
+from pywhatsweb_fleet.cli import exits, marking, show
 from pywhatsweb_fleet.cli.once import ask
 from pywhatsweb_fleet.cli.options import Answer, Connection, Several
 
