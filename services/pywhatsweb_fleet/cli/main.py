@@ -29,6 +29,7 @@ _COMMANDS = {
     "stats": ("search:stats", "Count messages, and show how soon contacts were answered."),
     "ask": ("ask:ask", "Ask the control plane anything that it answers."),
     "template": ("template:app", "Store texts with variables, and preview them."),
+    "bulk": ("bulk:app", "Send a template to many people who agreed to it."),
     "media": ("media:app", "Store files, fetch, show, list and delete them."),
     "contact": ("contact:app", "See who is on WhatsApp, and block people."),
     "consent": ("consent:app", "Keep who agreed to what, and who opted out."),

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from pywhatsweb_fleet.storage.consent_tables import consents
 from pywhatsweb_fleet.storage.statements import insert_rows, is_postgres, query, rows_parameters, rows_source
 
+
 class Place(NamedTuple):
     """Of a row in a list."""
 

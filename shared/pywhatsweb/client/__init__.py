@@ -7,6 +7,8 @@
 `docs/CLIENT.md` is a reference by example.
 """
 
+from pywhatsweb.client.bulk import Bulk, Campaign
+from pywhatsweb.client.bulk_rows import Row, RowResult, read_rows, write_report
 from pywhatsweb.client.durables import DurableStream
 from pywhatsweb.client.fleet import FleetClient, connect
 from pywhatsweb.client.local import LocalFleet, connect_local, read_ready
@@ -15,6 +17,8 @@ from pywhatsweb.client.sending import Handle, SessionClient
 from pywhatsweb.client.streams import EventStream, Gap
 
 __all__ = [
+    "Bulk",
+    "Campaign",
     "DurableStream",
     "EventStream",
     "FleetClient",
@@ -22,8 +26,12 @@ __all__ = [
     "Handle",
     "LocalFleet",
     "Outcome",
+    "Row",
+    "RowResult",
     "SessionClient",
     "connect",
     "connect_local",
     "read_ready",
+    "read_rows",
+    "write_report",
 ]

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from pywhatsweb.client import board, control, law, people
+from pywhatsweb.client.bulk import Bulk, Campaign
+from pywhatsweb.client.bulk_rows import Row
 from pywhatsweb.client.connection import Link, opened
 from pywhatsweb.client.consents import Consents
 from pywhatsweb.client.deadletters import DeadLetters
@@ -95,6 +97,10 @@ class FleetClient:
         if not subjects.valid_name(session_id):
             raise ContractError(ErrorCode.E_INVALID_SESSION_ID)
         return SessionClient(self, session_id)
+
+    def bulk(self, campaign: Campaign, rows: Sequence[Row], journal: Path) -> Bulk:
+        """A template to many people, by the rows of `read_rows`; `journal` is a file that keeps where it stands."""
+        return Bulk(self, campaign, rows, journal)
 
     def handle(self, session_id: str, command_id: str) -> Handle:
         """A command that was sent before, perhaps by another process: to await its outcome."""
