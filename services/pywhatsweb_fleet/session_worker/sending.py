@@ -221,8 +221,9 @@ class Sending:
             started = time.monotonic()
             act = asyncio.ensure_future(link.act(_action(queued, flight.body, self.pacer, flight.attached)))
             try:
-                async with asyncio.timeout(self.ack_timeout_s + _upload_s(flight.attached)):
-                    done = await asyncio.shield(act)
+                with tracing.following("whatsapp", tracing.current()):
+                    async with asyncio.timeout(self.ack_timeout_s + _upload_s(flight.attached)):
+                        done = await asyncio.shield(act)
             except TimeoutError:
                 act.add_done_callback(lambda late: self._settle_late(flight, late))
                 return await self._unknown(flight)
@@ -360,8 +361,11 @@ class Sending:
         entry = self._book.get(queued.message_id)
         if entry is not None and not entry.advance(MessageStatus.UNKNOWN) and entry.last in _TAKEN:
             return await self._as_told(queued)  # a repeat under its id: WhatsApp had it before
-        if flight.waited and await self._told_by_another(queued):
-            return []
+        if flight.waited:
+            if await self._told_by_another(queued):
+                return []
+            if entry is not None and entry.last is not MessageStatus.UNKNOWN:
+                return await self._as_told(queued)  # a receipt came meanwhile
         self.figures.failed()
         self._deps.metrics.messages_out.labels("unknown", *self.who).inc()
         self._deps.metrics.errors.labels(code, *self.who).inc()

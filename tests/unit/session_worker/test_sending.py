@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -44,10 +45,18 @@ class Session:
         self.told: list[str] = []
         self.link: Any = Link()
         self.book = SentBook()
-        settings = SimpleNamespace(ack_timeout_s=ack_timeout_s, retry_pause_s=0.0, cold_hold_s=0.0)
+        settings = SimpleNamespace(
+            ack_timeout_s=ack_timeout_s,
+            retry_pause_s=0.0,
+            cold_hold_s=0.0,
+            alert_latency_s=0.0,
+            alert_error_rate=0.0,
+        )
         self.stream: list[Stored] = []
+        self.asked: Callable[[], Awaitable[None]] | None = None
+        """What happens while the stream is asked."""
         deps: Any = SimpleNamespace(
-            settings=settings, metrics=Metrics(), publisher=None, bus=None, reader=self
+            settings=settings, metrics=Metrics(), publisher=None, bus=None, reader=self, optouts=self
         )
         events: Any = SimpleNamespace(
             tenant=TenantId("acme"),
@@ -68,7 +77,12 @@ class Session:
 
         return Reports(*self._parts, self.book, self.sending, looked)
 
+    async def forbid(self, *_: Any, **__: Any) -> bool:
+        return False
+
     async def ask(self, _stream: str, _body: dict[str, object]) -> list[Stored]:
+        if self.asked is not None:
+            await self.asked()
         return self.stream
 
     async def _submit(self, kind: str, data: Any, **_: Any) -> Any:
@@ -179,6 +193,16 @@ async def test_what_another_told_as_sent_is_not_unknown(stored_before: bool) -> 
         session.stream.append(Stored("", 1, b"", {"Nats-Msg-Id": "status-c1-sent"}))
     await session.sending.perform(queued, stored)
     assert session.told == ([] if stored_before else ["unknown", "alert"])
+
+
+async def test_what_a_receipt_shows_while_the_stream_is_asked_is_not_unknown_after_it() -> None:
+    """Baileys seed 306: the receipt came while a new owner asked whether the earlier one had told `sent`."""
+    session = Session(0.01)
+    queued, stored = command()
+    session.sending.remember_heads([Stored(stored.subject, 1, BODY, to_headers(queued))])
+    session.asked = lambda: session.sending.confirm("3EB0AA")
+    await session.sending.perform(queued, stored)
+    assert session.told == ["message", "sent"] * 2
 
 
 async def test_what_a_receipt_shows_is_told_until_its_command_leaves_the_queue() -> None:
