@@ -148,8 +148,8 @@ def report(path: Path) -> list[dict[str, str]]:
 async def test_a_thousand_people_get_it_once_though_it_is_killed(
     stage: Stage, whatsapp: SimulatedWhatsApp
 ) -> None:
-    """Killed in the middle and run again: each row once; rows that may not be sent are told with their codes; run
-    once more, also without its journal, it sends nothing."""
+    """Killed, then paused with Ctrl-C, then run to its end: each row once, and codes for those that may not be sent;
+    run once more, also without its journal, it sends nothing."""
     people = [number(n) for n in range(ROWS)]
     out, stranger = number(ROWS), number(ROWS + 1)
     await stage.agree(*people, out)
@@ -165,8 +165,15 @@ async def test_a_thousand_people_get_it_once_though_it_is_killed(
     assert len(whatsapp.accepted) < ROWS, "it was killed too late to tell anything"
 
     second = await pww_bulk(stage, path)
-    told, complained = await asyncio.wait_for(second.communicate(), 240)
-    assert second.returncode == 1, (told, complained)  # some rows could not be sent
+    await wait_until(lambda: len(whatsapp.accepted) > ROWS // 2, 120, message="half is sent")
+    second.send_signal(signal.SIGINT)
+    told, complained = await asyncio.wait_for(second.communicate(), 120)
+    assert second.returncode == 130, (told, complained)
+    assert len(report(path)) == ROWS + len(bad), "a pause has its report too"
+
+    third = await pww_bulk(stage, path)
+    told, complained = await asyncio.wait_for(third.communicate(), 240)
+    assert third.returncode == 1, (told, complained)  # some rows could not be sent
     assert sent(whatsapp) == dict.fromkeys(people, 1)
     rows = report(path)
     assert [row["status"] for row in rows[:ROWS]] == ["sent"] * ROWS
