@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -23,10 +23,17 @@ from pywhatsweb_fleet.broker.process import BrokerRefused
 from pywhatsweb_fleet.broker.secrets import Secrets
 from pywhatsweb_runtime.bus import BrokerSettings, Bus
 
-Reload = Callable[[], Awaitable[None]]
 _LISTEN_S: Final = 0.5
 _RELOAD_S: Final = 60.0
 """A thousand tenants on a busy machine."""
+
+
+class Reload(Protocol):
+    async def __call__(self, *, again: bool = False) -> None:
+        """Has the broker read its configuration; ``again``: right after a call, by the same servers.
+
+        Raises BrokerRefused.
+        """
 
 
 class Accounts(Protocol):
@@ -61,18 +68,17 @@ class ConfigAccounts:
             return  # a reload of a thousand tenants takes seconds
         self._pending.touch()
         await broker.write_config(self._directory, self._config, secrets)
-        for _ in range(2):  # as `tenants.admit`: imports of services come with the second
-            await self._reload()
+        await self._reload()
+        await self._reload(again=True)  # as `tenants.admit`: imports of services come with the second
         self._pending.unlink(missing_ok=True)
 
     async def apply(self, before: Secrets, after: Secrets) -> None:
         self._pending.touch()
         await broker.write_config(self._directory, self._config, after)
         await self._reload()
-        for name in sorted(after.tenants.keys() - before.tenants.keys()):
-            tenant = after.tenants[name]
-            if not tenant.suspended:
-                await tenants.admit(self._bus, self._where, tenant, self._reload)
+        new = [after.tenants[name] for name in sorted(after.tenants.keys() - before.tenants.keys())]
+        if new := [tenant for tenant in new if not tenant.suspended]:
+            await tenants.admit(self._bus, self._where, new, partial(self._reload, again=True))
         self._pending.unlink(missing_ok=True)
 
 
@@ -105,7 +111,7 @@ class OperatorAccounts:
 def by_signal(process: asyncio.subprocess.Process) -> Reload:
     """Has our own child read its configuration again."""
 
-    async def reload() -> None:
+    async def reload(*, again: bool = False) -> None:  # noqa: ARG001 - there is one server
         process.send_signal(signal.SIGHUP)
 
     return reload
@@ -122,7 +128,20 @@ class _Answer(msgspec.Struct):
 def by_system(system: Bus) -> Reload:
     """Has every server of the cluster read its configuration again; ``system`` is the system account's user."""
 
-    async def reload() -> None:
+    servers: list[str] = []
+
+    async def reload(*, again: bool = False) -> None:
+        if not again or not servers:
+            servers[:] = sorted(await find())
+        if not servers:
+            raise BrokerRefused("no server of the broker answers the system's user")
+        for server in servers:
+            answer = await system.request(f"$SYS.REQ.SERVER.{server}.RELOAD", deadline=_RELOAD_S)
+            if error := msgspec.json.decode(answer.data).get("error"):
+                raise BrokerRefused(f"a server does not take its configuration: {error.get('description')}")
+
+    async def find() -> set[str]:
+        """Nobody knows how many there are: whoever answers within a moment."""
         found: set[str] = set()
         subscription = await system.client.subscribe(inbox := system.client.new_inbox())
         await system.client.publish("$SYS.REQ.SERVER.PING", b"", reply=inbox)
@@ -134,11 +153,6 @@ def by_system(system: Bus) -> Reload:
                 break
             found.add(msgspec.json.decode(message.data, type=_Answer).server.id)
         await subscription.unsubscribe()
-        if not found:
-            raise BrokerRefused("no server of the broker answers the system's user")
-        for server in sorted(found):
-            answer = await system.request(f"$SYS.REQ.SERVER.{server}.RELOAD", deadline=_RELOAD_S)
-            if error := msgspec.json.decode(answer.data).get("error"):
-                raise BrokerRefused(f"a server does not take its configuration: {error.get('description')}")
+        return found
 
     return reload

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Final
 
 import nats
@@ -72,32 +72,31 @@ async def _record(bus: Bus, tenant: str, new: registry.TenantRecord) -> registry
 async def admit(
     bus: Bus,
     where: BrokerSettings,
-    tenant: TenantSecrets,
+    new: Sequence[TenantSecrets],
     reload: Callable[[], Awaitable[None]],
     *,
     bound_s: float = 30.0,
 ) -> None:
-    """Makes a running broker take a new tenant's account, which its configuration names; others stay connected.
+    """Makes a running broker take new tenants' accounts, which its configuration names; others stay connected.
 
-    nats-server 2.15.1 adds the account at the first reload but connects its service imports (commands, control,
-    pulls) only at the next one, so ``reload`` is called until a request gets across. Raises BrokerRefused.
+    nats-server 2.15.1 adds an account at the first reload but connects its service imports (commands, control,
+    pulls) only at the next one, so ``reload`` is called until a request of each gets across. Raises BrokerRefused.
     """
-    subject = f"wa.ctl.{tenant.user}.tenant.probe"
-    inbound = await bus.client.subscribe(subject, cb=_echo)
+    inbound = await bus.client.subscribe("wa.ctl.*.tenant.probe", cb=_echo)
     try:
         async with asyncio.timeout(bound_s):
-            while True:
+            while new:
                 await reload()
-                if await _gets_across(where, tenant, subject):
-                    return
+                across = await asyncio.gather(*(_gets_across(where, tenant) for tenant in new))
+                new = [tenant for tenant, is_across in zip(new, across, strict=True) if not is_across]
     except TimeoutError:
-        raise BrokerRefused(f"the broker did not take the tenant's account within {bound_s:g} s") from None
+        raise BrokerRefused(f"the broker did not take a tenant's account within {bound_s:g} s") from None
     finally:
         with contextlib.suppress(nats.errors.Error):
             await inbound.unsubscribe()
 
 
-async def _gets_across(where: BrokerSettings, tenant: TenantSecrets, subject: str) -> bool:
+async def _gets_across(where: BrokerSettings, tenant: TenantSecrets) -> bool:
     """Whether the tenant's user comes in, and its request is answered by the platform, within half a second."""
     for _ in range(20):
         client = Client()
@@ -107,7 +106,7 @@ async def _gets_across(where: BrokerSettings, tenant: TenantSecrets, subject: st
                 allow_reconnect=False, connect_timeout=1, error_cb=_expected,
                 tls=ssl.create_default_context(cafile=where.nats_ca) if where.nats_ca else None,
             )  # fmt: skip
-            await client.request(subject, timeout=0.5)
+            await client.request(f"wa.ctl.{tenant.user}.tenant.probe", timeout=0.5)
         except (nats.errors.NoRespondersError, nats.errors.TimeoutError):
             return False
         except (nats.errors.Error, OSError, TimeoutError):

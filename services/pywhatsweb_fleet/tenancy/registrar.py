@@ -74,6 +74,7 @@ class Registrar:
         self._applied = found
         """What the broker has taken; behind `secrets` while it cannot be reached."""
         self._turn = asyncio.Lock()
+        self._applying = asyncio.Lock()
         self.tenants = Bucket(bus, streams.TENANTS_BUCKET)
         self.keys = Bucket(bus, keys.KEYS_BUCKET)
         self.leaving: set[str] = set()
@@ -94,21 +95,22 @@ class Registrar:
             if after != self.secrets:
                 await asyncio.to_thread(secrets.save, self._directory, after)
                 self.secrets = after
-            await self._apply()
+        await self._apply()
 
     async def _apply(self) -> None:
-        if self._applied != self.secrets:
-            wanted = self.secrets
-            await self._accounts.apply(self._applied, wanted)
-            self._applied = wanted
+        """Brings the broker what it has not taken yet: of many changes that waited for this one, all at once."""
+        async with self._applying:
+            if self._applied != self.secrets:
+                wanted = self.secrets
+                await self._accounts.apply(self._applied, wanted)
+                self._applied = wanted
 
     async def keep_applied(self) -> None:
         """Runs beside the service: what the broker could not take is brought to it later."""
         while True:
             await asyncio.sleep(_AGAIN_S)
             try:
-                async with self._turn:
-                    await self._apply()
+                await self._apply()
             except (BrokerRefused, BrokerUnavailable, ApiError) as error:
                 log.warning("the broker's accounts are not up to date", error=type(error).__name__)
 

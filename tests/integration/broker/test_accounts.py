@@ -237,3 +237,14 @@ async def test_connections_have_a_bound(tmp_path: Path, mode: str) -> None:
             await wait_until(partial(takes, client, "rival"), 10)
         assert await comes_in(broker, "acme")
         await acme.undisturbed()
+
+
+async def test_several_tenants_come_at_once(tmp_path: Path, mode: str) -> None:
+    """One change of the accounts for all of them, and each is let in when it is done."""
+    new = [f"new{number}" for number in range(5)]
+    async with life(tmp_path, mode) as (broker, bus), talking(broker, bus) as acme:
+        made = {name: secrets.new_tenant(name) for name in new}
+        tenants = {**broker.secrets.tenants, **made}
+        await broker.change(bus, msgspec.structs.replace(broker.secrets, tenants=tenants))
+        assert await asyncio.gather(*(comes_in(broker, name) for name in new)) == [True] * len(new)
+        await acme.undisturbed()

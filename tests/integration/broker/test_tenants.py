@@ -31,7 +31,7 @@ async def test_a_tenant_is_added_while_others_stay_connected(tmp_path: Path) -> 
             await process.write_config(tmp_path, described.config, described.secrets)
             await tenants.ensure(bus, "newcomer")
             user = described.secrets.tenants["newcomer"]
-            await tenants.admit(bus, described.platform_settings(), user, accounts.by_signal(server))
+            await tenants.admit(bus, described.platform_settings(), [user], accounts.by_signal(server))
             newcomer = await described.tenant("newcomer")
             for client, name in ((newcomer, "newcomer"), (acme, "acme")):
                 reply = await client.request(f"wa.cmd.{name}.s1.send", b"{}", timeout=2)
