@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { proto } from 'baileys/WAProto/index.js';
 import { type Companion, isPage } from './companions.ts';
+import type { People } from './people.ts';
 import { Refusal } from './refusal.ts';
 import type { Sandbox } from './sandbox.ts';
 import { type Change, type Collection, StateSeal } from './state_seal.ts';
@@ -118,6 +119,7 @@ export class AppState {
       const [what = '', about = ''] = index;
       const contact = people.ofJid(about)?.number ?? '';
       const action = proto.SyncActionValue.fromObject(value).toJSON();
+      if (value.pushNameSetting?.name) rename(people, account, value.pushNameSetting.name);
       journal.append({ kind: 'state', account, contact, device: by, type: what, detail: { index, action, removed } });
     }
     this.#tell(account, name, version, by);
@@ -163,6 +165,13 @@ export class AppState {
     store.run('INSERT INTO state_key VALUES (?, ?, ?)', account, made.id, made.data);
     return made;
   }
+}
+
+/** The phone tells the server, who tells whoever the account writes to. */
+function rename(people: People, account: string, name: string): void {
+  const person = people.ensure(account);
+  person.name = name;
+  people.save(person);
 }
 
 const refused = ({ name, version }: Collection, code: string): Node =>

@@ -249,6 +249,15 @@ export class Groups {
     });
   }
 
+  /** Every member's devices hear that the group has another picture, or (null) none. */
+  tellPicture(group: Group, by: string, id: string | null): void {
+    const { lid } = this.#sandbox.people.ensure(by);
+    const change = id ? node('set', { id, author: lidJid(lid) }) : node('delete', { author: lidJid(lid) });
+    for (const { number } of group.members)
+      for (const connection of this.#sandbox.connectionsOf(number))
+        connection.notify('picture', { from: group.id }, [change]);
+  }
+
   #tell(group: Group, by: string, change: Node): void {
     const { lid } = this.#sandbox.people.ensure(by);
     for (const { number } of group.members) {

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import type { Group } from './groups.ts';
 import type { Person } from './people.ts';
 import { Refusal } from './refusal.ts';
 import type { Sandbox } from './sandbox.ts';
@@ -12,6 +13,7 @@ CREATE TABLE IF NOT EXISTS blocked (account TEXT, contact TEXT, PRIMARY KEY (acc
 `;
 const MAX_PICTURE = 5 * 1024 * 1024;
 const PICTURES = '/pps/';
+const JPEG = Buffer.of(0xff, 0xd8, 0xff);
 
 export interface Profile {
   about: string | null;
@@ -87,15 +89,20 @@ export class Profiles {
     return node('status', { t: seconds(about_at ?? Date.now()) }, Buffer.from(about ?? DEFAULT_ABOUT));
   }
 
-  /** Answers `w:profile:picture`; undefined when there is none, or it is hidden. */
-  answerPicture(account: string, stanza: Node): Node[] | undefined {
+  /** Answers `w:profile:picture`; WhatsApp's code of a refusal when there is none, it is hidden, or another's. */
+  answerPicture(account: string, stanza: Node): Node[] | number {
     const owner = this.#owner(stanza.attrs.target) ?? account;
     if (stanza.attrs.type === 'set') {
-      const id = this.setPicture(owner, bytesOf(child(stanza, 'picture')) ?? null);
+      const group = this.#sandbox.groups.find(owner);
+      if (owner !== account && !(group && mayShow(this.#sandbox, group, account))) return 401;
+      const picture = bytesOf(child(stanza, 'picture'));
+      if (picture && !JPEG.equals(picture.subarray(0, JPEG.length))) return 400;
+      const id = this.setPicture(owner, picture ?? null);
+      if (group) this.#sandbox.groups.tellPicture(group, account, id);
       return id ? [node('picture', { id })] : [];
     }
     const { picture_id: id, hidden } = this.of(owner);
-    if (!id || (hidden && owner !== account)) return undefined;
+    if (!id || (hidden && owner !== account)) return 404;
     const { type = 'image' } = child(stanza, 'picture')?.attrs ?? {};
     const url = `https://${this.#sandbox.media.host}${PICTURES}${id}`;
     return [node('picture', { id, type, url, direct_path: `${PICTURES}${id}` })];
@@ -181,6 +188,11 @@ export class Profiles {
     );
     this.#sandbox.events.emit('change');
   }
+}
+
+function mayShow({ groups }: Sandbox, group: Group, account: string): boolean {
+  const role = groups.roleOf(group, account);
+  return role !== undefined && (role !== 'member' || !group.locked);
 }
 
 /** The account that has this number. Old Brazilian mobiles are registered without their ninth digit: either form leads there. */

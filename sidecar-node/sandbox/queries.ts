@@ -84,8 +84,10 @@ const QUERIES: Record<string, (query: Query) => Answer> = {
   ],
   'w:sync:app:state': ({ sandbox, companion, first }) => sandbox.appState.answer(companion, first),
   'urn:xmpp:whatsapp:dirty': () => [],
-  'w:profile:picture': ({ sandbox, companion, stanza }) =>
-    sandbox.profiles.answerPicture(companion.number, stanza) ?? new QueryError('item-not-found', 404),
+  'w:profile:picture': ({ sandbox, companion, stanza }) => {
+    const answer = sandbox.profiles.answerPicture(companion.number, stanza);
+    return typeof answer === 'number' ? new QueryError(`refused-${answer}`, answer) : answer;
+  },
   status: ({ sandbox, companion, first }) => {
     if (first?.tag === 'status') sandbox.profiles.setAbout(companion.number, bytesOf(first)?.toString() ?? '');
     return [];

@@ -13,6 +13,7 @@ import pytest
 
 from pywhatsweb import RequestError
 from pywhatsweb.client import FleetClient
+from tests.e2e.kinds.files import picture
 from tests.support import wait_until
 from tests.support.running import PWW, Fleet, Plain, Sandbox, new_number, pair
 
@@ -142,14 +143,25 @@ async def test_many_questions_at_once(program: Plain, whatsapp: Sandbox, client:
 
 
 async def test_what_the_account_shows_and_who_it_hears(
-    program: Plain, whatsapp: Sandbox, client: FleetClient
+    fleet: Fleet, program: Plain, whatsapp: Sandbox, client: FleetClient
 ) -> None:
-    """Its about text as contacts see it, a contact's presence after a subscription, and a call that is refused."""
+    """Its name, picture and about text as contacts see them, a contact's presence, and a call that is refused."""
     number = await working(program, whatsapp)
     await client.profiles.set_about("live", "Atendemos até as 18h")
     mine = await client.profiles.get("live")
     assert (mine.person.pn, mine.about, mine.picture) == (number, "Atendemos até as 18h", None)
     assert (await client.contacts.info(number, session_id="live")).about == "Atendemos até as 18h"
+    await client.profiles.set_name("live", "Padaria Boa")
+    assert (await client.profiles.get("live")).person.name == "Padaria Boa"
+    assert (await whatsapp.get(f"/api/contacts/{number}"))["name"] == "Padaria Boa"
+    await client.profiles.set_picture("live", picture("PNG"))
+    shown = (await client.contacts.picture(number, session_id="live")).url
+    assert shown is not None
+    async with httpx.AsyncClient(verify=trusted(fleet)) as http:
+        assert (await http.get(shown)).content.startswith(b"\xff\xd8\xff"), "a JPEG of it"
+    await client.profiles.set_picture("live", None)
+    assert (await client.profiles.get("live")).picture is None
+    assert await refused(client.profiles.set_picture("live", b"no image")) == "E_MEDIA_CORRUPT"
     await client.contacts.watch(FRIEND, session_id="live")
 
     async def noted(kind: str, **wanted: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pywhatsweb.client import FleetClient
+from tests.e2e.kinds.files import picture
 from tests.e2e.test_live import refused, working
 from tests.support import wait_until
 from tests.support.running import Plain, Sandbox
@@ -47,6 +48,8 @@ async def test_a_group_from_its_making_to_its_end(
     assert (changed.announce, changed.locked, changed.approval) == (True, True, True)
     assert (changed.member_add, changed.disappearing_s) == ("all", 86_400)
     assert (await client.groups.update("live", group, description="")).description is None
+    await client.groups.set_picture("live", group, picture("PNG"))
+    await wait_until(lambda: changes(program, group, "picture"), 60)
     other = (await client.groups.create("live", "Outra")).group
     ids = []
     cursor = None

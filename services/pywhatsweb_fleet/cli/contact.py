@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 from cyclopts import App
@@ -14,13 +15,13 @@ from pywhatsweb_fleet.cli.options import Answer, Connection
 app = App(name="contact", help="See who is on WhatsApp, and block people.", result_action="return_value")
 
 
-def ask_live(where: Connection, verb: str, **arguments: Any) -> Any:
-    """The data of a live verb's answer. Raises CommandError."""
+def ask_live(where: Connection, verb: str, *, nulls: Sequence[str] = (), **arguments: Any) -> Any:
+    """The data of a live verb's answer; None is left out, but of ``nulls``. Raises CommandError."""
 
     async def run() -> Any:
         from pywhatsweb_fleet.cli.link import linked
 
-        given = {name: value for name, value in arguments.items() if value is not None}
+        given = {name: value for name, value in arguments.items() if value is not None or name in nulls}
         async with linked(where) as link:
             return await link.ask(verb, given, deadline=live.ASK_S)
 

@@ -34,6 +34,7 @@ _COMMANDS = {
     "contact": ("contact:app", "See who is on WhatsApp, and block people."),
     "consent": ("consent:app", "Keep who agreed to what, and who opted out."),
     "group": ("group:app", "Make groups, see and change them, invite and join."),
+    "profile": ("profile:app", "See and change what an account shows of itself."),
     "chat": ("chat:app", "See the Kanban board and move its chats."),
     "deadletter": ("deadletter:app", "See what was set aside, put it back or drop it."),
     "dashboard": ("dashboard:dashboard", "Print a link that opens the dashboard, signed in."),

@@ -30,6 +30,7 @@ from pywhatsweb_fleet.dispatcher.stalls import StallWatch
 from pywhatsweb_fleet.dispatcher.telling import Deps
 from pywhatsweb_fleet.dispatcher.templates import Templates
 from pywhatsweb_fleet.dispatcher.tenants import Tenants
+from pywhatsweb_fleet.media.images import Images
 from pywhatsweb_fleet.storage.store import open_store
 from pywhatsweb_runtime import bus as broker
 from pywhatsweb_runtime import lifecycle, provision
@@ -78,7 +79,9 @@ async def run(settings: DispatcherSettings, stopping: asyncio.Event) -> None:
         )
         service = await stack.enter_async_context(answering(deps, settings, health))
         live = Live(bus, directory, deps.engines)
-        parts = Contacts(live), Groups(live), Profiles(live), Marks(live, store)
+        images = Images()
+        stack.push_async_callback(images.close)
+        parts = Contacts(live), Groups(live), Profiles(live, images), Marks(live, store)
         answers = {verb: handler for part in parts for verb, handler in part.answers().items()}
         await stack.enter_async_context(answering_live(bus, answers, directory.find))
         replicas = Replicas(bus, SERVICE, service)

@@ -83,12 +83,12 @@ class Groups:
 
     async def get(self, tenant: Tenant, args: d.GroupRef) -> lv.Group:
         return _group(
-            tenant, await self._live.ask(tenant, args.session_id, "group.get", to=_named(args.group))
+            tenant, await self._live.ask(tenant, args.session_id, "group.get", to=named(args.group))
         )
 
     async def list(self, tenant: Tenant, args: d.GroupList) -> lv.Groups:
         """In the order of their ids; the cursor is the last one's."""
-        after = _named(args.cursor, ErrorCode.E_INVALID_CURSOR)["group"] if args.cursor else ""
+        after = named(args.cursor, ErrorCode.E_INVALID_CURSOR)["group"] if args.cursor else ""
         content = {"after": after, "limit": args.limit}
         page = msgspec.convert(await self._live.ask(tenant, args.session_id, "group.list", content), _Page)
         groups = [_described(tenant, told) for told in page.groups]
@@ -102,11 +102,11 @@ class Groups:
         content = {name: value for name in _SETTINGS if (value := getattr(args, name)) is not None}
         if not content:
             raise RequestError(ErrorCode.E_MISSING_FIELD, {"path": "$", "field": "subject"})
-        await self._live.ask(tenant, args.session_id, "group.update", content, _named(args.group))
+        await self._live.ask(tenant, args.session_id, "group.update", content, named(args.group))
         return await self.get(tenant, args)
 
     async def leave(self, tenant: Tenant, args: d.GroupRef) -> lv.Acted:
-        await self._live.ask(tenant, args.session_id, "group.leave", to=_named(args.group))
+        await self._live.ask(tenant, args.session_id, "group.leave", to=named(args.group))
         return lv.Acted(session_id=args.session_id)
 
     async def inspect(self, tenant: Tenant, args: lv.GroupInvitation) -> lv.Group:
@@ -118,7 +118,7 @@ class Groups:
         return msgspec.convert(told, lv.GroupJoined)
 
     async def requests(self, tenant: Tenant, args: d.GroupRef) -> lv.GroupRequests:
-        told = await self._live.ask(tenant, args.session_id, "group.requests", to=_named(args.group))
+        told = await self._live.ask(tenant, args.session_id, "group.requests", to=named(args.group))
         return lv.GroupRequests(
             requests=[
                 lv.GroupRequest(
@@ -133,7 +133,7 @@ class Groups:
 
     def _linked(self, verb: str) -> Handler:
         async def answer(tenant: Tenant, args: d.GroupRef) -> lv.GroupLink:
-            to = _named(args.group)
+            to = named(args.group)
             code = (await self._live.ask(tenant, args.session_id, verb, to=to))["code"]
             return lv.GroupLink(group=to["group"], code=code, link=LINK + code)
 
@@ -142,13 +142,13 @@ class Groups:
     def _changed(self, verb: str) -> Handler:
         async def answer(tenant: Tenant, args: lv.GroupPeople) -> lv.GroupOutcome:
             content = {"participants": _people(tenant, args.participants)}
-            told = await self._live.ask(tenant, args.session_id, verb, content, _named(args.group))
+            told = await self._live.ask(tenant, args.session_id, verb, content, named(args.group))
             return lv.GroupOutcome(participants=msgspec.convert(told, list[lv.GroupPerson]))
 
         return answer
 
 
-def _named(group: str, code: ErrorCode = ErrorCode.E_GROUP_NOT_FOUND) -> dict[str, str]:
+def named(group: str, code: ErrorCode = ErrorCode.E_GROUP_NOT_FOUND) -> dict[str, str]:
     """Raises RequestError for what is no group's id."""
     try:
         found = parse_recipient(group)

@@ -70,7 +70,7 @@ class Live:
         to: dict[str, str] | None = None,
     ) -> Any:
         """The engine's data. Raises SessionError or RequestError."""
-        await self._check(tenant, session, verb)
+        await self.check(tenant, session, verb)
         acts = live.acts(verb)
         question = Ask(
             verb=verb, content=content or {}, to=to, budget_ms=round(self._budget_s * 1000), acts=acts
@@ -120,7 +120,7 @@ class Live:
                     raise
                 await asyncio.sleep(_PAUSE_S)
 
-    async def _check(self, tenant: Tenant, session: str, verb: str) -> None:
+    async def check(self, tenant: Tenant, session: str, verb: str) -> None:
         """Raises SessionError, saying why, when the session is not WORKING; RequestError for what its engine cannot."""
         entry = await self._directory.session_bucket.newest(f"{tenant.id}.{session}")
         record = decode_session(entry) if entry is not None else None

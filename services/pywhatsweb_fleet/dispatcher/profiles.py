@@ -1,14 +1,20 @@
-"""``profile.*``, ``presence.subscribe`` and ``call.reject``: the account itself, and who reaches for it."""
+"""``profile.*``, ``group.picture``, ``presence.subscribe``, ``call.reject``: the account, and who reaches for it."""
 
 from __future__ import annotations
+
+from typing import Final
 
 import msgspec
 
 from pywhatsweb.contracts import control_data as d
 from pywhatsweb.contracts import live_data as lv
 from pywhatsweb.contracts.event_data import Person
+from pywhatsweb_fleet.dispatcher.groups import named
 from pywhatsweb_fleet.dispatcher.live import Handler, Live, recipient
 from pywhatsweb_fleet.dispatcher.reading import Tenant
+from pywhatsweb_fleet.media.images import Images
+
+_PIXELS: Final = 50_000_000
 
 
 class _Told(msgspec.Struct, frozen=True):
@@ -22,13 +28,17 @@ class _Told(msgspec.Struct, frozen=True):
 class Profiles:
     """Each asks the session's owner."""
 
-    def __init__(self, live: Live) -> None:
+    def __init__(self, live: Live, images: Images) -> None:
         self._live = live
+        self._images = images
 
     def answers(self) -> dict[str, Handler]:
         return {
             "profile.get": self.get,
             "profile.about": self.about,
+            "profile.name": self.name,
+            "profile.picture": self.picture,
+            "group.picture": self.group_picture,
             "presence.subscribe": self.subscribe,
             "call.reject": self.reject,
         }
@@ -42,6 +52,25 @@ class Profiles:
     async def about(self, tenant: Tenant, args: lv.ProfileAbout) -> lv.Acted:
         await self._live.ask(tenant, args.session_id, "profile.about", {"about": args.about})
         return lv.Acted(session_id=args.session_id)
+
+    async def name(self, tenant: Tenant, args: lv.ProfileName) -> lv.Acted:
+        await self._live.ask(tenant, args.session_id, "profile.name", {"name": args.name})
+        return lv.Acted(session_id=args.session_id)
+
+    async def picture(self, tenant: Tenant, args: lv.ProfilePicture) -> lv.Acted:
+        return await self._show(tenant, args.session_id, "profile.picture", args.data)
+
+    async def group_picture(self, tenant: Tenant, args: lv.GroupPicture) -> lv.Acted:
+        return await self._show(tenant, args.session_id, "group.picture", args.data, named(args.group))
+
+    async def _show(
+        self, tenant: Tenant, session: str, verb: str, data: bytes | None, to: dict[str, str] | None = None
+    ) -> lv.Acted:
+        """Raises MediaError for what is no image."""
+        await self._live.check(tenant, session, verb)
+        square = await self._images.square(data, pixels=_PIXELS) if data is not None else None
+        await self._live.ask(tenant, session, verb, {"data": square}, to)
+        return lv.Acted(session_id=session)
 
     async def subscribe(self, tenant: Tenant, args: lv.ContactAct) -> lv.Acted:
         to = recipient(tenant, args.to)

@@ -50,6 +50,18 @@ def shrink(data: bytes, asked: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
     raise Refused("E_MEDIA_TOO_LARGE")
 
 
+def square(data: bytes, asked: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+    """Its middle as a JPEG of at most ``side`` pixels; what shows through is white."""
+    image = _upright(_open(data, asked["pixels"]))
+    side = min(asked["side"], image.width, image.height)
+    cut = ImageOps.fit(image, (side, side), Image.Resampling.LANCZOS)
+    if _transparent(cut):
+        clear = cut.convert("RGBA")
+        cut = Image.new("RGB", cut.size, "white")
+        cut.paste(clear, mask=clear)
+    return {"width": side, "height": side}, _encode(cut, "JPEG", 85)
+
+
 def _open(data: bytes, pixels: int) -> Image.Image:
     try:
         image = Image.open(io.BytesIO(data), formats=_FORMATS)
@@ -77,7 +89,7 @@ def _encode(image: Image.Image, form: str, quality: int) -> bytes:
     return out.getvalue()
 
 
-_ACTS = {"look": look, "shrink": shrink}
+_ACTS = {"look": look, "shrink": shrink, "square": square}
 
 
 def answer(asked: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:

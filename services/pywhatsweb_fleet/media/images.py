@@ -20,6 +20,9 @@ _IDLE_S: Final = 60.0
 SIDE: Final = 1600
 """Pixels of the longer side of an image made smaller, as WhatsApp's own phones send it."""
 
+PORTRAIT: Final = 640
+"""Pixels of a side of a profile's picture."""
+
 
 class Picture(msgspec.Struct, frozen=True):
     width: int
@@ -54,6 +57,11 @@ class Images:
         asked = {"act": "shrink", "pixels": pixels, "side": SIDE, "most": most}
         told, made = await self._ask(asked, data)
         return Shrunk(made, told["mime_type"], told["width"], told["height"])
+
+    async def square(self, data: bytes, *, pixels: int) -> bytes:
+        """The middle of an image as WhatsApp shows it of people and groups: a JPEG. Raises MediaError."""
+        _, made = await self._ask({"act": "square", "pixels": pixels, "side": PORTRAIT}, data)
+        return made
 
     async def _ask(self, asked: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
         async with self._turn:

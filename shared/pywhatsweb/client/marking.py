@@ -1,4 +1,4 @@
-"""How a session's account sees its chats and messages: archived, muted, pinned, unread, starred. Nobody else is told."""
+"""How a session's account sees its chats and messages: archived, muted, pinned, unread, starred. Nobody else hears."""
 
 from __future__ import annotations
 

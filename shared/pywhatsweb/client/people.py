@@ -162,6 +162,11 @@ class Groups(Part):
             "group.join", lv.GroupInvitation(session_id=session_id, code=code), lv.GroupJoined
         )
 
+    async def set_picture(self, session_id: str, group: str, data: bytes | None) -> None:
+        """As that of a profile."""
+        args = lv.GroupPicture(session_id=session_id, group=group, data=data)
+        await self._ask("group.picture", args, lv.Acted)
+
     async def _change(
         self, verb: str, session_id: str, group: str, participants: Sequence[str]
     ) -> builtins.list[lv.GroupPerson]:
@@ -177,6 +182,14 @@ class Profiles(Part):
 
     async def set_about(self, session_id: str, about: str) -> None:
         await self._ask("profile.about", lv.ProfileAbout(session_id=session_id, about=about), lv.Acted)
+
+    async def set_name(self, session_id: str, name: str) -> None:
+        """What people see who have not saved the number."""
+        await self._ask("profile.name", lv.ProfileName(session_id=session_id, name=name), lv.Acted)
+
+    async def set_picture(self, session_id: str, data: bytes | None) -> None:
+        """The middle of an image; None: none any more. RequestError(E_MEDIA_CORRUPT) for what is no image."""
+        await self._ask("profile.picture", lv.ProfilePicture(session_id=session_id, data=data), lv.Acted)
 
 
 class Calls(Part):

@@ -53,6 +53,11 @@ VERBS: Final[dict[str, LiveVerb]] = {
     "group.reject": LiveVerb(lv.GroupPeople, lv.GroupOutcome, "Refuse them", acts=True),
     "profile.get": LiveVerb(d.SessionRef, lv.Profile, "What the account shows of itself"),
     "profile.about": LiveVerb(lv.ProfileAbout, lv.Acted, "Change the account's about text", acts=True),
+    "profile.name": LiveVerb(lv.ProfileName, lv.Acted, "Change the account's name", acts=True),
+    "profile.picture": LiveVerb(
+        lv.ProfilePicture, lv.Acted, "Change or remove the account's picture", acts=True
+    ),
+    "group.picture": LiveVerb(lv.GroupPicture, lv.Acted, "Change or remove a group's picture", acts=True),
     "presence.subscribe": LiveVerb(
         lv.ContactAct, lv.Acted, "Hear when a person is online or types, until the link closes", acts=True
     ),

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, field
 
 from pywhatsweb.contracts.control_data import (
+    MAX_PUT_BYTES,
     Args,
     GroupRef,
     Name,
@@ -24,6 +25,7 @@ from pywhatsweb.contracts.event_data import Chat, Person, Timestamp
 MAX_PARTICIPANTS = 256
 """Named in one request. A group has at most 1024."""
 
+PictureBytes = Annotated[bytes, Meta(min_length=1, max_length=MAX_PUT_BYTES)]
 Subject = Annotated[str, Meta(min_length=1, max_length=100)]
 Description = Annotated[str, Meta(max_length=2048)]
 Code = Annotated[str, Meta(min_length=1, max_length=128)]
@@ -201,6 +203,24 @@ class ProfileAbout(SessionRef, frozen=True, kw_only=True):
     """Empty: none."""
 
     about: Annotated[str, Meta(max_length=139)]
+
+
+class ProfileName(SessionRef, frozen=True, kw_only=True):
+    """What people see who have not saved the number. WhatsApp allows 25 characters."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=25)]
+
+
+class ProfilePicture(SessionRef, frozen=True, kw_only=True):
+    """JPEG, PNG, WebP, GIF, BMP or TIFF: its middle, a square of at most 640 pixels, is shown. Null: none any more."""
+
+    data: PictureBytes | None
+
+
+class GroupPicture(GroupRef, frozen=True, kw_only=True):
+    """As `ProfilePicture`; only admins may where the group is `locked`."""
+
+    data: PictureBytes | None
 
 
 class Profile(Result, frozen=True, kw_only=True):

@@ -1,5 +1,5 @@
-"""``chat.archive``, ``chat.mute``, ``chat.pin``, ``chat.mark``, ``message.star``: how a session's account sees its chats
-and messages. Its devices share it, and nobody else is told; the board knows nothing of it.
+"""``chat.archive``, ``chat.mute``, ``chat.pin``, ``chat.mark``, ``message.star``: how an account sees its chats and
+messages. Its devices share it, and nobody else is told; the board knows nothing of it.
 
 What a device changes comes as events: `chat_setting` of a chat, `mark` of a message. As WhatsApp's own apps do, a chat
 is archived and read up to its newest message, which the fleet takes from its record.

@@ -140,6 +140,9 @@ async def test_every_verb_of_the_control_plane_has_its_method() -> None:
         board.Chats(asked).star("s1", TO, "3EB0"),
         people.Profiles(asked).get("s1"),
         people.Profiles(asked).set_about("s1", "Open until six"),
+        people.Profiles(asked).set_name("s1", "Padaria"),
+        people.Profiles(asked).set_picture("s1", None),
+        people.Groups(asked).set_picture("s1", GROUP, b"x"),
         people.Calls(asked).reject("s1", "C1", TO),
         people.Contacts(asked).list(),
         *(

@@ -81,6 +81,10 @@ export class Inbound {
     'contacts.upsert': (contacts) => {
       for (const each of contacts) this.#contact(each);
     },
+    'contacts.update': (changed) => {
+      for (const { id, imgUrl } of changed)
+        if (imgUrl && id?.endsWith('@g.us')) this.#group(id, 'picture', {}, undefined, undefined);
+    },
     'lid-mapping.update': ({ lid, pn }) => {
       const both = person(lid, pn);
       this.#sink.event('contact', { person: both, name: null, pn: both.pn, lid: both.lid });

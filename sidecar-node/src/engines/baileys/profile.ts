@@ -1,7 +1,8 @@
 /** The account itself: what it shows, whom it watches, which calls it refuses. */
-import { jidNormalizedUser, USyncQuery, USyncUser } from 'baileys';
+import { chatModificationToAppPatch, jidNormalizedUser, S_WHATSAPP_NET, USyncQuery, USyncUser } from 'baileys';
 import { ActionError } from '../../protocol.ts';
-import { type Handler, refusalOf } from './ask.ts';
+import { type Ask, type Handler, refusalOf } from './ask.ts';
+import { changeState } from './chats.ts';
 import { person } from './identity.ts';
 
 const get: Handler = async ({ socket }) => {
@@ -24,6 +25,21 @@ const about: Handler = async ({ socket, content }) => {
   await socket.updateProfileStatus(String(content.about ?? ''));
 };
 
+/** Part of the state that the account's devices share; its phone tells the others. */
+const name: Handler = async ({ socket, content }) => {
+  await changeState(socket, chatModificationToAppPatch({ pushNameSetting: String(content.name ?? '') }, ''));
+};
+
+/** Baileys would want an image library; the worker's fleet has made a square JPEG of it. Without data: none. */
+async function show({ socket, content }: Ask, target?: string): Promise<void> {
+  const data = content.data instanceof Uint8Array ? content.data : undefined;
+  await socket.query({
+    tag: 'iq',
+    attrs: { to: S_WHATSAPP_NET, type: 'set', xmlns: 'w:profile:picture', ...(target ? { target } : {}) },
+    content: data ? [{ tag: 'picture', attrs: { type: 'image' }, content: data }] : [],
+  });
+}
+
 /** WhatsApp answers nothing to it: presences come, or do not. */
 const subscribe: Handler = async (ask) => {
   await ask.socket.presenceSubscribe(ask.jid());
@@ -36,6 +52,9 @@ const reject: Handler = async (ask) => {
 export const PROFILE: Readonly<Record<string, Handler>> = {
   'profile.get': get,
   'profile.about': about,
+  'profile.name': name,
+  'profile.picture': (ask) => show(ask),
+  'group.picture': (ask) => show(ask, ask.jid()),
   'presence.subscribe': subscribe,
   'call.reject': reject,
 };

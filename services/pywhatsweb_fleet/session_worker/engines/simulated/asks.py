@@ -64,6 +64,10 @@ def _about(account: Account, _settings: SimulatedSettings, action: Action) -> No
     account.about = str(action.content.get("about") or "") or None
 
 
+def _name(account: Account, _settings: SimulatedSettings, action: Action) -> None:
+    account.name = str(action.content.get("name") or "") or None
+
+
 def _nothing(_account: Account, _settings: SimulatedSettings, action: Action) -> None:
     _person(action)
 
@@ -82,6 +86,7 @@ _ANSWERS: dict[str, Answer] = {
     "contact.blocked": _blocked,
     "profile.get": _profile,
     "profile.about": _about,
+    "profile.name": _name,
     "presence.subscribe": _nothing,
     "call.reject": _nothing,
     "chat.archive": _marked,
