@@ -59,6 +59,11 @@ def tear_down() -> None:
         provider.shutdown()
 
 
+def exporting() -> bool:
+    """Whether spans go anywhere."""
+    return _tracer is not None
+
+
 def known(traceparent: str | None) -> str:
     """``traceparent`` as a publisher wrote it; empty when it is none."""
     return traceparent if traceparent is not None and _FORM.fullmatch(traceparent) else ""
@@ -109,9 +114,11 @@ class span:  # noqa: N801 - used as a function
             self._span.end()
 
 
-def following(name: str, parent: str) -> contextlib.AbstractContextManager[object]:
+def following(
+    name: str, parent: str, attributes: Mapping[str, str] = _NONE
+) -> contextlib.AbstractContextManager[object]:
     """`span`, of what only continues a trace: without ``parent`` there is none."""
-    return span(name, parent) if parent else contextlib.nullcontext()
+    return span(name, parent, attributes) if parent else contextlib.nullcontext()
 
 
 def _context(parent: str) -> Context:

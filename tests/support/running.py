@@ -247,7 +247,7 @@ def new_number() -> str:
 async def pair(program: Plain, whatsapp: Sandbox, session: str, number: str) -> None:
     """Starts a session and scans its QR code, up to WORKING."""
     await program.ok("session.start", session_id=session)
-    await wait_until(lambda: program.of("qr", session), 30, message="a QR code is shown")
+    await wait_until(lambda: program.of("qr", session), 90, message="a QR code is shown")
     await whatsapp.scan(number, program.of("qr", session)[-1]["data"]["code"])
     await program.reached(session, "WORKING")
 

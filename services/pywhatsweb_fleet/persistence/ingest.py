@@ -22,7 +22,7 @@ from pywhatsweb.contracts.ids import ChatKey, SessionId, TenantId
 from pywhatsweb_fleet.persistence.handlers import Arrived, Deps, settle
 from pywhatsweb_fleet.persistence.settings import PersistenceSettings
 from pywhatsweb_fleet.storage.faults import StorageUnavailable
-from pywhatsweb_runtime import provision
+from pywhatsweb_runtime import provision, tracing
 from pywhatsweb_runtime.bus import ApiError, BrokerUnavailable, Bus
 from pywhatsweb_runtime.puller import Delivery, Puller, pulling
 from pywhatsweb_runtime.registry import TenantRecord
@@ -118,10 +118,21 @@ class Ingest:
                     puller.take_back(messages)
                     return
                 self._deps.metrics.ingest_lag.observe(max(0.0, time.time() - messages[0].stored_at))
+                if tracing.exporting():
+                    self._trace(messages)
                 puller.acks(messages)
                 self.settled += len(messages)
             finally:
                 self._busy.discard(myself)
+
+    def _trace(self, messages: Sequence[Delivery]) -> None:
+        """Of each event of a traced command: from its place in the stream to the commit."""
+        for message in messages:
+            if parent := tracing.known(message.headers.get(tracing.HEADER)):
+                subject = subjects.parse_event(message.subject)
+                names = {"tenant": self._tenant, "event": subject.kind if subject is not None else ""}
+                with tracing.span("record", parent, names, began=message.stored_at):
+                    pass
 
     async def _take(self, puller: Puller) -> list[Delivery]:
         """A batch: full, or what came since the last one was taken; the first event after a pause does not wait."""

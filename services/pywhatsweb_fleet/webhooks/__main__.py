@@ -9,15 +9,16 @@ from functools import partial
 from pywhatsweb_fleet.storage.sealing import Keyring, MasterKeyError
 from pywhatsweb_fleet.webhooks import app
 from pywhatsweb_fleet.webhooks.settings import WebhooksSettings
-from pywhatsweb_runtime import lifecycle, logs, outbound
+from pywhatsweb_runtime import lifecycle, logs, outbound, tracing
 from pywhatsweb_runtime import settings as environment
 
 
 def main() -> int:
     try:
         settings = environment.load(WebhooksSettings, os.environ)
+        tracing.set_up("webhooks", settings.traces_url, settings.traces_share)
         Keyring.parse(settings.encryption_key or "")
-    except environment.SettingsError as error:
+    except (environment.SettingsError, tracing.TracingError) as error:
         return lifecycle.fail(str(error))
     except MasterKeyError as error:
         return lifecycle.fail(f"PWW_ENCRYPTION_KEY: {error}")

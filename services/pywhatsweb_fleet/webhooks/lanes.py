@@ -17,7 +17,7 @@ class Item:
 
     __slots__ = (
         "answer", "attempts", "chat", "data", "due_at", "error", "event_id", "first_at", "kind", "last_at", "parked",
-        "sequence", "session", "subject",
+        "sequence", "session", "subject", "trace",
     )  # fmt: skip
 
     def __init__(
@@ -30,6 +30,8 @@ class Item:
         self.chat = chat
         self.data = data
         self.event_id = ""
+        self.trace = ""
+        """The ``traceparent`` of the command that it came of."""
         self.attempts = 0
         self.first_at = 0
         self.last_at = 0

@@ -31,6 +31,7 @@ from pywhatsweb_fleet.webhooks.deps import Deps
 from pywhatsweb_fleet.webhooks.formats import render
 from pywhatsweb_fleet.webhooks.lanes import Item, Lane, Lanes
 from pywhatsweb_fleet.webhooks.posting import Answer
+from pywhatsweb_runtime import tracing
 from pywhatsweb_runtime.bus import ApiError, BrokerUnavailable
 from pywhatsweb_runtime.registry import TenantRecord
 
@@ -228,6 +229,7 @@ class Runner:
                 session=parsed.session, kind=parsed.kind, chat=parsed.chat, data=one.data,
             )  # fmt: skip
             item.event_id = one.headers.get("ce-id", "")
+            item.trace = tracing.known(one.headers.get(tracing.HEADER))
             self._open[one.sequence] = item
             if self._lanes.add(item):
                 self._put_aside(item)
@@ -300,7 +302,10 @@ class Runner:
         if kept is not None:
             return kept
         found = await self._deps.reader.batch(self._stream, item.subject, item.sequence, limit=1)
-        return found[0].data if found and found[0].sequence == item.sequence else None
+        if not found or found[0].sequence != item.sequence:
+            return None
+        item.trace = tracing.known(found[0].headers.get(tracing.HEADER))
+        return found[0].data
 
     async def _post(self, item: Item, data: bytes) -> Answer | None:
         """None: there is nothing to be posted, since the format has no such event or the event does not decode."""
@@ -325,7 +330,11 @@ class Runner:
                 self._secrets.counting(seconds), event.id, seconds, body.data, self._config.format
             ),
         }
-        answer = await self._deps.poster.post(self._config.url, body.data, headers)
+        names = {"tenant": self.row.tenant, "webhook": self.row.webhook, "event": item.kind}
+        with tracing.following("webhook", item.trace, names):
+            if trace := tracing.current():
+                headers[tracing.HEADER] = trace
+            answer = await self._deps.poster.post(self._config.url, body.data, headers)
         self._note(item, answer)
         return answer
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -14,12 +15,17 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from opentelemetry.sdk.trace import TracerProvider
 
 from pywhatsweb.client.tracing import traceparent
+from pywhatsweb_fleet.persistence import app as persistence
+from pywhatsweb_fleet.persistence.settings import PersistenceSettings
+from pywhatsweb_fleet.webhooks import app as webhooks
+from pywhatsweb_fleet.webhooks.settings import WebhooksSettings
 from pywhatsweb_runtime import tracing
 from tests.support import NatsServer, wait_until
 from tests.support.dispatching import User, dispatcher, text
 from tests.support.fleet import platform, worker, worker_settings
-from tests.support.receiver import Receiver
+from tests.support.receiver import Receiver, receiving
 
+KEY = secrets.token_hex(32)
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
@@ -41,7 +47,7 @@ def traced(collector: Receiver) -> Iterator[Receiver]:
 @pytest.fixture
 async def user(nats_server: NatsServer, tmp_path: Path) -> AsyncIterator[User]:
     """A tenant with a session that works, and what the headers of its statuses say."""
-    settings = worker_settings(nats_server.url, tmp_path, secrets.token_hex(32))
+    settings = worker_settings(nats_server.url, tmp_path, KEY)
     async with (
         platform(nats_server.url, "acme") as (_, [tenant]),
         dispatcher(nats_server.url, tmp_path),
@@ -52,12 +58,49 @@ async def user(nats_server: NatsServer, tmp_path: Path) -> AsyncIterator[User]:
         yield User(tenant)
 
 
+def _all_spans(collector: Receiver) -> list[Span]:
+    return [
+        span
+        for post in collector.posts
+        for resource in ExportTraceServiceRequest.FromString(post.body).resource_spans
+        for scope in resource.scope_spans
+        for span in scope.spans
+    ]
+
+
 def _spans(collector: Receiver) -> dict[str, Span]:
-    found: dict[str, Span] = {}
-    for post in collector.posts:
-        for resource in ExportTraceServiceRequest.FromString(post.body).resource_spans:
-            found |= {span.name: span for scope in resource.scope_spans for span in scope.spans}
-    return found
+    return {span.name: span for span in _all_spans(collector)}
+
+
+@contextlib.asynccontextmanager
+async def _readers(url: str, directory: Path) -> AsyncIterator[None]:
+    """Persistence and webhooks, on the dispatcher's database."""
+    stopping = asyncio.Event()
+    common = {
+        "nats_url": url,
+        "data_dir": str(directory),
+        "database_url": f"sqlite:///{directory / 'fleet.db'}",
+    }
+    ready = [directory / name for name in ("persistence.ready", "webhooks.ready")]
+    record = PersistenceSettings(**common, ready_file=str(ready[0]))
+    posts = WebhooksSettings(
+        **common,
+        ready_file=str(ready[1]),
+        encryption_key=KEY,
+        webhook_networks="127.0.0.0/8",
+    )
+    tasks = [
+        asyncio.ensure_future(persistence.run(record, stopping)),
+        asyncio.ensure_future(webhooks.run(posts, stopping)),
+    ]
+    try:
+        await wait_until(
+            lambda: all(path.exists() for path in ready) or any(task.done() for task in tasks), 60
+        )
+        yield
+    finally:
+        stopping.set()
+        await asyncio.gather(*tasks)
 
 
 async def _send(user: User, command_id: str, headers: dict[str, str] | None) -> dict[str, str]:
@@ -92,6 +135,42 @@ async def test_one_trace_from_publish_to_receipt(traced: Receiver, user: User) -
     assert "+5511999990001" not in str(spans)
     assert told["sent"].split("-")[2] == spans["send"].span_id.hex()
     assert told["read"].split("-")[2] == spans["read"].span_id.hex()
+
+
+async def test_the_record_and_posts_are_part_of_the_trace(
+    traced: Receiver, user: User, nats_server: NatsServer, tmp_path: Path
+) -> None:
+    """Each event's way into the record and to a webhook is a span; the receiver is given the trace to go on with."""
+    async with receiving() as receiver, _readers(nats_server.url, tmp_path):
+        made = await user.ask("webhook.create", url=receiver.url, types=["status"])
+        assert made["ok"], made
+        await _send(user, "c1", {"traceparent": PARENT})
+
+        def posted() -> dict[str, str]:
+            told = {
+                post.json["data"]["status"]: post.headers.get("traceparent", "") for post in receiver.accepted
+            }
+            return told if {"accepted", "sent", "read"} <= told.keys() else {}
+
+        async def recorded() -> bool:
+            found = await user.ask("message.status", id="c1")
+            return {"sent", "delivered", "read"} <= {step["status"] for step in found["data"]["history"]}
+
+        headers = await wait_until(posted, 60, message="the statuses are posted")
+        await wait_until(recorded, 60, interval=0.1, message="the statuses are on record")
+        trace = PARENT.split("-")[1]
+        assert {header.split("-")[1] for header in headers.values()} == {trace}
+    await asyncio.to_thread(tracing.tear_down)
+    spans = _all_spans(traced)
+    by_name = _spans(traced)
+    assert {span.trace_id.hex() for span in spans} == {trace}
+    assert by_name["whatsapp"].parent_span_id == by_name["send"].span_id
+    parents = {span.parent_span_id for span in spans if span.name == "record"}
+    assert {by_name[name].span_id for name in ("send", "delivered", "read")} <= parents
+    posts = {span.span_id.hex(): span for span in spans if span.name == "webhook"}
+    assert headers["read"].split("-")[2] in posts
+    assert posts[headers["read"].split("-")[2]].parent_span_id == by_name["read"].span_id
+    assert "+5511999990001" not in str(spans)
 
 
 async def test_without_a_collector_a_publishers_trace_is_handed_on(user: User) -> None:
