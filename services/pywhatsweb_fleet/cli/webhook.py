@@ -56,6 +56,7 @@ def create(
     body: Literal["pywhatsweb", "waha", "cloud"] = "pywhatsweb",
     header: Names = None,
     description: str | None = None,
+    history: Annotated[bool, Parameter(negative="")] = False,
     where: Connection = None,
     form: Answer = "human",
 ) -> int:
@@ -77,6 +78,8 @@ def create(
         Name: value, sent with every post.
     description
         For people.
+    history
+        Also messages of a phone's history.
     """
     headers = {}
     for one in header or []:
@@ -86,7 +89,7 @@ def create(
         headers[name.strip()] = value.strip()
     info = _ask(
         where, "create", url=url, webhook_id=id, types=types, sessions=sessions, format=body, headers=headers,
-        description=description,
+        description=description, history=history,
     )  # fmt: skip
     return _tell(info, form)
 

@@ -15,6 +15,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     description: str | None = None
     headers: list[str] = []
     """Names alone; their values are among the secrets."""
+    history: bool = False
 
     def wants(self, session: str, kind: str) -> bool:
         return (self.types is None or kind in self.types) and (

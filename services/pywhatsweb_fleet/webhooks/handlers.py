@@ -58,7 +58,7 @@ class Handlers:
         name = args.webhook_id or "wh-" + ids.new_event_id()[-12:].lower()
         config = Config(
             url=args.url, types=args.types, sessions=args.sessions, format=args.format, description=args.description,
-            headers=sorted(args.headers),
+            headers=sorted(args.headers), history=args.history,
         )  # fmt: skip
         secret = await self._deps.store.transact(
             self._create, asked.tenant, name, config, args, (stream, last),
@@ -243,7 +243,8 @@ def _told(row: Webhook, counts: dict[tuple[str, bool], int]) -> w.WebhookInfo:
         state = "ok"
     return w.WebhookInfo(
         webhook_id=row.webhook, url=config.url, types=config.types, sessions=config.sessions, format=config.format,
-        headers=config.headers, description=config.description, state=state, reason=row.disabled,  # type: ignore[arg-type]
+        headers=config.headers, description=config.description, history=config.history,
+        state=state, reason=row.disabled,  # type: ignore[arg-type]
         waiting=counts.get((row.webhook, False), 0), dead=counts.get((row.webhook, True), 0),
         created_at=timestamp(row.created_at),
     )  # fmt: skip

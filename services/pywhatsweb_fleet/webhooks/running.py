@@ -308,13 +308,16 @@ class Runner:
         return found[0].data
 
     async def _post(self, item: Item, data: bytes) -> Answer | None:
-        """None: there is nothing to be posted, since the format has no such event or the event does not decode."""
+        """None: there is nothing to be posted. The format has no such event, it does not decode, or it is of a phone's
+        history, which nobody asked for."""
         try:
             event: Any = decode(data, events.AnyEvent)
         except (ContractError, ValueError):
             log.warning("an event does not decode", tenant=self._tenant, at=item.sequence)
             return None
         item.event_id = event.id
+        if isinstance(event, events.MessageEvent) and event.data.history and not self._config.history:
+            return None
         own_number = None
         if self._config.format != "pywhatsweb":
             own_number = await self._deps.own_number(self.row.tenant, item.session)

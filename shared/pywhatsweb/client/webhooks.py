@@ -24,10 +24,11 @@ class Webhooks(Part):
         secret: str | None = None,
         headers: Mapping[str, str] | None = None,
         description: str | None = None,
+        history: bool = False,
     ) -> w.WebhookInfo:
         """Posts events to `url` from now on; the same `webhook_id` again changes it.
 
-        The secret is in this answer only.
+        The secret is in this answer only. `history`: also messages of a phone's history, which may be many and old.
         """
         args = w.WebhookCreate(
             url=url,
@@ -38,6 +39,7 @@ class Webhooks(Part):
             secret=secret,
             headers=dict(headers or {}),
             description=description,
+            history=history,
         )
         return await self._ask("webhook.create", args, w.WebhookInfo)
 

@@ -43,7 +43,8 @@ class WebhookCreate(Args, frozen=True, kw_only=True):
     """Only events of these `types` and `sessions` (all, when null), from now on.
 
     Creating one again under the same `webhook_id` changes it and keeps its place and its secret. `headers` are sent
-    with every post. The secret is made when none is given, and shown only in this answer.
+    with every post. The secret is made when none is given, and shown only in this answer. `history`: also the messages
+    that lay in a phone's history when it was linked, which may be many and old.
     """
 
     webhook_id: Name | None = None
@@ -54,6 +55,7 @@ class WebhookCreate(Args, frozen=True, kw_only=True):
     secret: Secret | None = None
     headers: Headers = field(default_factory=dict)
     description: Annotated[str, Meta(max_length=200)] | None = None
+    history: bool = False
 
 
 class WebhookRef(Args, frozen=True, kw_only=True):
@@ -88,6 +90,7 @@ class WebhookInfo(Result, frozen=True, kw_only=True):
     headers: list[str]
     """Their names: values may be secrets."""
     description: str | None = None
+    history: bool = False
     state: Literal["ok", "failing", "open", "disabled"] = "ok"
     reason: str | None = None
     """Why it is disabled: asked for, or gone (the receiver answered 410)."""

@@ -72,6 +72,24 @@ async def test_events_come_signed_once_and_in_their_chats_order(
     assert (await ask("webhook.get", webhook_id="crm")).secret is None
 
 
+async def test_a_phones_history_is_posted_where_it_was_asked_for(
+    service: None, ask: Ask, publisher: Publisher, receiver: Receiver
+) -> None:
+    """And nowhere else: a newly linked phone may bring thousands of old messages."""
+    await ask("webhook.create", webhook_id="crm", url=f"{receiver.url}/crm")
+    made = await ask("webhook.create", webhook_id="archive", url=f"{receiver.url}/archive", history=True)
+    assert made.history
+    old = message(1, who=1)
+    old = msgspec.structs.replace(old, data=msgspec.structs.replace(old.data, history=True))
+    await publish(publisher, old, message(2, who=1))
+
+    def posted(to: str) -> list[str]:
+        return [post.json["data"]["id"] for post in receiver.posts if post.path.endswith(to)]
+
+    await wait_until(lambda: "WAM2" in posted("crm") and "WAM2" in posted("archive"), 60)
+    assert (posted("crm"), posted("archive")) == (["WAM2"], ["WAM1", "WAM2"])
+
+
 async def test_a_refused_event_holds_its_chat_and_no_other(
     service: None, ask: Ask, publisher: Publisher, receiver: Receiver
 ) -> None:
