@@ -222,6 +222,7 @@ class Keeper:
                 record,
                 tenant=self.views.tenants[key[0]],
                 epoch=epoch,
+                of_the_dead=owner.worker is not None,
                 connect_slot=functools.partial(self._connects.turn, key[0]),
                 lost=self._on_lost,
                 finished=self._finished,

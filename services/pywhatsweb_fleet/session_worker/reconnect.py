@@ -13,6 +13,8 @@ QUICK_TRIES = 5
 SLOW_S = 60.0
 STABLE_AFTER_S = 60.0
 """A link that held for so long was a good one: the next close counts as the first again."""
+FROZEN_S = 60.0
+"""So long after a dead owner one close as "replaced" is taken for its doing: it was frozen, and woke."""
 
 
 class End(NamedTuple):

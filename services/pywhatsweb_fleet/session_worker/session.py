@@ -51,7 +51,8 @@ Finished = Callable[["OwnedSession", registry.Wanted | None], Awaitable[None]]
 class OwnedSession:
     """Made when ownership was taken; ``finished(session, wanted)`` is called when it ends for good.
 
-    ``wanted`` then is what the session's record should say from now on (None: leave it).
+    ``wanted`` then is what the session's record should say from now on (None: leave it). ``of_the_dead``: the owner
+    before did not give it back, so that it may be frozen only.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class OwnedSession:
         *,
         tenant: registry.TenantRecord,
         epoch: int,
+        of_the_dead: bool = False,
         connect_slot: Callable[[], Awaitable[None]],
         lost: Callable[[OwnedSession], None],
         finished: Finished,
@@ -100,6 +102,7 @@ class OwnedSession:
         self._units: Units | None = None
         self._tries = 0
         self._opened_at = 0.0
+        self._forgiving_until = time.monotonic() + reconnect.FROZEN_S if of_the_dead else 0.0
         self._look_at = 0.0
         self._closing = False
         self._putting_down = False
@@ -313,6 +316,11 @@ class OwnedSession:
         reason = change.reason or "engine_error"
         self._log.info("link closed", reason=reason, whatsapp_code=change.whatsapp_code, detail=change.detail)
         end = reconnect.end_of(change, self._tries)
+        if change.reason == "replaced" and time.monotonic() < self._forgiving_until:
+            self._forgiving_until = (
+                0.0  # a former owner that woke in the middle of a login; its lease ends it
+            )
+            end = None
         if end is not None:
             self._closing = True
             self._do(self._end(end, reason))

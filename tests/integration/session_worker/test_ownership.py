@@ -146,6 +146,27 @@ async def test_a_replaced_link_of_a_former_owner_does_not_stop_the_session(
         assert "REPLACED" not in [event["data"]["status"] for event in acme.of("session")]
 
 
+async def test_a_frozen_owner_that_wakes_in_a_login_does_not_end_the_session(
+    nats_server: NatsServer, tmp_path: Path, key: str, whatsapp: SimulatedWhatsApp
+) -> None:
+    """Its login replaces the new owner's link once, before its lease ends it; who does so again is somebody else."""
+    settings = worker_settings(nats_server.url, tmp_path, key)
+    async with platform(nats_server.url, "acme") as (bus, (acme,)), worker(settings):
+        await acme.wish("s1")
+        await acme.working("s1")
+        epoch = await take(bus, acme, "s1", "w-frozen")
+        whatsapp.receive("acme/s1", "+5511999990001", "hello")  # now this worker notices
+        await wait_until(lambda: acme.of("session", "s1")[-1]["epoch"] > epoch, 30)
+        await acme.working("s1")
+        told = len(acme.of("session", "s1"))
+        whatsapp.cut("acme/s1", "replaced")
+        await wait_until(lambda: len(acme.of("session", "s1")) > told, 20)
+        await acme.working("s1")
+        whatsapp.cut("acme/s1", "replaced")
+        await wait_until(lambda: acme.of("session", "s1")[-1]["data"]["status"] == "REPLACED", 20)
+        assert "REPLACED" not in [event["data"]["status"] for event in acme.of("session")[:-1]]
+
+
 async def test_a_zombie_tells_nothing_and_acknowledges_nothing(
     nats_server: NatsServer, tmp_path: Path, key: str, whatsapp: SimulatedWhatsApp
 ) -> None:
