@@ -18,10 +18,11 @@ from pathlib import Path
 import httpx
 import nats
 import pytest
+from packaging.utils import canonicalize_name
 
 from pywhatsweb.client import connect
 from tests.support import wait_until
-from tests.support.compose import LONG_RUNNING, OURS, ROOT, VERSION, Compose, inspect, no_engine
+from tests.support.compose import LONG_RUNNING, OURS, ROOT, VERSION, Compose, docker, inspect, no_engine
 from tests.support.containers import program, whatsapp
 from tests.support.dashboards import asking, queries
 from tests.support.running import Plain, new_number, pair
@@ -32,6 +33,10 @@ CONTACT = "+5511988880001"
 UP_S = 300
 RECOVERS_S = 90
 IMAGES = ("services", "worker", "sandbox")
+_INSTALLED = (
+    "import json; from importlib.metadata import distributions;"
+    "print(json.dumps({d.name: d.version for d in distributions()}))"
+)
 IDLE = {"fleet: Files stored and sent", "queues: Posts"}
 """Panels of what nothing here does; tests/e2e/test_metrics.py does."""
 
@@ -73,6 +78,31 @@ def test_images_are_small_and_not_root(images: dict[str, int]) -> None:
         assert config["Entrypoint"][0] == "tini"
         assert config["Healthcheck"]["Test"]
         assert config["Labels"]["org.opencontainers.image.version"] == VERSION
+
+
+@pytest.mark.parametrize("target", IMAGES)
+def test_images_list_what_is_in_them(images: dict[str, int], target: str) -> None:
+    """CycloneDX, made at the build: each Python package that is installed, and what the sidecar's lock file names."""
+    image = f"pywhatsweb/{target}:{VERSION}"
+
+    def say(*command: str) -> str:
+        done = docker("run", "--rm", "--network", "none", "--entrypoint", *command[:1], image, *command[1:])
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    if target != "sandbox":
+        found = json.loads(say("cat", "/opt/sbom/python.cdx.json"))["components"]
+        listed = {canonicalize_name(each["name"]): each["version"] for each in found}
+        assert listed == {
+            canonicalize_name(name): version
+            for name, version in json.loads(say("python", "-c", _INSTALLED)).items()
+        }
+    if target != "services":
+        lock = json.loads((ROOT / "sidecar-node" / "package-lock.json").read_text())["packages"]
+        found = json.loads(say("cat", "/opt/sbom/node.cdx.json"))["components"]
+        versions = {each["name"]: each["version"] for each in found}
+        for name in ("baileys", "whatsapp-web.js"):
+            assert versions[name] == lock[f"node_modules/{name}"]["version"]
 
 
 async def test_a_session_pairs_and_a_message_is_read(stack: Compose) -> None:
@@ -254,5 +284,32 @@ async def test_three_brokers_lose_one(images: dict[str, int]) -> None:
                 message="it was delivered",
             )
             await wait_until(project.healthy, RECOVERS_S, interval=0.5, message="the node is back")
+    finally:
+        project.down()
+
+
+async def test_a_session_in_a_browser(images: dict[str, int]) -> None:
+    """The override for webjs: its image has Chromium, which runs as a user without rights on a read-only root."""
+    project = Compose("deploy/compose/browsers.yml")
+    project.run("build", "session-worker", timeout=800)
+    size = int(inspect(f"pywhatsweb/browser:{VERSION}", "{{.Size}}"))
+    print(f"\nbrowser: {size / 1e6:.0f} MB")  # noqa: T201
+    number = new_number()
+    try:
+        project.up(timeout=UP_S)
+        async with program(project) as user, whatsapp(project) as local:
+            await user.ok("session.start", session_id="page", engine="webjs")
+            await pair(user, local, "page", number)
+            await user.send("page", "c-1", CONTACT, "Olá do navegador!")
+            await wait_until(lambda: user.steps("c-1")[-1:] == ["read"], 60, message="the contact read it")
+            assert [e["text"] for e in await local.decrypted(number) if e["kind"] == "message"] == [
+                "Olá do navegador!"
+            ]
+            await local.post(f"/api/contacts/{CONTACT}/send", to=number, type="text", text="Oi!")
+            await wait_until(
+                lambda: [e for e in user.of("message", "page") if e["data"]["origin"] == "inbound"],
+                60,
+                message="the answer came",
+            )
     finally:
         project.down()

@@ -48,6 +48,15 @@ def left_out(command: str) -> bool:
     return any(re.search(pattern, command) for pattern in LEFT_OUT)
 
 
+def can_dump(stack: Compose) -> bool:
+    """Whether the image has the pg_dump of its own server; a stand-in for the official one may have Debian's."""
+    versions = [
+        stack.run("exec", "-T", "postgres", program, "--version").split()[2].partition(".")[0]
+        for program in ("pg_dump", "postgres")
+    ]
+    return len(set(versions)) == 1
+
+
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Compose]:
     if reason := no_engine():
@@ -86,7 +95,7 @@ class Terminal:
         script = "\n".join(["shopt -s expand_aliases", "set -o pipefail", *self._aliases, command])
         return subprocess.run(
             [BASH, "-c", script], cwd=self._directory, env=self._environment, stdin=subprocess.DEVNULL,
-            capture_output=True, text=True, check=False, timeout=180,
+            capture_output=True, text=True, check=False, timeout=300,
         )  # fmt: skip
 
 
@@ -104,6 +113,9 @@ async def test_every_command_works_as_it_is_written(stack: Compose, tmp_path: Pa
     terminal = Terminal(stack, tmp_path)
     wrong = []
     ran = [command for command in commands() if not left_out(command)]
+    if not can_dump(stack):
+        print("left out: pg_dump is not of the server's version")  # noqa: T201
+        ran = [command for command in ran if "pg_dump" not in command]
     assert len(ran) > 50
     for command in ran:
         done = terminal.type(command)

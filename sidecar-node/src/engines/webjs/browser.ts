@@ -56,8 +56,8 @@ function environment(home: string): Record<string, string> {
   return { HOME: home, PATH: '/usr/local/bin:/usr/bin:/bin', LANG: 'C.UTF-8', TMPDIR: '/tmp' };
 }
 
-/** Puppeteer's options for one session. `local`: the page is the sandbox's, which lies on loopback. */
-export function launchOptions(chromium: Chromium, home: string, settings: Settings, local: boolean): object {
+/** Puppeteer's options for one session. `sandbox`: the origin (http) that the page is from when it is not WhatsApp's. */
+export function launchOptions(chromium: Chromium, home: string, settings: Settings, sandbox?: string): object {
   const proxy = settings.proxy ? new URL(settings.proxy) : undefined;
   return {
     executablePath: chromium.path,
@@ -80,7 +80,13 @@ export function launchOptions(chromium: Chromium, home: string, settings: Settin
       '--renderer-process-limit=1',
       '--disk-cache-size=33554432',
       `--js-flags=--max-old-space-size=${PAGE_HEAP_MB}`,
-      ...(local ? ['--disable-features=LocalNetworkAccessChecks'] : []),
+      // It has no TLS, and lies on loopback or in a network of containers.
+      ...(sandbox
+        ? [
+            '--disable-features=LocalNetworkAccessChecks',
+            `--unsafely-treat-insecure-origin-as-secure=${sandbox},${sandbox.replace(/^http/, 'ws')}`,
+          ]
+        : []),
       ...(proxy ? [`--proxy-server=${proxy.protocol}//${proxy.host}`] : []),
     ],
   };

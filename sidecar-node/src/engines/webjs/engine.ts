@@ -19,7 +19,9 @@ const SANDBOX_VERSION = 'sandbox';
 /** Ways to send that not every engine knows (`contracts/capabilities.py` names them). */
 const FEATURES = ['reply', 'view_once', 'gif', 'mentions', 'link_preview', 'delete_for_me'];
 
-export type WebVersion = { type: 'none' } | { type: 'local'; path: string; strict: true; version: string };
+export type WebVersion =
+  | { type: 'none' }
+  | { type: 'local'; path: string; strict: true; version: string; origin: string };
 
 /** What every session of this engine is given. */
 export interface Setting {
@@ -65,5 +67,5 @@ async function webVersion(config: Config, profiles: string): Promise<WebVersion>
   const path = join(profiles, '.page');
   await mkdir(path, { recursive: true });
   await writeFile(join(path, `${SANDBOX_VERSION}.html`), await answer.text());
-  return { type: 'local', path, strict: true, version: SANDBOX_VERSION };
+  return { type: 'local', path, strict: true, version: SANDBOX_VERSION, origin: url.origin };
 }

@@ -98,7 +98,12 @@ export class WebjsSession implements EngineSession {
     const byCode = pairing?.method === 'code' && pairing.phone_number;
     const client = new library.Client({
       authStrategy: new library.LocalAuth({ dataPath: this.#profile.folder }),
-      puppeteer: launchOptions(chromium, this.#profile.folder, this.#settings, cache.type === 'local'),
+      puppeteer: launchOptions(
+        chromium,
+        this.#profile.folder,
+        this.#settings,
+        cache.type === 'local' ? cache.origin : undefined,
+      ),
       ...(cache.type === 'local' ? { webVersion: cache.version } : {}),
       webVersionCache: cache,
       userAgent: userAgent(chromium),
