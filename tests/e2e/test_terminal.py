@@ -168,6 +168,16 @@ def test_templates_from_the_command_line(fleet: Fleet) -> None:
         )
     )
     assert told[-1]["status"] in ("sent", "delivered", "read")
+    asked = ("template", "put", "pergunta", "Confirma, {{nome}}?", "--language", "pt_BR")
+    pww(fleet, *asked, "--button", "Sim=yes", "Não", "--footer", "Loja", "--example", "nome=Ana")
+    shown = pww(fleet, "template", "preview", "pergunta")
+    assert "Confirma, Ana?" in shown
+    assert "[Sim]  yes" in shown
+    assert "Sim=yes, Não" in pww(fleet, "template", "show", "pergunta")
+    pww(fleet, *asked, "--button", "Sim", "--button-link", "Ver=https://example.com", code=2)
+    filled = ("send", "--template", "pergunta", "--var", "nome=Rita", "--session", "s1", "--to", TO)
+    told = documents(pww(fleet, *filled, "--format", "json"))
+    assert told[-1]["status"] in ("sent", "delivered", "read")
     missing = pww(fleet, "send", "--template", "ola", "--session", "s1", "--to", TO, code=1)
     assert "E_TEMPLATE_VARIABLE" in missing
     pww(fleet, "send", "--template", "ola", "text too", "--session", "s1", "--to", TO, code=2)
@@ -209,11 +219,16 @@ SAMPLES = """
 pww --version
 pww session start --id sessao_123 --tenant empresa_a
 pww session list --active --format table --tenant empresa_a
+pww session list --all --tenant empresa_a
 pww session status --id sessao_123 --tenant empresa_a
 pww session send --id sessao_123 --to 5511999999999 --text Teste --tenant empresa_a
 pww diag --session sessao_123 --verbose --tenant empresa_a
+pww diag --sidecar
+pww diag --storage
 pww logs --level debug --tenant empresa_a
 pww health --sidecar --sessions --storage
+pww health --format json
+pww test compatibility
 pww test connectivity --sidecar --websocket --storage
 pww version --all
 pww session stop --id sessao_123 --tenant empresa_a

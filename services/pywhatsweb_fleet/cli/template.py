@@ -35,6 +35,8 @@ def put(
     media_id: str | None = None,
     link: str | None = None,
     footer: str | None = None,
+    button: Several = None,
+    button_link: str | None = None,
     default: Several = None,
     example: Several = None,
     by: str | None = None,
@@ -52,7 +54,7 @@ def put(
     language
         Such as pt_BR.
     file
-        A JSON file with header, body, footer, defaults and examples instead.
+        A JSON file with header, body, footer, buttons, defaults and examples instead.
     header
         A line in bold above the text.
     media
@@ -63,6 +65,10 @@ def put(
         A file by its https address.
     footer
         A line below the text.
+    button
+        What one can answer with, up to three: the text, or text=id; the id comes back with the answer.
+    button_link
+        Instead of those, text=https://… of a page; the address may have variables.
     default
         name=value, where a command brings none.
     example
@@ -77,6 +83,7 @@ def put(
     )
     more = {
         "footer": footer,
+        "buttons": _buttons(button, button_link),
         "defaults": assignments("--default", default) or None,
         "examples": assignments("--example", example) or None,
     }
@@ -172,10 +179,39 @@ def preview(
         show.json_line(found)
         return exits.OK
     content = dict(found["content"])
+    if found["type"] == "interactive":
+        _frame(content)
+        return exits.OK
     text = content.pop("body", None) or content.pop("caption", "")
     show.pairs({"type": found["type"], **content})
     print(text)
     return exits.OK
+
+
+def _frame(content: dict[str, Any]) -> None:
+    """An interactive message, its buttons last."""
+    header, footer = content.get("header") or {}, content.get("footer") or {}
+    show.pairs({"type": content["type"], "header": header.get("text") or header.get("type")})
+    print(content["body"]["text"])
+    if footer:
+        print(show.dim(footer["text"]))
+    action = content["action"]
+    for one in action.get("buttons", ()):
+        print(f"[{one['reply']['title']}]  {show.dim(one['reply']['id'])}")
+    if "parameters" in action:
+        print(f"[{action['parameters']['display_text']}]  {show.dim(action['parameters']['url'])}")
+
+
+def _buttons(replies: list[str] | None, link: str | None) -> list[dict[str, str]] | None:
+    if replies and link:
+        raise exits.CommandError("up to three replies, or one link.", exit_code=exits.USAGE)
+    if link:
+        ((text, url),) = assignments("--button-link", [link]).items()
+        return [{"type": "url", "text": text, "url": url}]
+    parted = (one.partition("=") for one in replies or ())
+    return [
+        {"type": "reply", "text": text, **({"id": name} if name else {})} for text, _, name in parted
+    ] or None
 
 
 def _header(
@@ -226,10 +262,17 @@ def _tell(one: dict[str, Any], form: Answer) -> int:
             "defaults": _pairs(one["defaults"]),
             "examples": _pairs(one["examples"]),
             "footer": one["footer"],
+            "buttons": ", ".join(_button(button) for button in one["buttons"]),
         }
     )
     print(one["body"])
     return exits.OK
+
+
+def _button(one: dict[str, Any]) -> str:
+    """As `put` takes it."""
+    told = one.get("url") or one.get("id")
+    return f"{one['text']}={told}" if told else str(one["text"])
 
 
 def _pairs(values: dict[str, str]) -> str:

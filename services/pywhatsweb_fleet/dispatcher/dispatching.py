@@ -49,7 +49,7 @@ class Dispatching:
             raise Stale  # removed; its streams are about to go
         jobs = [self._read(tenant, raw) for raw in raws]
         strangers = await self._admit(tenant, [job for job in jobs if job.refusal is None])
-        await self._deps.templates.render(tenant, [job for job in jobs if job.readable])
+        await self._render(tenant, [job for job in jobs if job.readable])
         readable = [job for job in jobs if job.readable]
         verdicts = await self._deps.claims.claim(tenant, readable, strangers)
         refused = {job.raw.sequence: job.refusal for job in readable if job.refusal is not None}
@@ -93,6 +93,17 @@ class Dispatching:
         flood = sum(job.refusal is ErrorCode.E_RATE_LIMITED for job in jobs)
         await asyncio.sleep(penalty_s(tenant.record, flood))
         return strangers
+
+    async def _render(self, tenant: Tenant, jobs: list[Job]) -> None:
+        """What a template comes to may need more of an engine than its name."""
+        await self._deps.templates.render(tenant, jobs)
+        made = [job for job in jobs if job.template is not None and job.refusal is None]
+        if not made:
+            return
+        await self._doubt(tenant, made)
+        for job in made:
+            session = self._deps.directory.session(tenant.id, job.session)
+            handlers.refuse_incapable(session, job, self._deps.engines)
 
     async def _doubt(self, tenant: Tenant, jobs: list[Job]) -> None:
         """Looks again before one is refused for its engine: a worker that just started may have a newer version."""

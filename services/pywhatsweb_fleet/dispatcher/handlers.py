@@ -36,6 +36,15 @@ def refuse_early(tenant: Tenant, session: SessionRecord | None, job: Job, now_ms
     return job.refusal is not None
 
 
+def refuse_incapable(session: SessionRecord | None, job: Job, engines: Engines) -> bool:
+    """Whether it is refused because the session's engine cannot do it."""
+    lacking = engines.lacks(session.engine, job.needs) if session is not None else None
+    if session is None or lacking is None:
+        return False
+    job.refuse(ErrorCode.E_UNSUPPORTED_TYPE, {"engine": session.engine, "kind": lacking})
+    return True
+
+
 def admit(
     tenant: Tenant,
     session: SessionRecord | None,
@@ -49,8 +58,7 @@ def admit(
     """`refuse_early`, then what the engine cannot do, then the quotas. ``clock``: monotonic seconds."""
     if refuse_early(tenant, session, job, now_ms):
         return
-    if session is not None and (lacking := engines.lacks(session.engine, job.needs)) is not None:
-        job.refuse(ErrorCode.E_UNSUPPORTED_TYPE, {"engine": session.engine, "kind": lacking})
+    if refuse_incapable(session, job, engines):
         return
     missing = quotas.wait(tenant.record, job.session, clock)
     if missing:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
+from urllib.parse import quote
 
 import msgspec
 
-from pywhatsweb.contracts import codec, commands
+from pywhatsweb.contracts import capabilities, codec, commands
 from pywhatsweb.contracts import interactive as i
 from pywhatsweb.contracts import template_data as t
 from pywhatsweb.errors import ContractError, ErrorCode
@@ -26,22 +27,24 @@ class Rendered(NamedTuple):
 
 def render(text: t.TemplateText, wish: i.Template) -> Rendered:
     """Raises ContractError: E_TEMPLATE_VARIABLE, E_INVALID_TEMPLATE, or a limit that the whole is beyond."""
-    parts: dict[str, list[i.TemplateParameter]] = {"header": [], "body": []}
-    for at, component in enumerate(wish.components):
-        path = f"$.template.components[{at}]"
-        if component.type not in parts and component.parameters:
-            raise _refused(path, "the template has nothing to fill there")
-        if component.type in parts:
-            parts[component.type] += component.parameters
+    given = _given(text, wish)
     header = text.header
     heading = header.text or "" if header is not None else ""
     file = None
     if header is not None and header.type != "text":
-        file = _file(header, parts["header"])
-        parts["header"] = []
-    line = _filled("header", heading, parts["header"], text, wish)
-    body = _filled("body", text.body, parts["body"], text, wish)
-    _no_stranger(wish.variables, {*t.variables_of(heading), *t.variables_of(text.body)})
+        file = _file(header, given.pop("header"))
+    line = _filled("header", heading, given.get("header", ()), text, wish)
+    body = _filled("body", text.body, given["body"], text, wish)
+    _no_stranger(wish.variables, {name for words in t.texts_of(text) for name in t.variables_of(words)})
+    if text.buttons:
+        frame: dict[str, Any] = {"body": {"text": body}}
+        if line:
+            frame["header"] = {"type": "text", "text": line}
+        if file is not None and header is not None:
+            frame["header"] = {"type": header.type, header.type: file}
+        if text.footer:
+            frame["footer"] = {"text": text.footer}
+        return _checked(Rendered("interactive", {**frame, **_action(text, given, wish)}))
     whole = "\n\n".join(
         part
         for part in (f"*{line}*" if line else "", body, f"_{text.footer}_" if text.footer else "")
@@ -52,6 +55,11 @@ def render(text: t.TemplateText, wish: i.Template) -> Rendered:
     return _checked(Rendered(header.type, {**file, "caption": whole}))
 
 
+def needs(body: bytes) -> tuple[str, ...]:
+    """What an engine has to be capable of for a command that `rewrite` made."""
+    return capabilities.needs("send", commands.parse("send", body))
+
+
 def rewrite(body: bytes, rendered: Rendered) -> bytes:
     """A command's body with what is sent in its template's place; whatever else it says stays."""
     fields: dict[str, Any] = codec.decode(body, dict[str, Any])
@@ -60,8 +68,56 @@ def rewrite(body: bytes, rendered: Rendered) -> bytes:
     return codec.encode(fields, codec.form_of(body))
 
 
-def _filled(
-    part: str, words: str, given: Sequence[i.TemplateParameter], text: t.TemplateText, wish: i.Template
+def _given(text: t.TemplateText, wish: i.Template) -> dict[str, list[i.TemplateParameter]]:
+    """The command's parameters: of ``header``, ``body``, and of each button by its place, as ``button 0``."""
+    parts: dict[str, list[i.TemplateParameter]] = {"header": [], "body": []}
+    parts |= {f"button {at}": [] for at in range(len(text.buttons))}
+    for at, component in enumerate(wish.components):
+        button = component.type == "button"
+        part = parts.get(f"button {component.index or 0}" if button else component.type)
+        if part is not None:
+            part += component.parameters
+        elif component.parameters:
+            raise _refused(f"$.template.components[{at}]", "the template has nothing to fill there")
+    return parts
+
+
+def _action(
+    text: t.TemplateText, given: Mapping[str, Sequence[i.TemplateParameter]], wish: i.Template
+) -> dict[str, Any]:
+    """Of an interactive message, with its type."""
+    first = text.buttons[0]
+    if first.url is not None:
+        url = _filled("button", first.url, given["button 0"], text, wish, _encoded)
+        action = {"name": "cta_url", "parameters": {"display_text": first.text, "url": url}}
+        return {"type": "cta_url", "action": action}
+    replies = [
+        {"id": _payload(given[f"button {at}"], at) or button.id or button.text, "title": button.text}
+        for at, button in enumerate(text.buttons)
+    ]
+    return {"type": "button", "action": {"buttons": [{"type": "reply", "reply": one} for one in replies]}}
+
+
+def _payload(given: Sequence[i.TemplateParameter], at: int) -> str | None:
+    """What a reply comes back with, where the command says it."""
+    if not given:
+        return None
+    if len(given) > 1 or not isinstance(given[0], i.PayloadParameter):
+        raise _refused("$.template.components.button", "a reply has one payload", index=at)
+    return given[0].payload
+
+
+def _encoded(value: str) -> str:
+    return quote(value, safe="/")
+
+
+def _filled(  # noqa: PLR0917 - one text, and where its values come from
+    part: str,
+    words: str,
+    given: Sequence[i.TemplateParameter],
+    text: t.TemplateText,
+    wish: i.Template,
+    written: Callable[[str], str] = str,
 ) -> str:
     names = t.variables_of(words)
     own: dict[str, str] = {}
@@ -71,7 +127,7 @@ def _filled(
     _no_stranger(own, names)
     values = {**text.defaults, **wish.variables, **own}
     try:
-        return t.fill(words, values)
+        return t.fill(words, {name: written(value) for name, value in values.items()})
     except KeyError as missing:
         details = {"variable": str(missing.args[0]), "component": part}
         raise ContractError(ErrorCode.E_TEMPLATE_VARIABLE, details) from None

@@ -44,6 +44,7 @@ class Templates:
             try:
                 text = _text(_chosen(rows, wish.name, wish.language.code).content)
                 job.body = rendering.rewrite(job.body, rendering.render(text, wish))
+                job.needs = rendering.needs(job.body)
             except ContractError as error:
                 job.unrendered = error
                 if job.refusal is None:
@@ -150,11 +151,11 @@ def _chosen(rows: Sequence[TemplateRow], name: str, language: str | None) -> Tem
 
 def _info(row: TemplateRow) -> t.TemplateInfo:
     text = _text(row.content)
-    heading = text.header.text or "" if text.header is not None else ""
+    variables = [name for words in t.texts_of(text) for name in t.variables_of(words)]
     return t.TemplateInfo(
         name=row.name, language=row.language, version=row.version, header=text.header, body=text.body,
         footer=text.footer, defaults=text.defaults, examples=text.examples,
-        variables=list(dict.fromkeys((*t.variables_of(heading), *t.variables_of(text.body)))),
+        variables=list(dict.fromkeys(variables)), buttons=text.buttons,
         changed_at=timestamp(row.changed_at), changed_by=row.changed_by,
     )  # fmt: skip
 

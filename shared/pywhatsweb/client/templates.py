@@ -20,11 +20,13 @@ class Templates(Part):
         *,
         header: t.TemplateHeader | str | None = None,
         footer: str | None = None,
+        buttons: Sequence[t.TemplateButton] = (),
         defaults: Mapping[str, str] | None = None,
         examples: Mapping[str, str] | None = None,
         by: str | None = None,
     ) -> t.TemplateInfo:
         """Stores it in this language, or replaces it there. `header`: a line of text, or a `TemplateHeader`.
+        `buttons`: up to three replies, or one link.
 
         ContractError(E_INVALID_TEMPLATE) for texts that could not be filled.
         """
@@ -36,6 +38,7 @@ class Templates(Part):
             body=body,
             header=header,
             footer=footer,
+            buttons=[*buttons],
             defaults=dict(defaults or {}),
             examples=dict(examples or {}),
             by=by,

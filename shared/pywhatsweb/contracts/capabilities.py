@@ -8,7 +8,7 @@
 | ``view_once``, ``mentions``, ``gif``, … | how a message is sent, beside its type (`FEATURES`) |
 | ``group.create``, ``profile.get``, … | what a live session is asked (`contracts.live`) |
 
-A template needs nothing: the fleet makes another kind of message of it.
+A template needs nothing itself: the fleet makes another kind of message of it, and looks at that one's needs.
 """
 
 from __future__ import annotations

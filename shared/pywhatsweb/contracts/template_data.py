@@ -16,12 +16,13 @@ from msgspec import Meta, field
 from pywhatsweb.contracts.content import MAX_FILENAME, MAX_LINK
 from pywhatsweb.contracts.control_data import Args, Page, Result, Who
 from pywhatsweb.contracts.event_data import Timestamp
-from pywhatsweb.contracts.interactive import TemplateComponent
+from pywhatsweb.contracts.interactive import MAX_BUTTON_BODY, TemplateComponent
 from pywhatsweb.errors import ContractError, ErrorCode
 
 MAX_TEMPLATES = 1000
 """Of a tenant, each language counted."""
 MAX_VARIABLES = 64
+MAX_BUTTONS = 3
 _VARIABLE = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,63}|[1-9][0-9]?", re.ASCII)
 
@@ -50,8 +51,27 @@ class TemplateHeader(Args, frozen=True, kw_only=True):
     file: TemplateFile | None = None
 
 
+class TemplateButton(Args, frozen=True, kw_only=True):
+    """A ``reply``, which comes back with its `id` (its text when absent), or a link (``url``).
+
+    The link may have variables; their values are percent-encoded, but for ``/``.
+    """
+
+    type: Literal["reply", "url"]
+    text: Annotated[str, Meta(min_length=1, max_length=20)]
+    id: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
+    url: Annotated[str, Meta(pattern=r"^https?://", max_length=2048)] | None = None
+
+
+Buttons = Annotated[list[TemplateButton], Meta(max_length=MAX_BUTTONS)]
+
+
 class TemplateText(Args, frozen=True, kw_only=True):
-    """What a template says, in one language. `defaults` stand in for values that a command leaves out."""
+    """What a template says, in one language. `defaults` stand in for values that a command leaves out.
+
+    `buttons`: up to three replies, or one link. With them it is sent as an interactive message, which not every engine
+    can (``session.capabilities``).
+    """
 
     header: TemplateHeader | None = None
     body: Annotated[str, Meta(min_length=1, max_length=4096)]
@@ -59,6 +79,7 @@ class TemplateText(Args, frozen=True, kw_only=True):
     defaults: Values = field(default_factory=dict)
     examples: Values = field(default_factory=dict)
     """For a preview without values."""
+    buttons: Buttons = field(default_factory=list)
 
 
 class TemplatePut(TemplateText, frozen=True, kw_only=True):
@@ -92,7 +113,7 @@ class TemplatePreview(TemplateRef, frozen=True, kw_only=True):
 
 
 class TemplateInfo(Result, frozen=True, kw_only=True):
-    """`variables`: those of header and body, in the order of their first use. `version` counts the changes."""
+    """`variables`: those of header, body and link, in the order of their first use. `version` counts the changes."""
 
     name: str
     language: str
@@ -103,6 +124,7 @@ class TemplateInfo(Result, frozen=True, kw_only=True):
     defaults: dict[str, str] = field(default_factory=dict)
     examples: dict[str, str] = field(default_factory=dict)
     variables: list[str] = field(default_factory=list)
+    buttons: list[TemplateButton] = field(default_factory=list)
     changed_at: Timestamp
     changed_by: str | None = None
 
@@ -124,13 +146,19 @@ class TemplateRendered(Result, frozen=True, kw_only=True):
 
     name: str
     language: str
-    type: Literal["text", "image", "video", "document"]
+    type: Literal["text", "image", "video", "document", "interactive"]
     content: dict[str, Any]
 
 
 def variables_of(text: str) -> list[str]:
     """In the order of their first use."""
     return list(dict.fromkeys(found[1] for found in _VARIABLE.finditer(text)))
+
+
+def texts_of(text: TemplateText) -> list[str]:
+    """Those that have variables: heading, body, link."""
+    heading = [text.header.text] if text.header is not None and text.header.text is not None else []
+    return [*heading, text.body, *(button.url for button in text.buttons if button.url is not None)]
 
 
 def fill(text: str, values: dict[str, str]) -> str:
@@ -152,10 +180,11 @@ def check_put(args: TemplatePut) -> None:
         raise ContractError(ErrorCode.E_EMPTY_TEXT, {"path": "$.body"})
     if args.footer is not None and variables_of(args.footer):
         raise _refused("$.footer", "a footer has no variables")
-    if len({*header, *body}) > MAX_VARIABLES:
+    known = {*header, *body, *_check_buttons(args)}
+    if len(known) > MAX_VARIABLES:
         raise _refused("$.body", "too many variables", limit=MAX_VARIABLES)
     for path, given in (("$.defaults", args.defaults), ("$.examples", args.examples)):
-        if not set(given) <= {*header, *body}:
+        if not set(given) <= known:
             raise _refused(path, "a value for no variable")
 
 
@@ -168,6 +197,25 @@ def _check_header(header: TemplateHeader | None) -> None:
         return
     if header.type == "text" or (header.file.id is None) == (header.file.link is None):
         raise _refused("$.header.file", "a file has exactly one of id and link, and a text header no file")
+
+
+def _check_buttons(args: TemplateText) -> list[str]:
+    """The link's variables."""
+    buttons = args.buttons
+    if not buttons:
+        return []
+    links = [button.url for button in buttons if button.type == "url"]
+    if links and len(buttons) > 1:
+        raise _refused("$.buttons", "up to three replies, or one link")
+    if any((one.type == "url") != (one.url is not None) or (one.url and one.id) for one in buttons):
+        raise _refused("$.buttons", "a link has a url and no id, a reply has no url")
+    if len({one.id or one.text for one in buttons}) < len(buttons):
+        raise _refused("$.buttons", "an id twice")
+    if any(variables_of(one.text) for one in buttons):
+        raise _refused("$.buttons", "a button's text has no variables")
+    if len(args.body) > MAX_BUTTON_BODY:
+        raise _refused("$.body", "a text above buttons is shorter", limit=MAX_BUTTON_BODY)
+    return _check_text(links[0] or "", "$.buttons[0].url") if links else []
 
 
 def _check_text(text: str, path: str) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 
 import pytest
 
@@ -48,25 +49,27 @@ async def test_a_kill_between_commit_and_publish_loses_and_repeats_nothing(
 
 
 @pytest.mark.parametrize(
-    ("size", "chats"),
-    [(400, 20), pytest.param(100_000, 500, marks=[pytest.mark.chaos, pytest.mark.timeout(1800)])],
+    ("size", "chats", "kills"),
+    [(400, 20, 4), pytest.param(100_000, 500, 12, marks=[pytest.mark.chaos, pytest.mark.timeout(1800)])],
 )
 async def test_three_replicas_and_kills_give_the_board_of_a_replay(  # noqa: PLR0917 - fixtures
     size: int,
     chats: int,
+    kills: int,
     tenant: Tenant,
     publisher: Publisher,
     store: Store,
     database_url: str,
     start: Start,
 ) -> None:
-    """Messages of many chats while replicas are killed: each card is what one pass over the log gives."""
+    """Messages of many chats while replicas are killed at random: each card is what one pass over the log gives."""
     chance = random.Random(7)
     log = [message(n, who=chance.randrange(chats), outbound=chance.random() < 0.3) for n in range(size)]
     running = [start(database_url) for _ in range(3)]
-    for begin in range(0, size, size // 4):
-        for some in range(begin, begin + size // 4, 500):
-            await publish(publisher, *log[some : min(some + 500, begin + size // 4)])
+    cuts = [0, *sorted(chance.sample(range(size // 10, size), kills - 1)), size]
+    for begin, end in pairwise(cuts):
+        for some in range(begin, end, 500):
+            await publish(publisher, *log[some : min(some + 500, end)])
         await wait_until(lambda: tenant.of("chat"), 90)
         victim = running.pop(chance.randrange(3) if size > 400 else 0)
         victim.kill()

@@ -13,12 +13,20 @@ from pywhatsweb.contracts import codec
 from pywhatsweb.contracts import interactive as i
 from pywhatsweb.contracts import template_data as t
 from pywhatsweb.errors import ContractError
-from pywhatsweb_fleet.dispatcher.rendering import Rendered, render, rewrite
+from pywhatsweb_fleet.dispatcher.rendering import Rendered, needs, render, rewrite
 
 PAID: dict[str, Any] = {
     "header": {"type": "text", "text": "Pedido {{1}}"},
     "body": "Olá, {{1}}! Recebemos {{2}}.",
     "footer": "Loja",
+}
+ASKED: dict[str, Any] = {
+    **PAID,
+    "buttons": [{"type": "reply", "text": "Sim", "id": "yes"}, {"type": "reply", "text": "Não"}],
+}
+TRACKED: dict[str, Any] = {
+    "body": "Olá, {{cliente}}!",
+    "buttons": [{"type": "url", "text": "Ver", "url": "https://example.com/p/{{pedido}}"}],
 }
 NAMED: dict[str, Any] = {"body": "Olá, {{cliente}}, até {{ dia }}!", "defaults": {"dia": "amanhã"}}
 PHOTO: dict[str, Any] = {"header": {"type": "image", "file": {"id": "m1"}}, "body": "Oferta de {{1}}"}
@@ -72,6 +80,37 @@ def test_a_file_stands_above_the_text() -> None:
     }
 
 
+def test_buttons_make_an_interactive_message() -> None:
+    """Heading and footer beside the text; a command's payload is what a reply comes back with; a link is filled."""
+    payload = {
+        "type": "button",
+        "sub_type": "quick_reply",
+        "index": "1",
+        "parameters": [{"type": "payload", "payload": "n-7"}],
+    }
+    given = [header(type="text", text="1042"), body("Ana", "R$ 10"), payload]
+    kind, content = made(ASKED, components=given)
+    assert (kind, content["type"]) == ("interactive", "button")
+    assert (content["header"], content["footer"]) == (
+        {"type": "text", "text": "Pedido 1042"},
+        {"text": "Loja"},
+    )
+    assert content["body"] == {"text": "Olá, Ana! Recebemos R$ 10."}
+    replies = [one["reply"] for one in content["action"]["buttons"]]
+    assert replies == [{"id": "yes", "title": "Sim"}, {"id": "n-7", "title": "Não"}]
+    _, link = made(TRACKED, variables={"cliente": "Ana", "pedido": "10/a?b c"})
+    assert link["action"]["parameters"] == {
+        "display_text": "Ver",
+        "url": "https://example.com/p/10/a%3Fb%20c",
+    }
+    _, photo = made({**PHOTO, "buttons": ASKED["buttons"]}, components=[body("R$ 5")])
+    assert photo["header"] == {"type": "image", "image": {"id": "m1"}}
+    sent = rewrite(
+        codec.encode({"to": "+5511999990001", "type": "template", "template": {}}), Rendered(kind, content)
+    )
+    assert needs(sent) == ("interactive.button",)
+
+
 @pytest.mark.parametrize(
     ("stored", "wish", "code", "detail"),
     [
@@ -98,6 +137,19 @@ def test_a_file_stands_above_the_text() -> None:
             ("path", "$.template.components[0]"),
         ),
         (PHOTO, {"components": [body("x" * 1100)]}, "E_CAPTION_TOO_LONG", ("limit", 1024)),
+        (TRACKED, {"variables": {"cliente": "Ana"}}, "E_TEMPLATE_VARIABLE", ("component", "button")),
+        (
+            ASKED,
+            {
+                "components": [
+                    header(type="text", text="1"),
+                    body("a", "b"),
+                    {"type": "button", "parameters": [{"type": "text", "text": "x"}]},
+                ]
+            },
+            "E_INVALID_TEMPLATE",
+            ("path", "$.template.components.button"),
+        ),
     ],
 )
 def test_what_does_not_fit_has_its_code(
@@ -138,6 +190,19 @@ def test_the_rest_of_a_command_stays(form: codec.Form) -> None:
         ({"body": "oi", "footer": "{{1}}"}, "$.footer"),
         ({"body": "oi", "defaults": {"nome": "Ana"}}, "$.defaults"),
         ({"body": "oi", "header": {"type": "text"}}, "$.header.text"),
+        ({"body": "oi", "buttons": [*ASKED["buttons"], *TRACKED["buttons"]]}, "$.buttons"),
+        ({"body": "oi", "buttons": [{"type": "url", "text": "x"}]}, "$.buttons"),
+        (
+            {"body": "oi", "buttons": [{"type": "reply", "text": "x", "url": "https://x.example"}]},
+            "$.buttons",
+        ),
+        ({"body": "oi", "buttons": [ASKED["buttons"][0]] * 2}, "$.buttons"),
+        ({"body": "oi", "buttons": [{"type": "reply", "text": "{{1}}"}]}, "$.buttons"),
+        ({"body": "x" * 1025, "buttons": ASKED["buttons"]}, "$.body"),
+        (
+            {"body": "oi", "buttons": [{**TRACKED["buttons"][0], "url": "https://x/{{2}}"}]},
+            "$.buttons[0].url",
+        ),
         ({"body": "oi", "header": {"type": "image", "text": "x"}}, "$.header.text"),
         ({"body": "oi", "header": {"type": "image", "file": {}}}, "$.header.file"),
         ({"body": "oi", "header": {"type": "text", "text": "x", "file": {"id": "1"}}}, "$.header.file"),
@@ -150,3 +215,5 @@ def test_a_template_that_could_not_be_filled_is_not_stored(fields: dict[str, Any
     assert (refused.value.code.wire, refused.value.details["path"]) == ("E_INVALID_TEMPLATE", path)
     t.check_put(put(**PAID))
     t.check_put(put(**NAMED))
+    t.check_put(put(**ASKED))
+    t.check_put(put(**TRACKED, defaults={"pedido": "0"}))

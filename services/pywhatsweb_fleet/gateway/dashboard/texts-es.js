@@ -382,4 +382,6 @@ export const es = {
   "{name}, {owner} and {session} stand for the contact, the attendant and the session": "{name}, {owner} y {session} son el contacto, quien atiende y la sesión",
   "Not later than minutes": "Como máximo después de minutos",
   "Deadline": "Plazo",
+  "Buttons": "Botones",
+  "One a line: text, text=id, or text=address of a page": "Uno por línea: texto, texto=id, o texto=dirección de una página",
 };

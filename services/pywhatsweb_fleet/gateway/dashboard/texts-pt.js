@@ -382,4 +382,6 @@ export const pt = {
   "{name}, {owner} and {session} stand for the contact, the attendant and the session": "{name}, {owner} e {session} são o contato, o atendente e a sessão",
   "Not later than minutes": "No máximo depois de minutos",
   "Deadline": "Prazo",
+  "Buttons": "Botões",
+  "One a line: text, text=id, or text=address of a page": "Um por linha: texto, texto=id, ou texto=endereço de uma página",
 };

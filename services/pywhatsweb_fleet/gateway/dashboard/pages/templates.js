@@ -7,6 +7,18 @@ import { attempt, Dialog, Field, Form, html, Loading, Page, sure, Table, Time, u
 const values = (text) => Object.fromEntries(text.split("\n").map((line) => line.split("=")).filter((pair) => pair[0].trim()).map(([name, ...rest]) => [name.trim(), rest.join("=").trim()]));
 const lines = (found = {}) => Object.entries(found).map(([name, value]) => `${name}=${value}`).join("\n");
 
+/** Lines of "text", "text=id" or "text=address" as buttons, and back. */
+const buttons = (text) => text.split("\n").map((line) => line.trim()).filter(Boolean).map((line) => {
+  const [name, ...rest] = line.split("=");
+  const value = rest.join("=").trim();
+  return /^https?:/.test(value) ? { type: "url", text: name.trim(), url: value } : { type: "reply", text: name.trim(), ...(value ? { id: value } : {}) };
+});
+const buttonLines = (found = []) => found.map((one) => (one.url || one.id ? `${one.text}=${one.url || one.id}` : one.text)).join("\n");
+
+/** What would be said, whatever kind of message it comes to. */
+const said = (content) => content.body?.text || content.body || content.caption || "";
+const shownButtons = ({ action = {} }) => (action.buttons || []).map((one) => one.reply.title).concat(action.parameters ? [`${action.parameters.display_text} ↗`] : []);
+
 export function Templates({ can }) {
   const state = useLoad(() => ask("template.list", { limit: 500 }));
   const [edited, setEdited] = useState(null);
@@ -17,6 +29,7 @@ export function Templates({ can }) {
     if (fields.header) args.header = { type: "text", text: fields.header };
     else if (edited.header && edited.header.type !== "text") args.header = edited.header;
     if (fields.footer) args.footer = fields.footer;
+    args.buttons = buttons(fields.buttons);
     await ask("template.put", args);
     setEdited(null);
     state.again();
@@ -40,9 +53,11 @@ export function Templates({ can }) {
       <${Field} label=${t("Heading")}><input name="header" maxlength="60" value=${edited.header?.text} /><//>
       <${Field} label=${t("Text")} hint=${t("Variables stand as {{name}} or {{1}}.")}><textarea name="body" rows="5" required maxlength="4096">${edited.body}</textarea><//>
       <${Field} label=${t("Footer")}><input name="footer" maxlength="60" value=${edited.footer} /><//>
+      <${Field} label=${t("Buttons")} hint=${t("One a line: text, text=id, or text=address of a page")}><textarea name="buttons" rows="3">${buttonLines(edited.buttons)}</textarea><//>
       <${Field} label=${t("Examples")} hint=${t("One variable a line: name=value")}><textarea name="examples" rows="3">${lines(edited.examples)}</textarea><//>
     <//><//>`}
-    ${shown && html`<${Dialog} title=${shown.name} onClose=${() => setShown(null)}><p class="message text">${shown.content.body || shown.content.caption || ""}</p><//>`}
+    ${shown && html`<${Dialog} title=${shown.name} onClose=${() => setShown(null)}>${shown.content.header?.text && html`<p><strong>${shown.content.header.text}</strong></p>`}<p class="message text">${said(shown.content)}</p>${shown.content.footer && html`<p class="dim">${shown.content.footer.text}</p>`}
+      <p>${shownButtons(shown.content).map((text) => html`<span class="badge quiet">${text}</span> `)}</p><//>`}
   <//>`;
 }
 
@@ -55,7 +70,7 @@ export function TemplatePicker({ onPick, onClose }) {
   const pick = async (fields) => {
     const variables = Object.fromEntries(one.variables.map((name) => [name, fields[`v:${name}`]]));
     const shown = await ask("template.preview", { name: one.name, language: one.language, variables }).catch(() => null);
-    await onPick({ name: one.name, language: { code: one.language }, variables }, shown?.content.body || shown?.content.caption || one.body);
+    await onPick({ name: one.name, language: { code: one.language }, variables }, (shown && said(shown.content)) || one.body);
   };
   return html`<${Dialog} title=${t("Send a template")} onClose=${onClose}><${Loading} state=${state} empty=${all.length === 0 && t("None.")}>
     <${Form} onSubmit=${pick} button=${t("Send")}>
