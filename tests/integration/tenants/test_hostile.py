@@ -22,117 +22,13 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from tests.integration.tenants.conftest import Platform, platform
-from tests.integration.tenants.scanning import hits
+from tests.integration.tenants.tried import DEAF, HEADERS, ODD, REPLIES, SILENT, TO
 from tests.support import wait_until
 from tests.support.running import Fleet, Plain, plain
+from tests.support.scanning import hits, people_of, secrets_of
 
-TO = "+5511987650042"
 TEXT = "the-victims-own-words"
 COMMANDS = 12
-
-# Who answers nothing: other tenants' subjects in every position, the fleet's own, the broker's, and odd ones.
-SILENT = [
-    "wa.cmd.rival.s1.send",
-    "wa.ctl.rival.session.list",
-    "wa.ctl.rival.session.delete",
-    "wa.ctl.*.session.list",
-    "wa.evt.rival.s1.message.-",
-    "wa.evt.acme.s1.message.-",
-    "wai.evt.rival.s1.message.-",
-    "wai.evt.acme.s1.status.-",
-    "wai.own.rival.s1",
-    "wai.own.acme.s1",
-    "wai.now.rival.s1",
-    "wa.out.rival.s1",
-    "wa.out.acme.s1",
-    "wa.wake.rival.s1",
-    "wa.ask.rival.s1",
-    "wa.dlq.rival.s1.command",
-    "wa.sch.rival.s1.x",
-    "wa.due.rival.s1.send",
-    "wa.ops.tenant.list",
-    "wa.ops.tenant.delete",
-    "$KV.WA_TENANTS.rival",
-    "$KV.WA_KEYS.key.rival.0",
-    "$KV.WA_SESSIONS.rival.s1",
-    "$O.media.C.x",
-    "$JS.API.INFO",
-    "$JS.API.STREAM.NAMES",
-    "$JS.API.STREAM.LIST",
-    "$JS.API.STREAM.CREATE.MINE",
-    "$JS.API.STREAM.UPDATE.WA_EVT_acme",
-    "$JS.API.STREAM.INFO.WA_EVT_rival",
-    "$JS.API.STREAM.PURGE.WA_EVT_rival",
-    "$JS.API.STREAM.DELETE.WA_CMD_acme",
-    "$JS.API.STREAM.MSG.GET.WA_EVT_rival",
-    "$JS.API.STREAM.MSG.DELETE.WA_EVT_rival",
-    "$JS.API.STREAM.SNAPSHOT.WA_EVT_rival",
-    "$JS.API.DIRECT.GET.WA_EVT_rival",
-    "$JS.API.DIRECT.GET.KV_WA_KEYS",
-    "$JS.API.CONSUMER.CREATE.WA_EVT_rival.spy",
-    "$JS.API.CONSUMER.DURABLE.CREATE.WA_EVT_acme.user-mine",
-    "$JS.API.CONSUMER.LIST.WA_EVT_acme",
-    "$JS.API.CONSUMER.DELETE.WA_EVT_acme.persistence",
-    "$JS.API.CONSUMER.MSG.NEXT.WA_EVT_rival.persistence",
-    "$JS.API.CONSUMER.MSG.NEXT.WA_EVT_acme.persistence",
-    "$JS.API.CONSUMER.MSG.NEXT.WA_CMD_acme.dispatcher",
-    "$JS.ACK.WA_EVT_acme.persistence.1.1.1.1.0",
-    "$JS.ACK.WA_EVT_rival.persistence.1.1.1.1.0",
-    "$SYS.REQ.SERVER.PING",
-    "$SYS.REQ.ACCOUNT.PLATFORM.INFO",
-    "$SYS.REQ.SERVER.PING.CONNZ",
-    "$SYS.REQ.CLAIMS.LIST",
-    "$SRV.PING",
-    "_INBOX_gateway.x",
-    "_R_.x",
-]
-# What it cannot hear, wherever the wildcard stands.
-DEAF = [
-    ">",
-    "*",
-    "wa.>",
-    "wa.evt.>",
-    "wa.evt.*.>",
-    "wa.evt.rival.>",
-    "wa.cmd.>",
-    "wa.cmd.rival.>",
-    "wa.ctl.>",
-    "wa.ctl.acme.>",
-    "wa.out.>",
-    "wai.>",
-    "$JS.>",
-    "$KV.>",
-    "$SYS.>",
-    "$SRV.>",
-    "_R_.>",
-    "_INBOX_gateway.>",
-]
-REPLIES = [
-    "wa.cmd.rival.s1.send",
-    "wai.evt.rival.s1.message.-",
-    "wai.own.rival.s1",
-    "wa.out.rival.s1",
-    "wa.ctl.rival.session.delete",
-    "wa.ops.tenant.delete",
-    "$JS.API.STREAM.DELETE.WA_EVT_rival",
-    "$KV.WA_TENANTS.rival",
-]
-HEADERS: list[dict[str, str]] = [
-    {
-        "Nats-Expected-Last-Subject-Sequence": "1",
-        "Nats-Expected-Last-Subject-Sequence-Subject": "wa.own.rival.s1",
-    },
-    {"X-Tenant-Id": "rival", "ce-source": "/tenants/rival/sessions/s1", "ce-type": "pywhatsweb.message"},
-    {"Nats-Rollup": "all"},
-    {"Nats-Schedule": "@every 1s", "Nats-Schedule-Target": "wa.cmd.rival.s1.send"},
-    {"Nats-TTL": "1s"},
-    {"Nats-Batch-Id": "b", "Nats-Batch-Sequence": "1", "Nats-Batch-Commit": "1"},
-    {"Nats-Expected-Stream": "WA_CMD_rival"},
-    {"Nats-Msg-Id": "quiet-1"},  # one of the victim's
-    {"Nats-Msg-Id": "x" * 4000},
-]
-ODD = ["-", "*", ">", "$JS", "RIVAL", "s1\u00e9", "..", "rival", "s" * 2000]
-"""Session tokens."""
 
 
 class Attacker:
@@ -250,6 +146,27 @@ async def names_of_others(me: Attacker) -> int:
     return len(tried) + 3
 
 
+async def ids_that_collide(me: Attacker) -> int:
+    """A session, a command and a webhook under the victim's very ids: things of its own, which it may have."""
+    assert (await me.control("session.start", session_id="victim"))["ok"]
+    body = {"id": "quiet-2", "to": TO, "type": "text", "text": {"body": "mine"}}
+    sent = await me.asks(
+        "wa.cmd.acme.victim.send", json.dumps(body).encode(), headers={"Nats-Msg-Id": "quiet-2"}
+    )
+    assert sent is not None
+    assert b"WA_CMD_acme" in sent.data
+
+    async def known() -> bool:
+        return bool((await me.control("message.status", id="quiet-2"))["ok"])
+
+    await wait_until(known, 60)
+    hook = await me.control("webhook.create", webhook_id="victim", url="https://192.0.2.1/", types=["qr"])
+    assert hook["ok"]
+    assert (await me.control("webhook.delete", webhook_id="victim"))["ok"]
+    assert (await me.control("session.delete", session_id="victim"))["ok"]
+    return 4
+
+
 async def large_payloads(me: Attacker) -> int:
     """Above a command's limit: refused by a code. Above the broker's: the connection is its own to lose."""
     await me.client.publish("wa.cmd.acme.s1.send", b"x" * 2_000_000)
@@ -363,7 +280,23 @@ async def gateway(me: Attacker) -> int:
         answer = await me.http.request(method, path, **options)
         assert answer.status_code in allowed, (path, answer.status_code, answer.text)
         assert TEXT not in answer.text
-    return len(forged) + len(tried)
+    return len(forged) + len(tried) + await _replayed(me)
+
+
+async def _replayed(me: Attacker) -> int:
+    """A good ticket, again and again, for what it is not for."""
+    ticket = (await me.http.post("/v1/tickets", json={})).json()["ticket"]
+    tried = [
+        ("POST", "/v1/sessions/s1/messages"),
+        ("GET", "/v1/sessions"),
+        ("GET", "/v1/sessions/victim"),
+        ("POST", "/v1/tickets"),
+        ("POST", "/v1/tokens"),
+    ]
+    for method, path in tried * 2:
+        answer = await me.http.request(method, path, params={"ticket": ticket}, headers={"Authorization": ""})
+        assert answer.status_code == 401, (path, answer.status_code, answer.text)
+    return 2 * len(tried)
 
 
 async def flood(me: Attacker) -> int:
@@ -381,6 +314,7 @@ ATTACKS: list[Callable[[Attacker], Awaitable[int]]] = [
     forged_headers,
     odd_subjects,
     names_of_others,
+    ids_that_collide,
     large_payloads,
     gateway,
     ten_thousand_subscriptions,
@@ -484,12 +418,20 @@ async def _again(fleet: Fleet) -> None:
 
 async def test_nothing_secret_is_told(fleet: Fleet) -> None:
     """After all of it: no secret, number or text of anybody's in logs, metrics, process tables or stray files."""
-    assert hits(fleet, numbers=[TO, TO.removeprefix("+")], texts=[TEXT]) == []
+    data = fleet.directory / "data"
+    numbers, texts = people_of(data)
+    assert TO.removeprefix("+").encode() in numbers
+    assert any(text.startswith(TEXT.encode()) for text in texts)
+    assert hits(data, log=fleet.log.encode(), pid=fleet.pid, texts=[TO, TEXT]) == []
     async with httpx.AsyncClient(base_url=fleet.ready["http_url"]) as http:
         key = fleet.ready["tenants"]["rival"]["api_key"]
-        page = (await http.get("/metrics", headers={"Authorization": f"Bearer {key}"})).text
-    secrets = [tenant["password"] for tenant in fleet.ready["tenants"].values()]
-    assert [word for word in (*secrets, TO, TO[1:], TEXT, "victim") if word in page] == []
+        pages = {"gateway": (await http.get("/metrics", headers={"Authorization": f"Bearer {key}"})).text}
+        for service, url in fleet.reload()["health"].items():
+            for page in ("metrics", "health"):
+                pages[f"{service} {page}"] = (await http.get(f"{url}/{page}")).text
+    assert len(pages) > 14
+    words = [*secrets_of(data), TO, TO[1:], TEXT, "victim"]
+    assert [(where, word) for where, page in pages.items() for word in words if word in page] == []
 
 
 @pytest.mark.parametrize(
