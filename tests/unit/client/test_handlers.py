@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from pywhatsweb import WhatsWebManager
 from pywhatsweb.contracts import codec, events
 from pywhatsweb.legacy.alerts import Alerts
 from pywhatsweb.legacy.background import Background
@@ -16,7 +17,7 @@ from pywhatsweb.legacy.translating import translate
 from tests.support import wait_until
 
 
-def event(kind: str, **data: Any) -> events.AnyEvent:
+def event(kind: str, /, **data: Any) -> events.AnyEvent:
     fields = {"id": "e", "tenant_id": "t", "session_id": "s", "timestamp": events.timestamp()}
     found: events.AnyEvent = codec.decode(
         codec.encode({"event": kind, **fields, "data": data}), events.AnyEvent
@@ -117,6 +118,27 @@ def test_alerts_begin_once() -> None:
     assert [a["type"] for a in alerts.by_time(0, 100, 1)] == ["few_active_sessions"]
     with pytest.raises(ValueError, match="max_sessions"):
         Alerts({"max_sessions": 1})
+
+
+async def test_the_fleets_own_alerts_come_too() -> None:
+    """Beginning and end; of what `setup_alerts` has a limit for, this program's own rule tells instead."""
+    manager = WhatsWebManager(url="nats://127.0.0.1:1", user="demo", password="x")
+    heard: list[dict[str, Any]] = []
+    manager.on("alert", heard.append)
+    session = manager.create_session("s")
+    for kind in ("lag", "session_down"):
+        await manager.watch(session, event("alert", kind=kind, details={"age_s": 90}))
+    await wait_until(lambda: len(heard) == 2, 10)
+    assert (heard[0]["type"], heard[0]["resolved"], heard[0]["details"]) == ("lag", False, {"age_s": 90})
+    manager._alerts = Alerts({"max_error_rate": 0.1})
+    for kind in ("session_down", "high_error_rate", "high_latency", "lag"):
+        await manager.watch(session, event("alert", kind=kind, resolved=True))
+    await wait_until(lambda: len(heard) == 4, 10)
+    assert [(alert["type"], alert["resolved"]) for alert in heard[2:]] == [
+        ("high_latency", True),
+        ("lag", True),
+    ]
+    await asyncio.to_thread(manager._handlers.stop)
 
 
 def test_the_background_loop_refuses_to_wait_for_itself() -> None:
