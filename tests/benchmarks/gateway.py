@@ -107,6 +107,13 @@ async def sending(bus: Bus, port: int, key: str, pid: int, count: int) -> list[t
             for number in numbers:
                 await publisher.publish(subject, TEXT, {"Nats-Msg-Id": f"bare{number}"})
 
+        async def plain(numbers: Iterator[int]) -> None:
+            """nats-py's own publish, which a program awaits."""
+            subject = subjects.command(TENANT, SessionId("s1"), "send")
+            stream = bus.client.jetstream()
+            for number in numbers:
+                await stream.publish(subject, TEXT, headers={"Nats-Msg-Id": f"plain{number}"})
+
         async def rest(numbers: Iterator[int]) -> None:
             """One connection, kept: a lean client, so that the figure is the gateway's."""
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -123,23 +130,28 @@ async def sending(bus: Bus, port: int, key: str, pid: int, count: int) -> list[t
                 await reader.readexactly(int(length.partition(b":")[2]))
             writer.close()
 
-        published = await _rate(bare, count)
+        published = await _rate(bare, range(count))
         cpu = rig.cpu_s([pid])
-        posted = await _rate(rest, count)
+        posted = await _rate(rest, range(count))
         spent = (rig.cpu_s([pid]) - cpu) / count * 1e3
+        few = range(count, count + count // 4)
+        single = await _rate(plain, few, at_once=1)
+        alone = await _rate(rest, few, at_once=1)
     return [
+        ("commands published to NATS, one awaited after another", f"{single:.0f}/s"),
+        ("commands over HTTP, one awaited after another", f"{alone:.0f}/s, {alone / single:.3f} of that"),
         ("commands published to NATS, 64 at once", f"{published:.0f}/s"),
         ("commands over HTTP, 64 at once", f"{posted:.0f}/s, {posted / published:.3f} of that"),
         ("processor time of one over HTTP", f"{spent:.2f} ms"),
     ]
 
 
-async def _rate(work: Callable[[Iterator[int]], Awaitable[None]], count: int) -> float:
-    """A second, by 64 that share the numbers."""
-    numbers = iter(range(count))
+async def _rate(work: Callable[[Iterator[int]], Awaitable[None]], wanted: range, at_once: int = 64) -> float:
+    """A second, by as many as work at once and share the numbers."""
+    numbers = iter(wanted)
     began = time.perf_counter()
-    await asyncio.gather(*(work(numbers) for _ in range(64)))
-    return count / (time.perf_counter() - began)
+    await asyncio.gather(*(work(numbers) for _ in range(at_once)))
+    return len(wanted) / (time.perf_counter() - began)
 
 
 async def run(directory: Path, clients: int, commands: int) -> list[tuple[str, str]]:

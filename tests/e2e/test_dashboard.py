@@ -13,7 +13,7 @@ import pytest
 from playwright.async_api import Browser, Page, async_playwright, expect
 
 from tests.support import wait_until
-from tests.support.running import Fleet, new_number, sandbox
+from tests.support.running import Fleet, new_number, plain, sandbox
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
@@ -27,7 +27,7 @@ SLOW_MS = 60_000
 AXE = Path(__file__).parents[2] / "sidecar-node" / "node_modules" / "axe-core" / "axe.min.js"
 PAGES = (
     "board", "sessions", "fleet", "contacts", "templates", "team", "webhooks", "deadletters", "audit", "access",
-    "settings",
+    "settings", "sandbox",
 )  # fmt: skip
 
 
@@ -128,6 +128,10 @@ async def test_from_a_code_to_done(fleet: Fleet, browser: Browser, tmp_path: Pat
         await question.get_by_label("React").click()
         await question.get_by_role("button", name="❤️").click()
         await question.locator(".faces").get_by_text("❤️").wait_for()
+        await until_recorded(url, key, number, "❤️")
+        await page.reload()
+        await question.locator(".faces").get_by_text("❤️").wait_for()
+        await question.hover()
         await question.get_by_role("button", name="Answer this message").click()
         await page.get_by_label("Message", exact=True).fill("It is.")
         await page.keyboard.press("Enter")
@@ -181,9 +185,131 @@ async def test_every_page_opens(fleet: Fleet, browser: Browser) -> None:
         assert await page.evaluate(wide) == 0, f"{name} is wider than a phone"
     await look(page, "settings-phone")
     await page.set_viewport_size({"width": 1280, "height": 800})
-    assert await page.get_by_role("link", name="Sandbox").get_attribute("href") == fleet.ready["sandbox_url"]
     await page.get_by_role("button", name="Sign out").click()
     await page.get_by_role("button", name="Sign in", exact=True).wait_for()
+    assert faults == []
+
+
+async def until_recorded(url: str, key: str, number: str, emoji: str) -> None:
+    """The record follows events by a moment."""
+    async with httpx.AsyncClient(base_url=url, headers={"Authorization": f"Bearer {key}"}) as admin:
+
+        async def told() -> bool:
+            found = (await admin.post("/v1/chat/messages", json={"to": CUSTOMER})).json()["messages"]
+            return any(face["emoji"] == emoji for one in found for face in one["reactions"])
+
+        await wait_until(told, 30, interval=0.1, message=f"{emoji} is on record")
+
+
+@pytest.mark.timeout(300)
+async def test_the_sandbox_inside_and_the_board_by_keys(fleet: Fleet, browser: Browser) -> None:
+    """A supervisor scans, writes as a contact, breaks things; then moves, opens, answers and ends without a mouse."""
+    url, keys = fleet.ready["http_url"], fleet.ready["tenants"]
+    demo, acme = ({"Authorization": f"Bearer {keys[name]['api_key']}"} for name in ("demo", "acme"))
+    faults: list[str] = []
+    account, second, contact = (new_number()[1:] for _ in range(3))
+    async with httpx.AsyncClient(base_url=url, headers=demo, timeout=30) as admin, plain(fleet) as program:
+        for user, role in (("rui", "supervisor"), ("ivo", "attendant")):
+            made = {"user": user, "password": "correct horse", "role": role}
+            assert (await admin.post("/v1/users", json=made)).status_code == 201
+        page, other = await page_of(browser, faults), await page_of(browser, faults)
+        await sign_in(page, url, "rui")
+        await sign_in(other, url, "ivo")
+        assert await other.get_by_role("link", name="Sandbox").count() == 0
+        assert (await other.request.get(f"{url}/v1/sandbox")).status == 403
+
+        assert (await admin.post("/v1/sessions", json={"session_id": "bench"})).status_code == 201
+        await wait_until(lambda: program.of("qr", "bench"), 60, message="a QR code is shown")
+        await show(page, "sandbox")
+        link = page.get_by_role("region", name="Phones")
+        if await link.get_by_label("The phone's number").is_hidden():
+            await link.get_by_text("Link a phone").click()
+        await link.get_by_label("The phone's number").fill(account)
+        await link.get_by_label("How to link").select_option("bench")
+        await link.get_by_role("button", name="Scan", exact=True).click()
+        await link.get_by_role("link", name=f"+{account}").click()
+
+        code = {"session_id": "bench2", "pairing": "code", "phone_number": f"+{second}"}
+        assert (await admin.post("/v1/sessions", json=code)).status_code == 201
+        await wait_until(lambda: program.of("pairing_code", "bench2"), 60, message="a pairing code is shown")
+        if await link.get_by_label("The phone's number").is_hidden():
+            await link.get_by_text("Link a phone").click()
+        await link.get_by_label("The phone's number").fill(second)
+        await link.get_by_label("How to link").select_option("")
+        typed = program.of("pairing_code", "bench2")[-1]["data"]["code"]
+        await link.get_by_role("textbox", name="Pairing code").fill(typed)
+        await link.get_by_role("button", name="Type the code").click()
+        await program.reached("bench2", "WORKING")
+
+        people = page.get_by_role("region", name="Contacts")
+        await people.get_by_label("Number").fill(contact)
+        await people.get_by_label("Name").fill("Dora")
+        await people.get_by_role("button", name="Add", exact=True).click()
+        await page.get_by_label("Write as this contact").fill("Is it open?")
+        await page.keyboard.press("Enter")
+        bubble = page.locator(".message.own").filter(has_text="Is it open?")
+        await bubble.locator(".tick.delivered").wait_for()
+        said = {"to": f"+{contact}", "type": "text", "text": {"body": "Until six."}}
+        assert (await admin.post("/v1/sessions/bench/messages", json=said)).status_code == 202
+        reply = page.locator(".message:not(.own)").filter(has_text="Until six.")
+        await reply.hover()
+        await reply.get_by_label("React").click()
+        await reply.get_by_role("button", name="🙏").click()
+        await reply.locator(".faces").get_by_text("🙏").wait_for()
+        broken = page.get_by_role("region", name="Faults")
+        await broken.get_by_label("Kind").select_option("late_receipts")
+        await broken.get_by_role("button", name="Strike").click()
+        await broken.locator("li").get_by_text("late_receipts").wait_for()
+        assert await flaws(page) == []
+        await look(page, "sandbox")
+        await broken.get_by_role("button", name="Clear").click()
+        await broken.locator("li").wait_for(state="detached")
+
+        async with httpx.AsyncClient(base_url=url, headers=acme, timeout=30) as stranger:
+            theirs = (await stranger.get("/v1/sandbox")).json()["phones"]
+            assert account not in {phone["number"] for phone in theirs}
+            chat = f"/v1/sandbox/phones/{account}/chats"
+            for refused, status in (
+                (stranger.get(chat), 404),
+                (stranger.get(f"{chat}/{contact}"), 404),
+                (stranger.post(f"{chat}/{contact}/messages", json={"text": "x"}), 404),
+                (stranger.post(f"/v1/sandbox/phones/{account}/link", json={"qr": "x"}), 403),
+                (stranger.post(f"/v1/sandbox/phones/{account}/faults", json={"kind": "close"}), 404),
+                (stranger.post(f"/v1/sandbox/contacts/{account}", json={"name": "x"}), 403),
+                (admin.get("/v1/sandbox/phones/12ab/chats"), 400),
+                (admin.post(f"/v1/sandbox/phones/{account}/faults", json={"kind": "nope"}), 400),
+            ):
+                assert (await refused).status_code == status
+
+        await page.get_by_role("link", name="Board").click()
+        await page.get_by_role("heading", name="Board").wait_for()
+        await page.keyboard.press("?")
+        await page.get_by_role("dialog", name="Keyboard").get_by_text("Move the card").wait_for()
+        assert await flaws(page) == []
+        await page.keyboard.press("Escape")
+        await page.get_by_role("dialog", name="Keyboard").wait_for(state="detached")
+        await page.keyboard.press("/")
+        await page.keyboard.type("bench")
+        await page.keyboard.press("Enter")
+        await expect(page.locator(".card")).to_have_count(1, timeout=SLOW_MS)
+        await page.locator("main").focus()
+        await page.keyboard.press("ArrowDown")
+        await expect(page.locator(".card-name")).to_be_focused()
+        await page.keyboard.press("d")
+        await expect(page.locator("[data-column=done] .card-name")).to_be_focused(timeout=SLOW_MS)
+        await page.keyboard.press("Shift+ArrowLeft")
+        await expect(page.locator("[data-column=active] .card-name")).to_be_focused(timeout=SLOW_MS)
+        await page.keyboard.press("Enter")
+        await page.get_by_text("Is it open?").wait_for()
+        await page.keyboard.press("c")
+        await page.keyboard.type("Come in!")
+        await page.keyboard.press("Enter")
+        await page.locator(".message.own").filter(has_text="Come in!").wait_for()
+        await page.keyboard.press("Escape")
+        await page.keyboard.press("ArrowUp")
+        await expect(page.locator(".message:focus")).to_have_count(1)
+        await page.keyboard.press("d")
+        await page.locator(".head .badge").get_by_text("Done").wait_for()
     assert faults == []
 
 

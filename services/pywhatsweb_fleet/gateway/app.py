@@ -14,7 +14,10 @@ from pywhatsweb_fleet.gateway.auth import Door
 from pywhatsweb_fleet.gateway.deps import Deps
 from pywhatsweb_fleet.gateway.feed import Feeds
 from pywhatsweb_fleet.gateway.limits import Buckets
+from pywhatsweb_fleet.gateway.local import LocalWhatsApp
 from pywhatsweb_fleet.gateway.outcomes import Outcomes
+from pywhatsweb_fleet.gateway.rest import sandbox
+from pywhatsweb_fleet.gateway.routes import Route
 from pywhatsweb_fleet.gateway.settings import GatewaySettings
 from pywhatsweb_fleet.gateway.sharing import sharing
 from pywhatsweb_fleet.gateway.streaming import Streams
@@ -50,7 +53,13 @@ async def run(settings: GatewaySettings, stopping: asyncio.Event) -> None:
         shared = await stack.enter_async_context(sharing(bus, limits, settings.replicas))
         door = Door(known, people, by_key, by_address)
         deps = Deps(settings, bus, publisher, known, people, door, Feeds(bus, reader), Outcomes(bus), health)
-        app = web.application(deps, Streams(deps, stopping))
+        bench: tuple[Route, ...] = ()
+        if settings.sandbox_url is not None:
+            whatsapp = await stack.enter_async_context(
+                contextlib.aclosing(LocalWhatsApp(settings.sandbox_url))
+            )
+            bench = sandbox.routes(whatsapp)
+        app = web.application(deps, Streams(deps, stopping), bench)
         await stack.enter_async_context(serving(health, host=settings.health_host, port=settings.health_port))
         port = await stack.enter_async_context(server.listening(app, settings))
         announce(settings.ready_file, health.port)

@@ -40,7 +40,7 @@ class GatewaySettings(ServiceSettings, frozen=True, kw_only=True):
     slow_after_s: float = 20.0
     """A reader of events that takes nothing for so long is cut; it resumes by its last sequence."""
     sandbox_url: str | None = None
-    """The local WhatsApp's own page, where there is one: the dashboard links to it."""
+    """The local WhatsApp's control interface, where there is one: the dashboard then has a page for it."""
     replicas: int = 1
 
     @property

@@ -40,10 +40,10 @@ NOBODY = Principal(TenantId(""), "", frozenset(), frozenset())
 """Who asks a public route."""
 
 
-def application(deps: Deps, streams: Streams) -> App:
-    """Everything that is served."""
+def application(deps: Deps, streams: Streams, more: tuple[Route, ...] = ()) -> App:
+    """Everything that is served; ``more`` are routes that are not everywhere, and so in no document."""
     litestar: Any = Litestar(
-        route_handlers=[_mounted(route, deps) for route in tables.ROUTES],
+        route_handlers=[_mounted(route, deps) for route in (*tables.ROUTES, *more)],
         openapi_config=None,
         logging_config=None,
         exception_handlers={HTTPException: _on_http_exception},

@@ -56,6 +56,7 @@ async def test_failures_are_problems_of_the_catalogue(world: World) -> None:
         assert problem["details"] == {"path": "$.limit", "limit": ">=1"}
         is_problem(await client.post("/v1/chat/list", content=b"nonsense"), 400, "E_MALFORMED_BODY")
         is_problem(await client.get("/v1/nowhere"), 404, "E_UNKNOWN_VERB")
+        is_problem(await client.get("/v1/sandbox"), 404, "E_UNKNOWN_VERB")  # none runs beside this one
         assert (await client.put("/v1/sessions")).status_code == 405
 
 

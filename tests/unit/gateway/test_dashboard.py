@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 
 from pywhatsweb_fleet.gateway import dashboard
-from pywhatsweb_fleet.gateway.rest import tables
+from pywhatsweb_fleet.gateway.local import LocalWhatsApp
+from pywhatsweb_fleet.gateway.rest import sandbox, tables
 
 FOLDER = dashboard.FOLDER
 MODULES = [path for path in FOLDER.rglob("*.js") if "vendor" not in path.parts]
+LISTED = re.compile(r'\["[^"]{1,14}", "([A-Z][^"]+)"\]')
+"""What a page's table of keys says of each."""
 TEXT = re.compile(r'\bt\(\s*"((?:[^"\\]|\\.)+)"')
 MOST_BYTES = 200_000
 """Of everything that a first visit loads."""
@@ -28,6 +31,7 @@ def words_of(language: str) -> set[str]:
 def test_every_text_is_translated(language: str) -> None:
     used = {text for path in MODULES for text in TEXT.findall(path.read_text())}
     assert len(used) > 150
+    used |= set(LISTED.findall((FOLDER / "keys.js").read_text()))
     assert used - words_of(language) == set()
 
 
@@ -47,7 +51,8 @@ def test_nothing_comes_from_another_address() -> None:
 
 def test_what_the_pages_ask_is_there() -> None:
     """Each verb and address in the pages is one of the gateway's."""
-    paths = {route.path for route in tables.ROUTES}
+    bench = sandbox.routes(LocalWhatsApp("http://127.0.0.1"))
+    paths = {route.path for route in (*tables.ROUTES, *bench)}
     for path in MODULES:
         source = path.read_text()
         for verb in re.findall(r'ask\("([a-z_]+\.[a-z_]+)"', source):

@@ -1,7 +1,8 @@
 // The page: who is signed in, where one is, and what stands around it.
 import { close, me, onSignedOut, open, signOut, watchConnection } from "./api.js";
 import { choose, current, LANGUAGES, t } from "./i18n.js";
-import { attempt, html, Notices, render, useEffect, useState } from "./ui.js";
+import { KeyList, useKeys } from "./keys.js";
+import { attempt, html, Notices, render, useEffect, useRef, useState } from "./ui.js";
 import { SignIn } from "./pages/signin.js";
 import { Fleet } from "./pages/fleet.js";
 import { Sessions } from "./pages/sessions.js";
@@ -15,6 +16,7 @@ import { Team } from "./pages/team.js";
 import { Access } from "./pages/access.js";
 import { Settings } from "./pages/settings.js";
 import { Templates } from "./pages/templates.js";
+import { Sandbox } from "./pages/sandbox.js";
 
 const BASE = "/dashboard/";
 // name, title, what it shows, the scope that one needs
@@ -30,6 +32,7 @@ const PAGES = [
   ["audit", "Audit", Audit, "admin"],
   ["access", "Access", Access, "read"],
   ["settings", "Settings", Settings, "read"],
+  ["sandbox", "Sandbox", Sandbox, "manage"],
 ];
 
 export function go(path) {
@@ -67,11 +70,19 @@ function Shell({ who, onOut }) {
   const path = useWhere();
   const [alive, setAlive] = useState(true);
   const [, again] = useState(0);
+  const [listing, list] = useState(false);
+  useKeys({
+    "?": () => list(true),
+    b: () => go("board"),
+    "/": () => { const field = document.querySelector("main input:not([hidden]), main textarea"); field?.focus(); return field !== null; },
+  });
   useEffect(() => watchConnection(setAlive), []);
+  const began = useRef(path);
+  useEffect(() => { if (path !== began.current) document.getElementById("content").focus(); began.current = null; }, [path]);
   const [name, ...rest] = path.split("/");
   const can = (scope) => who.scopes.includes(scope) || (scope === "board" && who.scopes.includes("manage"));
-  const shown = PAGES.filter((page) => can(page[3]));
-  const context = { who, can, rest: rest.map(decodeURIComponent) };
+  const shown = PAGES.filter((page) => can(page[3]) && (page[0] !== "sandbox" || who.sandbox));
+  const context = { who, can, rest: rest.map(decodeURIComponent), go };
   const page = shown.find((one) => one[0] === name) || shown[0];
   const View = name === "chat" ? Conversation : page[2];
   const language = (event) => { choose(event.target.value); again((n) => n + 1); };
@@ -79,8 +90,7 @@ function Shell({ who, onOut }) {
     <a class="skip" href="#content" onClick=${(event) => { event.preventDefault(); document.getElementById("content").focus(); }}>${t("To the content")}</a>
     <nav aria-label=${t("Pages")}>
       <a class="brand" href=${BASE}><img src=${`${BASE}icon.svg`} alt="" width="28" height="28" />PyWhatsWeb</a>
-      <ul>${shown.map((one) => html`<li key=${one[0]}><a href=${BASE + one[0]} aria-current=${one === page && name !== "chat" ? "page" : undefined}>${t(one[1])}</a></li>`)}
-        ${who.sandbox_url && html`<li><a href=${who.sandbox_url} target="_blank" rel="noopener">${t("Sandbox")} ↗</a></li>`}</ul>
+      <ul>${shown.map((one) => html`<li key=${one[0]}><a href=${BASE + one[0]} aria-current=${one === page && name !== "chat" ? "page" : undefined}>${t(one[1])}</a></li>`)}</ul>
       <div class="foot">
         <p class="who"><strong>${who.user || t("API key")}</strong><span class="dim">${who.tenant}</span></p>
         <p class="live ${alive ? "" : "off"}">${alive ? t("Live") : t("Reconnecting…")}</p>
@@ -88,10 +98,12 @@ function Shell({ who, onOut }) {
         <select aria-label=${t("Colours")} onChange=${(event) => theme(event.target.value)}>
           ${[["auto", "As the system"], ["light", "Light"], ["dark", "Dark"]].map(([key, text]) => html`<option value=${key} selected=${key === document.documentElement.dataset.theme}>${t(text)}</option>`)}
         </select>
+        <button onClick=${() => list(true)}>${t("Keyboard")} <kbd>?</kbd></button>
         <button onClick=${onOut}>${t("Sign out")}</button>
       </div>
     </nav>
     <main id="content" tabindex="-1"><${View} key=${name + "/" + (rest[1] || "")} ...${context} /></main>
+    ${listing && html`<${KeyList} onClose=${() => list(false)} />`}
   </div>`;
 }
 

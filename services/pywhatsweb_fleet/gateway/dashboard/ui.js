@@ -83,7 +83,7 @@ export async function attempt(action, done) {
     if (done) notice(done);
     return true;
   } catch (error) {
-    notice(`${error.message} ${error.action || ""}`.trim(), "bad");
+    notice([error.message, error.details?.reason, error.action].filter(Boolean).join(" "), "bad");
     return false;
   }
 }

@@ -36,8 +36,8 @@ class Me(Struct, frozen=True, kw_only=True):
     sessions: list[str] | None
     csrf: str | None
     expires_at: str | None = None
-    sandbox_url: str | None = None
-    """The local WhatsApp's page, for who may manage sessions."""
+    sandbox: bool = False
+    """Whether ``/v1/sandbox`` is there: a local WhatsApp, for who may manage sessions."""
 
 
 class UserCreate(Args, frozen=True, kw_only=True):
@@ -86,7 +86,7 @@ def _me(call: Call, who: Principal, cookie: str | None, ends: int | None = None)
         sessions=None if who.sessions is None else sorted(who.sessions),
         csrf=None if cookie is None else call.deps.door.csrf(cookie),
         expires_at=None if ends is None else events.timestamp(ends * 1000),
-        sandbox_url=call.deps.settings.sandbox_url if who.may("manage") else None,
+        sandbox=call.deps.settings.sandbox_url is not None and who.may("manage"),
     )
 
 

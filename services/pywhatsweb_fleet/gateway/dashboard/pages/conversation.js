@@ -1,13 +1,14 @@
 // One chat: what was said, how far it came, the card beside it, and the answer.
 import { ask, post } from "../api.js";
 import { t } from "../i18n.js";
+import { useKeys } from "../keys.js";
 import { TemplatePicker } from "./templates.js";
 import {
   attempt, Badge, called, html, Loading, notice, numberOf, Page, Time, useEffect, useEvents, useLoad, useRef, useSettled, useState,
 } from "../ui.js";
 
 const TICKS = { accepted: "…", queued: "…", sent: "✓", delivered: "✓✓", read: "✓✓", played: "✓✓", failed: "!", rejected: "!", expired: "!", unknown: "?" };
-const MOST_BYTES = 512 * 1024;
+export const MOST_BYTES = 512 * 1024;
 const EMOJI = ["👍", "❤️", "😂", "😮", "😢", "🙏"];
 const TYPING_MS = 8000;
 const command = (session, verb, body) => post(`/v1/sessions/${encodeURIComponent(session)}/${verb === "send" ? "messages" : `commands/${verb}`}`, body);
@@ -30,7 +31,7 @@ export function Conversation({ who, can, rest }) {
     const { command_id: id, status, error } = event.data;
     setPending((old) => old.map((one) => (one.command_id === id ? { ...one, status, problem: error?.message } : one)));
   });
-  useEvents(["message", "status", "chat", "reaction", "edit", "delete", "media"], (event) => {
+  useEvents(["message", "status", "chat", "reaction", "edit", "delete", "pin", "poll_vote", "media"], (event) => {
     if (event.session_id === session && (event.data.chat?.key === key || event.event === "status" || event.event === "media")) settle();
   }, [session, key]);
   const [reactions, setReactions] = useState({});
@@ -57,6 +58,14 @@ export function Conversation({ who, can, rest }) {
   const messages = [...(state.data?.page.messages || []), ...older];
   const stored = new Set(messages.map((one) => one.command_id));
   const underway = pending.filter((one) => !stored.has(one.command_id));
+  const walk = (event) => {
+    const items = [...list.current.querySelectorAll(".message")];
+    const at = items.indexOf(event.target);
+    const by = { ArrowUp: -1, ArrowDown: 1 }[event.key];
+    if (!by || (at < 0 && event.target !== list.current)) return;
+    event.preventDefault();
+    (at < 0 ? items.at(-1) : items[at + by])?.focus();
+  };
   const newest = `${messages[0]?.id} ${underway.length}`;
   useEffect(() => { if (list.current) list.current.scrollTop = list.current.scrollHeight; }, [newest]);
   const next = cursor === undefined ? state.data?.page.cursor : cursor;
@@ -71,9 +80,9 @@ export function Conversation({ who, can, rest }) {
     <${Loading} state=${state}>
       <div class="conversation">
         <div class="talk">
-          <ol class="messages" ref=${list} tabindex="0" aria-label=${t("Messages")} aria-live="polite">
+          <ol class="messages" ref=${list} tabindex="0" onKeyDown=${walk} aria-label=${t("Messages")} aria-live="polite">
             ${next && html`<li class="more"><button onClick=${more}>${t("Older messages")}</button></li>`}
-            ${[...messages].reverse().concat(underway).map((one) => html`<${Message} key=${one.id} one=${one} all=${messages} reactions=${reactions[one.id]} acts=${can("send") && one.chat && !one.deleted_at} onAnswer=${setAnswered} onReact=${react} group=${card?.chat.group} />`)}
+            ${[...messages].reverse().concat(underway).map((one) => html`<${Message} key=${one.id} one=${one} all=${messages} reactions=${facesOf(one, reactions[one.id])} acts=${can("send") && one.chat && !one.deleted_at} onAnswer=${setAnswered} onReact=${react} group=${card?.chat.group} />`)}
           </ol>
           ${typing && html`<p class="typing dim" role="status">${t("typing…")}</p>`}
           ${can("send") && card && html`<${Answer} card=${card} session=${session} me=${who.user} answered=${answered} onAnswered=${setAnswered} onSent=${accepted} />`}
@@ -84,24 +93,32 @@ export function Conversation({ who, can, rest }) {
   <//>`;
 }
 
+/** Who has set which face: as the record has it, and what came since. */
+const facesOf = (one, since) => ({ ...Object.fromEntries((one.reactions || []).map((each) => [each.from_self ? "own" : each.from.pn || each.from.lid, each.emoji])), ...since });
+const pinned = (one) => one.pinned_at && !(new Date(one.pinned_until || "9999") < new Date());
 const wordsOf = (one) => one[one.type]?.body || one[one.type]?.caption || t(one.type);
 
 function Message({ one, all, group, reactions, acts, onAnswer, onReact }) {
   const own = one.origin === "outbound";
   const quoted = one.context?.message_id && all.find((each) => each.id === one.context.message_id);
-  const faces = Object.values(reactions || {}).filter(Boolean);
-  return html`<li class="message ${own ? "own" : ""}">
+  const faces = Object.values(reactions).filter(Boolean);
+  const press = (event) => {
+    if (!acts || event.target !== event.currentTarget) return;
+    if (event.key === "Enter") { event.preventDefault(); onAnswer(one); }
+    if (event.key === "e") { const menu = event.currentTarget.querySelector("details"); menu.open = true; menu.querySelector(".faces-menu button").focus(); }
+  };
+  return html`<li class="message ${own ? "own" : ""}" tabindex="-1" onKeyDown=${press}>
     ${group && !own && html`<strong class="from">${one.from.name || one.from.pn || one.from.lid}</strong>`}
     ${one.context?.message_id && html`<p class="quote dim">${quoted ? wordsOf(quoted).slice(0, 120) : t("In answer to a message")}</p>`}
     <${Content} one=${one} />
-    <p class="meta dim">${one.edited_at && html`<span>${t("edited")} </span>`}<${Time} at=${one.sent_at} only="clock" />
+    <p class="meta dim">${pinned(one) && html`<span>📌 ${t("pinned")} </span>`}${one.edited_at && html`<span>${t("edited")} </span>`}<${Time} at=${one.sent_at} only="clock" />
       ${own && one.status && html` <span class="tick ${one.status}" title=${t(one.status)} aria-label=${t(one.status)}>${TICKS[one.status] || ""}</span>`}</p>
     ${faces.length > 0 && html`<p class="faces" aria-label=${t("Reactions")}>${faces.join(" ")}</p>`}
     ${one.problem && html`<p class="bad-text">${one.problem}</p>`}
     ${acts && html`<div class="acts">
       <button class="plain" aria-label=${t("Answer this message")} title=${t("Answer this message")} onClick=${() => onAnswer(one)}>↩</button>
       <details><summary class="plain" aria-label=${t("React")} title=${t("React")}>☺</summary><span class="faces-menu">
-        ${EMOJI.map((face) => html`<button class="plain" aria-label=${face} onClick=${(event) => { event.target.closest("details").open = false; onReact(one, reactions?.own === face ? "" : face); }}>${face}</button>`)}</span></details>
+        ${EMOJI.map((face) => html`<button class="plain" aria-label=${face} onClick=${(event) => { event.target.closest("details").open = false; onReact(one, reactions.own === face ? "" : face); }}>${face}</button>`)}</span></details>
     </div>`}
   </li>`;
 }
@@ -114,7 +131,7 @@ function Content({ one }) {
     return html`<p>📍 ${body.name || ""} ${body.latitude?.toFixed(5)}, ${body.longitude?.toFixed(5)}</p>`;
   }
   if (one.type === "contacts") return html`<p>👤 ${body.map?.((card) => card.name.formatted_name).join(", ")}</p>`;
-  if (one.type === "poll") return html`<p>📊 <strong>${body.name}</strong></p><ul>${(body.options || []).map((text) => html`<li>${text}</li>`)}</ul>`;
+  if (one.type === "poll") return html`<p>📊 <strong>${body.name}</strong></p><ul>${(body.options || []).map((text) => html`<li>${text} <span class="dim">${(one.votes || []).filter((each) => each.options.includes(text)).length}</span></li>`)}</ul>`;
   if (one.media || ["image", "video", "audio", "voice", "document", "sticker"].includes(one.type)) return html`<${Media} one=${one} body=${body} />`;
   return html`<p class="dim">${t("A message of type {type}", { type: t(one.type) })}</p>`;
 }
@@ -130,9 +147,9 @@ function Media({ one, body }) {
   return html`<p><a href=${address} download=${file.filename || ""}>${file.filename || t(one.type)}</a></p>${caption}`;
 }
 
-const kindOf = (mime) => (/^image\/(jpeg|png|webp)$/.test(mime) ? "image" : /^video\//.test(mime) ? "video" : /^audio\//.test(mime) ? "audio" : "document");
+export const kindOf = (mime) => (/^image\/(jpeg|png|webp)$/.test(mime) ? "image" : /^video\//.test(mime) ? "video" : /^audio\//.test(mime) ? "audio" : "document");
 
-function base64(file) {
+export function base64(file) {
   return new Promise((resolve, reject) => {
     const reader = new FileReader();
     reader.onload = () => resolve(String(reader.result).split(",")[1] || "");
@@ -147,6 +164,7 @@ function Answer({ card, session, me, answered, onAnswered, onSent }) {
   const told = useRef(0);
   const box = useRef(null);
   useEffect(() => { if (answered) box.current.focus(); }, [answered]);
+  useKeys({ c: () => box.current.focus() });
   const show = (state) => command(session, "presence", { state, to: numberOf(card.chat) }).catch(() => {});
   const write = (event) => {
     setText(event.target.value);
@@ -192,6 +210,7 @@ function Answer({ card, session, me, answered, onAnswered, onSent }) {
   };
   const key = (event) => {
     if (event.key === "Escape" && answered) onAnswered(null);
+    else if (event.key === "Escape") box.current.closest(".talk").querySelector(".messages").focus();
     if (event.key === "Enter" && !event.shiftKey && !event.isComposing) { event.preventDefault(); send(); }
   };
   return html`<form class="answer" onSubmit=${(event) => { event.preventDefault(); send(); }}>
@@ -213,6 +232,12 @@ function Aside({ card, history, place, moves, me, onMoved }) {
     const form = event.target;
     if (text && (await attempt(() => ask("chat.note", { ...place, text })))) { form.reset(); onMoved(); }
   };
+  const taken = card.status !== "done" && card.owner_id === me;
+  useKeys(moves ? {
+    t: taken ? () => false : act("assign", { owner_id: me }),
+    d: card.status === "done" ? () => false : act("done"),
+    r: card.status === "done" ? act("reopen") : card.status === "active" ? act("release") : () => false,
+  } : {});
   const due = Object.entries(card.due || {});
   return html`<aside class="panel" aria-label=${t("Card")}>
     <dl>
