@@ -48,7 +48,7 @@ async def dispatcher(
     stopping = asyncio.Event()
     task = asyncio.ensure_future(app.run(settings(url, directory, ready_file=str(ready), **fields), stopping))
     try:
-        await wait_until(lambda: ready.exists() or task.done(), 10, message="the dispatcher is ready")
+        await wait_until(lambda: ready.exists() or task.done(), 60, message="the dispatcher is ready")
         if task.done():
             task.result()
         yield

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from pywhatsweb.contracts import ids
+from pywhatsweb.contracts import ids, streams, subjects
+from pywhatsweb.contracts.ids import CommandId, SessionId
 from pywhatsweb_fleet.storage import boards, optouts, people
 from pywhatsweb_fleet.storage.boards import Activity
 from pywhatsweb_fleet.storage.optouts import OptOut
@@ -102,17 +104,33 @@ async def test_whoever_writes_again_may_be_answered(
             assert await refused(user, name) == OPTED_OUT
 
 
+async def fall_due(user: User, command_id: str) -> None:
+    """Its time comes now: the same schedule, for this moment."""
+    tenant, session = user.tenant, SessionId("s1")
+    digest = ids.command_digest(tenant.key, session, CommandId(command_id))
+    subject = subjects.schedule(tenant.name, session, digest)
+    stored = await tenant.bus.last(streams.schedules_name(tenant.name), subject)
+    assert stored is not None
+    kept = {
+        name: value for name, value in stored.headers.items() if name.startswith(("Pww-", "Nats-Schedule"))
+    }
+    headers = {**kept, "Nats-Schedule": f"@at {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", "Nats-Rollup": "sub"}
+    await tenant.bus.store(subject, stored.data, headers)
+
+
 async def test_a_scheduled_command_is_looked_at_again(
     nats_server: NatsServer, tmp_path: Path, store: Store, user: User
 ) -> None:
     """Accepted before the opt-out, due after it: rejected, and never queued."""
     async with dispatcher(nats_server.url, tmp_path):
-        await user.publish(text(id="later", to=OUT, send_at=iso(3)))
-        await user.publish(text(id="other", to=OTHER, send_at=iso(3)))
-        await user.told("later", "accepted", timeout=30)
+        for name, to in (("later", OUT), ("other", OTHER)):
+            await user.publish(text(id=name, to=to, send_at=iso(3600)))
+            await user.told(name, "accepted", timeout=30)
         await choose(store, user, "out")
-        await user.told("other", "accepted", "queued", timeout=30)
-        await user.told("later", "accepted", "rejected", timeout=30)
+        await fall_due(user, "later")
+        await fall_due(user, "other")
+        await user.told("other", "accepted", "queued", timeout=60)
+        await user.told("later", "accepted", "rejected", timeout=60)
         assert [one.headers["Pww-Command-Id"] for one in await user.outbox()] == ["other"]
         answer = await user.ask("message.status", id="later")
         assert answer["data"]["status"]["status"] == "rejected"

@@ -48,7 +48,7 @@ async def recorded(bus: Bus, n: int) -> None:
             return False
         return bool(found.messages)
 
-    await wait_until(is_there, 30, message="what was written is on record")
+    await wait_until(is_there, 60, message="what was written is on record")
 
 
 async def test_a_word_alone_opts_its_sender_out(bus: Bus, publisher: Publisher, service: None) -> None:
