@@ -35,7 +35,7 @@ interface Posting {
   /** The attempt, when a device asked for the message again. */
   readonly retry?: number;
   readonly keys?: Bundle;
-  readonly group?: Group | undefined;
+  readonly group?: Pick<Group, 'id'> | undefined;
   /** The ciphertext that is the same for all members of the group. */
   readonly shared?: Node;
   readonly type?: string;
@@ -45,6 +45,8 @@ interface Posting {
   readonly peer?: boolean;
 }
 
+/** Where statuses go. */
+export const STATUS = { id: 'status@broadcast' };
 /** Attempts remembered per message, so that a second retry receipt carries keys, as a phone's does. */
 const RETRIES_KEPT = 10_000;
 const MAX_RETRIES = 5;
@@ -211,6 +213,26 @@ export class Phones {
     return id;
   }
 
+  /** A contact posts a status: to each linked device of those who may see it, under one sender key. */
+  async sendStatus(phone: Person, audience: string[], message: proto.IMessage, id = phoneMessageId()): Promise<string> {
+    const { senderKeys, journal, companions } = this.#sandbox;
+    const content = proto.Message.encode(message).finish();
+    const { type, text } = describe(message);
+    const { ciphertext, distribution } = await senderKeys.encrypt(phone, STATUS.id, pad(content));
+    const key = {
+      senderKeyDistributionMessage: { groupId: STATUS.id, axolotlSenderKeyDistributionMessage: distribution },
+    };
+    const shared = node('enc', { v: '2', type: 'skmsg', mediatype: stanzaType(message).mediaType }, ciphertext);
+    for (const account of audience) {
+      const detail = { group: STATUS.id };
+      journal.append({ kind: 'inbound', account, contact: phone.number, id, type, text, content, detail });
+      for (const companion of companions.of(account))
+        if (!isPage(companion))
+          await this.#post(phone, companion, key, id, { group: STATUS, shared, type: stanzaType(message).type });
+    }
+    return id;
+  }
+
   /** The account's own phone sends its chats to a device that was just linked. */
   async sendHistory(companion: Companion): Promise<void> {
     const { id, message } = historyFor(this.#sandbox, companion);
@@ -236,7 +258,8 @@ export class Phones {
       return this.shareStateKey(to, { retry: count, ...(keys ? { keys } : {}) });
     if (!content) return;
     this.#sandbox.queue.removeMessage(to, id);
-    const group = this.#sandbox.groups.find(receipt.attrs.to ?? '');
+    const { to: place = '' } = receipt.attrs;
+    const group = place === STATUS.id ? STATUS : this.#sandbox.groups.find(place);
     await this.#post(phone, to, proto.Message.decode(content), id, {
       retry: count,
       ...(keys ? { keys } : {}),

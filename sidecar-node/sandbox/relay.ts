@@ -4,6 +4,7 @@ import type { DeviceConnection } from './device_connection.ts';
 import { type Group, skmsgOf } from './groups.ts';
 import { logError } from './log.ts';
 import type { Person } from './people.ts';
+import { STATUS } from './phones.ts';
 import type { Sandbox } from './sandbox.ts';
 import { ackOf, encryptions, forwardedAttrs, receiptAckOf } from './stanzas.ts';
 import { child, children, lidJid, type Node, node, parseJid, pnJid, seconds } from './wire.ts';
@@ -51,7 +52,7 @@ export class Relay {
   async receipt(connection: Connection, from: Companion, stanza: Node): Promise<void> {
     const { people, groups, store } = this.#sandbox;
     const { type, to = '', recipient, participant } = stanza.attrs;
-    const sender = people.ofJid((groups.find(to) && participant) ?? recipient ?? to);
+    const sender = people.ofJid(((groups.find(to) || to === STATUS.id) && participant) || recipient || to);
     if (type === 'retry') await this.#sendAgain(connection, from, sender, stanza);
     else if (type === 'server-error') await this.#askForFile(connection, stanza);
     else this.#settle(connection, from, sender?.number ?? '', stanza);

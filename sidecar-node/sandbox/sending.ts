@@ -32,6 +32,11 @@ export async function sendAsContact(sandbox: Sandbox, contact: Person, body: Bod
   if (!group && sandbox.companions.of(account).length === 0) {
     throw new Refusal('"to" has no linked device that a message could reach.', 404);
   }
+  if (body.status === true) {
+    const id = await sandbox.phones.sendStatus(contact, [account], await build(sandbox, contact, account, body));
+    await sandbox.store.committed();
+    return { ids: [id] };
+  }
   const ids = await (body.count === undefined || group
     ? sendOne(sandbox, contact, account, group, body)
     : sendMany(sandbox, contact, account, body));

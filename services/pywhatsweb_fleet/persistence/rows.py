@@ -335,4 +335,4 @@ _KINDS: dict[type, Callable[[Rows, EventSubject, Any], None]] = {
     e.AlertEvent: _happening,
     e.DeadLetterEvent: _happening,
 }
-"""Presence is not kept: it is over before it is written."""
+"""Presence is not kept: it is over before it is written. Nor are posts: they are said to nobody."""

@@ -22,7 +22,7 @@ class Told(NamedTuple):
     parts: tuple[str, ...]
 
 
-_CONTENTS: dict[str, type[d.Contents]] = {"message": d.Message, "edit": d.Edited}
+_CONTENTS: dict[str, type[d.Contents]] = {"message": d.Message, "edit": d.Edited, "post": d.Post}
 _DATA: dict[str, type[d.Data]] = {
     "reaction": d.Reacted,
     "delete": d.Deleted,
@@ -60,6 +60,8 @@ def tell(events: FencedEvents, kind: str, raw: Mapping[str, Any]) -> Told | None
             data[name] = timestamp(data[name])
     if "from_self" in data:
         data["origin"] = Origin.OUTBOUND.value if data["from_self"] else Origin.INBOUND.value
+    if kind == "post" and data.get("media"):
+        data["media"] = {name: value for name, value in data["media"].items() if name != "source"}
     value = d.from_engine(_CONTENTS[kind], data) if kind in _CONTENTS else msgspec.convert(data, _DATA[kind])
     parts = (
         ()
@@ -70,8 +72,8 @@ def tell(events: FencedEvents, kind: str, raw: Mapping[str, Any]) -> Told | None
 
 
 def _told_by(raw: Mapping[str, Any]) -> str:
-    """In a group ids are each sender's own: without the sender, one member could hide another's message."""
-    if raw.get("from_self") or not (raw.get("chat") or {}).get("group"):
+    """In a group, and among posts, ids are each sender's own: without it, one could hide another's message."""
+    if raw.get("from_self") or not ("place" in raw or (raw.get("chat") or {}).get("group")):
         return ""
     sender = raw.get("from") or {}
     return str(sender.get("lid") or sender.get("pn") or "")

@@ -259,6 +259,22 @@ class ChatSetting(Data, frozen=True, kw_only=True):
     until: Timestamp | None = None
 
 
+class Post(Contents, frozen=True, kw_only=True):
+    """A status (story; `place` status) or a channel's post (`place` channel, `channel` its id). Of one that was taken
+    back `type` is deleted, and `message_id` tells which. A file is described, not fetched."""
+
+    id: str
+    place: str
+    channel: str | None = None
+    from_: Person = msgspec.field(name="from")
+    origin: Origin = Origin.INBOUND
+    from_self: bool = False
+    message_id: str | None = None
+    media: MediaFile | None = None
+    sent_at: Timestamp
+    offline: bool = False
+
+
 class Marked(Data, frozen=True, kw_only=True):
     """`mark`: star (`on` false takes it back) or delete_for_me; `from_self` says whose the message is."""
 

@@ -140,6 +140,13 @@ class MarkEvent(Event, frozen=True, kw_only=True, tag="mark"):
     data: d.Marked
 
 
+class PostEvent(Event, frozen=True, kw_only=True, tag="post"):
+    """Somebody posted to all who follow them: a status (story) or in a channel; or took it back. It is no message: it
+    opens no chat and no card, and is not kept in the record."""
+
+    data: d.Post
+
+
 class PresenceEvent(Event, frozen=True, kw_only=True, tag="presence"):
     """Somebody is there or typing. May be lost: nothing is to be built on it."""
 
@@ -196,6 +203,7 @@ AnyEvent = (
     | PinEvent
     | ChatSettingEvent
     | MarkEvent
+    | PostEvent
     | PresenceEvent
     | ContactEvent
     | GroupEvent

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from tests.e2e.kinds.cases import FRIEND, FRIEND_JID, case
-from tests.e2e.kinds.stage import CONTACT, Stage
+from tests.e2e.kinds.files import picture
+from tests.e2e.kinds.stage import CONTACT, Stage, b64
 from tests.support import wait_until
 
 JID = f"{CONTACT[1:]}@s.whatsapp.net"
 QUIET = "+5511933330017"
 QUIET_JID = "5511933330017@s.whatsapp.net"
+POSTER = "+5511933330018"
 CHATS = "Chats archived, muted, pinned, unread"
 CHRISTMAS = "2027-12-24T21:00:00.000Z"
 CHRISTMAS_MS = 1_829_682_000_000
@@ -101,3 +103,21 @@ async def delete_for_me_in(stage: Stage) -> None:
     entry = ["deleteMessageForMe", JID, theirs, "0", "0"]
     await stage.on_phone("regular_high", entry, deleteMessageForMeAction={"deleteMedia": True})
     await stage.heard("mark", message_id=theirs, mark="delete_for_me", on=True, from_self=False)
+
+
+@case("Status (stories)", "in")
+async def status_in(stage: Stage) -> None:
+    data = await stage.said("post", by=POSTER, status=True, text="Feriado: fechados amanhã")
+    assert (data["place"], data["from"]["pn"], data["text"]) == (
+        "status",
+        POSTER,
+        {"body": "Feriado: fechados amanhã"},
+    )
+    gone = await stage.said("post", by=POSTER, status=True, type="revoke", quoted_id=data["id"])
+    assert (gone["type"], gone["message_id"]) == ("deleted", data["id"])
+    seen = await stage.said("post", by=POSTER, status=True, type="image", media_base64=b64(picture("JPEG")))
+    assert (seen["type"], seen["media"]["mime_type"]) == ("image", "image/jpeg")
+    # What is said to all who follow is no message: no chat is opened by it, and no card.
+    chat = await stage.program.ask("chat.card", to=POSTER, session_id=stage.session)
+    assert chat["error"]["code"] == "E_CHAT_NOT_FOUND"
+    assert not [e for e in stage.program.of("message", stage.session) if e["data"]["from"]["pn"] == POSTER]

@@ -42,6 +42,17 @@ export function chat(jid: string | null | undefined, alt?: string | null): Chat 
   return { pn, lid, group: null };
 }
 
+/** Where somebody posts to whoever follows: it is nobody's chat. */
+export interface Place {
+  place: 'status' | 'channel';
+  channel: string | null;
+}
+
+export function placeOf(jid: string): Place | undefined {
+  if (jid === 'status@broadcast') return { place: 'status', channel: null };
+  return jid.endsWith('@newsletter') ? { place: 'channel', channel: jid } : undefined;
+}
+
 export function jidOf(address: Address | string | null | undefined): string | undefined {
   if (typeof address === 'string') {
     if (address.includes('@')) return address;

@@ -13,7 +13,7 @@ import {
 } from 'baileys';
 import { redact } from '../../logs.ts';
 import type { BoundedCache, SentMessages } from './caches.ts';
-import { type Chat, chat, type Person, person } from './identity.ts';
+import { type Chat, chat, type Person, type Place, person, placeOf } from './identity.ts';
 import { contentFields, describe } from './messages.ts';
 
 export interface InboundSink {
@@ -111,6 +111,8 @@ export class Inbound {
       return this.#sink.event('undecryptable', { ...this.#head(message), reason });
     }
     if (message.messageStubType && !message.message) return;
+    const place = placeOf(key.remoteJid);
+    if (place) return history ? undefined : this.#post(message, place);
     const content = normalizeMessageContent(message.message);
     if (content?.protocolMessage) return this.#protocol(message, content.protocolMessage);
     if (content?.reactionMessage) return this.#reaction(message, content.reactionMessage);
@@ -121,6 +123,27 @@ export class Inbound {
     if (!described) return;
     const offline = this.#isOffline(message);
     this.#sink.event('message', { ...this.#head(message), ...contentFields(described), offline, history });
+  }
+
+  /** A status, or a channel's post: said to nobody in particular. */
+  #post(message: WAMessage, place: Place): void {
+    const { key } = message;
+    const content = normalizeMessageContent(message.message);
+    const head = {
+      id: key.id,
+      ...place,
+      from: key.fromMe
+        ? this.#author(message, chat(undefined))
+        : person(key.participant, key.remoteJidAlt, message.pushName),
+      from_self: Boolean(key.fromMe),
+      sent_at: Number(message.messageTimestamp ?? 0) * 1000 || Date.now(),
+      offline: this.#isOffline(message),
+    };
+    const revoked = content?.protocolMessage?.type === REVOKE ? content.protocolMessage.key?.id : undefined;
+    if (revoked) return this.#sink.event('post', { ...head, type: 'deleted', message_id: revoked });
+    if (content?.protocolMessage || content?.reactionMessage) return;
+    const described = describe(message.message);
+    if (described) this.#sink.event('post', { ...head, ...contentFields(described) });
   }
 
   #isOffline({ key }: WAMessage): boolean {
@@ -153,7 +176,9 @@ export class Inbound {
   }
 
   #chat(key: WAMessageKey): Chat {
-    if (!key.fromMe) return chat(key.remoteJid, key.remoteJidAlt);
+    // Through somebody's list of recipients it comes to each alone.
+    const sender = key.remoteJid?.endsWith('@broadcast') ? key.participant : key.remoteJid;
+    if (!key.fromMe) return chat(sender, key.remoteJidAlt);
     // Of what we said on another device, Baileys tells our own other jid as the chat's.
     const attrs = this.#stanzas.get(key.id ?? '') ?? {};
     const alt = key.remoteJid?.endsWith('lid')
@@ -166,7 +191,8 @@ export class Inbound {
     const name = verifiedBizName ?? pushName;
     const me = this.#sink.me();
     if (key.fromMe) return person(me.id, me.lid, name);
-    if (where.group) return person(key.participant ?? participant, key.participantAlt, name);
+    if (where.group || key.remoteJid?.endsWith('@broadcast'))
+      return person(key.participant ?? participant, key.participantAlt, name);
     return person(key.remoteJid, key.remoteJidAlt, name);
   }
 

@@ -1,5 +1,6 @@
 /** The library's events, in the order in which they came, as the event kinds of PROTOCOL.md. */
 import { errorText } from '../../logs.ts';
+import { placeOf } from '../baileys/identity.ts';
 import type { Link } from '../port.ts';
 import { chat, isGroup, type Person, person } from './identity.ts';
 import {
@@ -84,6 +85,12 @@ export class Inbound {
     const described = describe(model);
     if (!described || watermark.knows(model.id._serialized) || this.#parts.isOurs(model.id.id)) return;
     const { type, body, media } = described;
+    const place = placeOf(model.id.remote);
+    if (place) {
+      const { chat: _, ...head } = await this.#head(model.id, model);
+      link.event('post', { ...head, ...place, type, [type]: body, ...(media ? { media } : {}), offline });
+      return watermark.told(model.id._serialized, model.t);
+    }
     link.event('message', {
       ...(await this.#head(model.id, model)),
       type,
@@ -122,7 +129,7 @@ export class Inbound {
 
   async #author(key: Key, model: Partial<Model>): Promise<Person> {
     if (key.fromMe) return this.#me();
-    const jid = isGroup(key.remote) ? serialized(model.author ?? key.participant) : key.remote;
+    const jid = isGroup(key.remote) || placeOf(key.remote) ? serialized(model.author ?? key.participant) : key.remote;
     return person(jid, await this.#parts.people.other(jid), model.notifyName as string | undefined);
   }
 
