@@ -356,6 +356,7 @@ class Alert(Data, frozen=True, kw_only=True):
     command_id: str | None = None
     message_id: str | None = None
     details: dict[str, Any] = {}
+    resolved: bool = False
 
 
 class DeadLetter(Data, frozen=True, kw_only=True):
@@ -375,6 +376,5 @@ class MediaStored(Data, frozen=True, kw_only=True):
 
     message_id: str
     chat: Chat
-    resolved: bool = False
     media: MediaFile
     error: ErrorBody | None = None
