@@ -1,4 +1,4 @@
-"""The dashboard's editor of the board's rules, in a real browser and by its keys."""
+"""What supervisors write in the dashboard, in a real browser: the board's rules by the keys, templates with buttons."""
 
 from __future__ import annotations
 
@@ -27,6 +27,40 @@ async def new_rule(page: Page, name: str, trigger: str, action: str) -> None:
     await page.get_by_label("Name").fill(name)
     await page.get_by_label(trigger, exact=True).check()
     await page.get_by_label("Do this").select_option(action)
+
+
+@pytest.mark.timeout(300)
+async def test_a_template_with_buttons(fleet: Fleet, browser: Browser) -> None:
+    """Written a line each, shown as they will be, and stored as buttons; what does not fit is told."""
+    faults: list[str] = []
+    page = await page_of(browser, faults)
+    key = {"Authorization": f"Bearer {fleet.ready['tenants']['acme']['api_key']}"}
+    async with httpx.AsyncClient(base_url=fleet.ready["http_url"], headers=key, timeout=30) as admin:
+        ticket = (await admin.post("/v1/tickets")).json()["ticket"]
+        await page.goto(f"{fleet.ready['http_url']}/dashboard/#ticket={ticket}")
+        await show(page, "templates")
+        await page.get_by_role("button", name="New template").click()
+        await page.locator("[name=name]").fill("confirm")
+        await page.locator("[name=body]").fill("Shall we come, {{who}}?")
+        await page.locator("[name=examples]").fill("who=Ana")
+        await page.locator("[name=buttons]").fill("Yes=yes\nLook=https://shop.example/{{who}}")
+        await page.get_by_role("dialog").get_by_role("button", name="Save").click()
+        await page.locator(".notice.bad").wait_for()
+        await page.locator("[name=buttons]").fill("Yes=yes\nNo")
+        await page.get_by_role("dialog").get_by_role("button", name="Save").click()
+        await expect(page.get_by_role("dialog")).to_have_count(0)
+        row = page.get_by_role("row").filter(has_text="confirm")
+        await row.get_by_role("button", name="Preview").click()
+        await page.get_by_role("dialog").get_by_text("Shall we come, Ana?").wait_for()
+        assert await page.get_by_role("dialog").locator(".badge").all_inner_texts() == ["Yes", "No"]
+        await look(page, "template-buttons")
+        stored = (await admin.post("/v1/template/get", json={"name": "confirm"})).json()
+        assert stored["buttons"] == [
+            {"type": "reply", "text": "Yes", "id": "yes"},
+            {"type": "reply", "text": "No"},
+        ]
+    await page.context.close()
+    assert faults == []
 
 
 @pytest.mark.timeout(300)

@@ -81,7 +81,7 @@ async def bus(nats_server: NatsServer) -> AsyncIterator[Bus]:
 
 @pytest.fixture
 async def publisher(bus: Bus) -> AsyncIterator[Publisher]:
-    async with publishing(bus) as publisher:
+    async with publishing(bus, deadline_s=60) as publisher:
         yield publisher
 
 
