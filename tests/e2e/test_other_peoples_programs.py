@@ -73,8 +73,8 @@ async def test_a_bot_written_for_waha(fleet: Fleet) -> None:
             await say("hello")
 
             async def answered() -> bool:
-                # A text, a reaction, an image, a file, a place, a poll, a card, an edit, a deletion.
-                return len(await whatsapp.decrypted(number)) >= 9
+                # A text, a reaction, an image, a file, a voice, a place, a poll, a card, an edit, a deletion.
+                return len(await whatsapp.decrypted(number)) >= 10
 
             await wait_until(answered, 90, message="everything that it sent has come")
             texts = [entry.get("text") for entry in await whatsapp.decrypted(number)]

@@ -16,6 +16,12 @@ from typing import Any
 import requests
 
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAAEUlEQVR4nGM4UaGBFTEMLQkAUtVaAV8W4QQAAAAASUVORK5CYII="
+VOICE = (  # a tenth of a second of silence: Opus in Ogg
+    "T2dnUwACAAAAAAAAAAAHAAAAAAAAAIELNS8BE09wdXNIZWFkAQE4AYC7AAAAAABPZ2dTAAAAAAAAAAAAAAcAAAABAAAARbMFjQEU"
+    "T3B1c1RhZ3MEAAAAdGVzdAAAAABPZ2dTAADAAwAAAAAAAAcAAAACAAAAFp9XIAED+P/+T2dnUwAAgAcAAAAAAAAHAAAAAwAAAGXE"
+    "6CwBA/j//k9nZ1MAAEALAAAAAAAABwAAAAQAAAA9V/uWAQP4//5PZ2dTAAAADwAAAAAAAAcAAAAFAAAATgxEmgED+P/+T2dnUwAE"
+    "wBIAAAAAAAAHAAAABgAAANNnGykBA/j//g=="
+)
 received: "queue.Queue[dict[str, Any]]" = queue.Queue()
 
 
@@ -67,6 +73,8 @@ def answer(waha: Waha, message: dict[str, Any], sent: list[str]) -> None:
     file = {"mimetype": "image/png", "filename": "dot.png", "data": PIXEL}
     sent.append(waha.post("/api/sendImage", chatId=chat, file=file, caption="A dot")["id"])
     sent.append(waha.post("/api/sendFile", chatId=chat, file={**file, "filename": "dot.bin"})["id"])
+    voice = {"mimetype": "audio/ogg; codecs=opus", "data": VOICE}
+    sent.append(waha.post("/api/sendVoice", chatId=chat, file=voice)["id"])
     place = {"latitude": -23.55, "longitude": -46.63, "title": "Here"}
     sent.append(waha.post("/api/sendLocation", chatId=chat, **place)["id"])
     poll = {"name": "More?", "options": ["Yes", "No"], "multipleAnswers": False}
