@@ -16,11 +16,12 @@ import websockets
 
 import pywhatsweb
 from pywhatsweb import FileSystemStore, KanbanStatus, RequestError, Session, WhatsWebManager
+from pywhatsweb.contracts.template_data import TemplateButton
 from pywhatsweb.exceptions import MediaTooLargeError
 from tests.support import block_until, wait_until
 from tests.support.running import Fleet, new_number
 
-ANA, BIA, CAIO, DORA, EVA = (f"+55119888800{n}" for n in range(71, 76))
+ANA, BIA, CAIO, DORA, EVA, FABIO = (f"+55119888800{n}" for n in range(71, 77))
 PRICES, HELP = "Produto A - R$ 50, Produto B - R$ 100", "Digite 'preço' ou 'contato'"
 PATIENCE_S = 60
 
@@ -247,6 +248,25 @@ async def test_a_channels_consumer(linked: Linked) -> None:
     message_id = await linked.session.send_text(ANA, "canal")
     assert message_id
     await wait_until(lambda: "canal" in linked.whatsapp.texts(linked.number, ANA), PATIENCE_S)
+
+
+def test_a_template_with_buttons(linked: Linked) -> None:
+    """What 0.5 had yet to come: a stored text with buttons, filled and sent; the answer has the button's id."""
+    session = linked.session.session_id
+    replies = [TemplateButton(type="reply", text="Sim", id="yes"), TemplateButton(type="reply", text="Não")]
+    ask = linked.manager.connections.call
+    ask("demo", lambda fleet: fleet.templates.put("confirma", "pt_BR", "Podemos, {{quem}}?", buttons=replies))
+    who = {"quem": "Fábio"}
+    ask("demo", lambda fleet: fleet.session(session).send_template(FABIO, "confirma", "pt_BR", variables=who))
+    block_until(lambda: linked.whatsapp.got(linked.number, FABIO), PATIENCE_S)
+    (got,) = linked.whatsapp.got(linked.number, FABIO)
+    assert (got["type"], got["text"]) == ("interactive", "Podemos, Fábio?")
+    seen = Seen(linked.session, "message")
+    pressed = {"type": "button_reply", "button": "yes", "text": "Sim"}
+    linked.whatsapp.post(f"/api/contacts/{FABIO}/send", to=linked.number, **pressed)
+    block_until(lambda: seen.of("message", **{"from": FABIO}), PATIENCE_S)
+    (answer,) = seen.of("message", **{"from": FABIO})
+    assert answer["content"]["button_reply"]["id"] == "yes"
 
 
 def test_it_comes_back_by_itself(linked: Linked) -> None:
