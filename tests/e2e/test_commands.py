@@ -7,6 +7,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import httpx
 import nats
 import pytest
 
@@ -105,6 +106,52 @@ async def test_an_expired_command(fleet: Fleet) -> None:
         await program.publish("bad", text("late", expires_at=ahead(seconds=-5)))
         assert (await program.outcome("late"))["status"] == "expired"
         assert len(await whatsapp.decrypted(number)) == before
+
+
+async def test_whoever_writes_pare_is_left_alone(fleet: Fleet) -> None:
+    """Until they write again, and then they are answered; with marketing not before somebody records that they ask."""
+    contact = "+5511988880077"
+    async with plain(fleet) as program, sandbox(fleet) as whatsapp:
+        number = await working(program, whatsapp, "bad")
+
+        async def refused(name: str, **more: Any) -> None:
+            await program.publish("bad", text(name, to=contact, **more))
+            data = await program.outcome(name)
+            assert (data["status"], data["error"]["code"]) == ("rejected", "E_CONTACT_OPTED_OUT")
+
+        async def write(words: str) -> None:
+            await whatsapp.post(f"/api/contacts/{contact}/send", to=number, type="text", text=words)
+
+        async def opted_out() -> Any:
+            return (await program.ok("consent.get", to=contact))["opt_out"]
+
+        async def on_record(words: str) -> bool:
+            found = await program.ok("chat.messages", to=contact)
+            return any((one.get("text") or {}).get("body") == words for one in found["messages"])
+
+        await program.publish("bad", text("offer", to=contact, purpose="marketing"))
+        assert (await program.outcome("offer"))["status"] == "sent"
+        await write("Pare!")
+        found = await wait_until(opted_out, 60, message="the word opts them out")
+        assert (found["source"], found["word"], found["session_id"]) == ("word", "pare", "bad")
+        await refused("no-answer")
+        await refused("no-offer", purpose="marketing")
+        # WhatsApp's times are whole seconds: what is to be newer is of another one.
+        since = datetime.fromisoformat(found["at"])
+        await wait_until(lambda: datetime.now(UTC) > since, 10)
+        await write("E o meu pedido?")
+        await wait_until(lambda: on_record("E o meu pedido?"), 60, message="the question is on record")
+        await program.publish("bad", text("answer", to=contact))
+        assert (await program.outcome("answer"))["status"] == "sent"
+        await refused("still-no-offer", purpose="marketing")
+        key = fleet.ready["tenants"]["demo"]["api_key"]
+        async with httpx.AsyncClient(
+            base_url=fleet.ready["http_url"], headers={"X-Api-Key": key}, timeout=60
+        ) as http:
+            answer = await http.post("/v1/contact/opt_in", json={"to": contact, "reason": "asked for it"})
+            assert answer.status_code == 200, answer.text
+        await program.publish("bad", text("another-offer", to=contact, purpose="marketing"))
+        assert (await program.outcome("another-offer"))["status"] == "sent"
 
 
 async def test_another_tenants_commands_cannot_be_published(fleet: Fleet) -> None:

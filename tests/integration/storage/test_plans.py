@@ -64,7 +64,7 @@ QUESTIONS: dict[str, Question] = {
     "opted out": lambda conn: optouts.blocked(conn, "acme", TenantKey(bytes(32)), WRITES, 9),
     "opt-outs": lambda conn: optouts.page(conn, "acme", "", 50),
     "agreed": lambda conn: consents.standing(conn, "acme", "marketing", ["c1", "c2"]),
-    "consents": lambda conn: consents.page(conn, "acme", None, ("", ""), 50),
+    "consents": lambda conn: consents.page(conn, "acme", None, consents.Place("", ""), 50),
     "chats": lambda conn: boards.page(conn, "acme", after=boards.Position(5, "c", "s")),
     "chat": lambda conn: boards.by_key(conn, "acme", "c1"),
     "unread": lambda conn: boards.unread(conn, "acme", [CHAT]),
