@@ -245,7 +245,9 @@ async def kill_database(scene: Scene) -> None:
         await killing
         try:
             await asyncio.to_thread(scene.ground.postgres.start, 60)
-        except AssertionError:  # another blow struck it while it recovered, and it gave up: whoever runs it starts it
+        except (
+            AssertionError
+        ):  # another blow struck it while it recovered, and it gave up: whoever runs it starts it
             await asyncio.to_thread(scene.ground.postgres.start, 60)
         scene.note("PostgreSQL is back")
 
