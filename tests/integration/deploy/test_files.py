@@ -124,7 +124,7 @@ def test_compose_is_valid_and_contained(files: tuple[str, ...]) -> None:
     services = compose(*files)["services"]
     assert services["session-worker"].get("container_name") is None, "it could not be scaled"
     for name, service in services.items():
-        once = name in ("setup", "provision", "pww")
+        once = name in ("setup", "provision", "pww", "keys")
         assert all(port["host_ip"] == "127.0.0.1" for port in service.get("ports", ())), name
         assert service["read_only"], name
         assert service["cap_drop"] == ["ALL"], name
