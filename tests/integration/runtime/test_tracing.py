@@ -7,6 +7,7 @@ import contextlib
 import secrets
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from nats.aio.msg import Msg
@@ -76,7 +77,7 @@ def _spans(collector: Receiver) -> dict[str, Span]:
 async def _readers(url: str, directory: Path) -> AsyncIterator[None]:
     """Persistence and webhooks, on the dispatcher's database."""
     stopping = asyncio.Event()
-    common = {
+    common: Any = {
         "nats_url": url,
         "data_dir": str(directory),
         "database_url": f"sqlite:///{directory / 'fleet.db'}",
