@@ -47,9 +47,17 @@ async def test_a_kind_that_the_engine_cannot_send_is_rejected_with_engine_and_ki
     await wait_until(declared, 15, interval=0.2, message="what the worker declares is known")
     await user.publish(text("fine", id="fine"))
     await user.told("fine", "accepted")
+    asking = {"name": "ask", "language": "en", "body": "Yes?", "buttons": [{"type": "reply", "text": "Yes"}]}
+    assert (await user.ask("template.put", **asking))["ok"]
+    named = {
+        "type": "template",
+        "template": {"name": "ask", "language": {"code": "en"}},
+        "to": "+5511999990001",
+    }
     pin = {"type": "location", "location": {"latitude": 1.0, "longitude": 2.0}, "to": "+5511999990001"}
     for name, body, verb, lacking in (
         ("place", pin, "send", "location"),
+        ("asked", named, "send", "interactive.button"),
         ("look", {"to": "+5511999990001", "message_ids": ["A"]}, "read", "read"),
         (
             "gone",
