@@ -8,7 +8,8 @@
 """
 
 from pywhatsweb.client.bulk import Bulk, Campaign
-from pywhatsweb.client.bulk_rows import Row, RowResult, read_rows, write_report
+from pywhatsweb.client.bulk_results import RowResult, write_report
+from pywhatsweb.client.bulk_rows import Row, read_rows
 from pywhatsweb.client.durables import DurableStream
 from pywhatsweb.client.fleet import FleetClient, connect
 from pywhatsweb.client.local import LocalFleet, connect_local, read_ready

@@ -21,7 +21,16 @@ import msgspec
 
 from pywhatsweb.client.bulk_check import problems
 from pywhatsweb.client.bulk_journal import Journal, opened
-from pywhatsweb.client.bulk_rows import Row, RowResult
+from pywhatsweb.client.bulk_results import (
+    AGAIN,
+    STOPS,
+    RowResult,
+    cancelled,
+    code_of,
+    is_spent,
+    of_status,
+)
+from pywhatsweb.client.bulk_rows import Row
 from pywhatsweb.contracts import commands as c
 from pywhatsweb.contracts import interactive as i
 from pywhatsweb.contracts.event_data import Status
@@ -54,19 +63,6 @@ _REMEMBERED_MS: Final = 6 * 86_400_000
 """The fleet remembers commands for seven days: what was begun longer ago and is not known may have been sent."""
 _PAUSE_S: Final = 5.0
 _STOP_S: Final = 15.0
-
-STOPS: Final = frozenset(
-    (
-        ErrorCode.E_WHATSAPP_REACHOUT_LIMITED,
-        ErrorCode.E_QUOTA_EXCEEDED,
-        ErrorCode.E_SESSION_STOPPED,
-        ErrorCode.E_SESSION_NOT_FOUND,
-        ErrorCode.E_TENANT_SUSPENDED,
-    )
-)
-"""What ends a run: the next rows would meet the same. Rows that met it wait for the next run."""
-_AGAIN: Final = frozenset((ErrorCode.E_RATE_LIMITED, ErrorCode.E_QUEUE_FULL))
-_UNSENT: Final = (MessageStatus.FAILED, MessageStatus.REJECTED, MessageStatus.CANCELLED)
 
 _AWAY: Final = frozenset(get_retryable_errors())
 
@@ -139,6 +135,7 @@ class Bulk:
             self.results = journal.results
             if journal.cancelled:
                 raise ContractError(ErrorCode.E_CANCELLED, {"campaign": self.campaign.name})
+            journal.look_again()
             rows = [row for row in self.rows if row.number not in journal.results]
             self._leave_out(rows, await self._check(self.rows, template), journal)
             waiting = [row for row in rows if row.number not in journal.results]
@@ -148,19 +145,34 @@ class Bulk:
             return len(journal.results) == len(self.rows)
 
     async def cancel(self) -> None:
-        """Ends the campaign for good: takes back what is not sent yet; what was never begun ends as cancelled."""
+        """Ends the campaign for good: takes back what is not sent yet; what was never begun ends as cancelled.
+
+        What waits in the queue of a session that is away is taken back when the session is there again: such a row's
+        result is ``accepted`` with E_CANCELLED.
+        """
         with opened(self._path, self._digest()) as journal:
             journal.cancel()
             self.results = journal.results
-            for row in self.rows:
-                if row.number in journal.results:
-                    continue
+            under_way: list[tuple[Row, str, Status]] = []
+            for row in [row for row in self.rows if row.number not in journal.results]:
                 command_id, known = await self._last(row) if row.number in journal.begun else ("", None)
-                if known is not None and not known.status.settled:
-                    await self._session.cancel(command_id)
+                if known is None:
+                    journal.end(cancelled(row))
+                else:
+                    under_way.append((row, command_id, known))
+                    if not known.status.settled:
+                        await self._session.cancel(command_id)
+            await asyncio.gather(*(self._see_out(*one, journal) for one in under_way))
+
+    async def _see_out(self, row: Row, command_id: str, known: Status, journal: Journal) -> None:
+        if not known.status.settled:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_STOP_S):
                     known = await self._end(command_id) or known
-                gone = RowResult(row=row.number, status="cancelled", code=ErrorCode.E_CANCELLED.wire)
-                journal.end(_result(row, command_id, known) if known is not None else gone)
+        if known.status.settled:
+            journal.end(of_status(row, command_id, known))
+        else:
+            journal.end(cancelled(row, known.status, command_id))
 
     async def _declare(self, people: int) -> None:
         of = self.campaign
@@ -277,15 +289,15 @@ class Bulk:
                 del self._open[row.number]
             if known is None:
                 return None
-            if not _is_spent(known):
-                return _result(row, command_id, known)
-            code = _code(known)
+            if not is_spent(known):
+                return of_status(row, command_id, known)
+            code = code_of(known)
             if ours and code in STOPS:
                 self.stopped = self.stopped or code
                 self._stopping.set()
             if self._stopping.is_set():
                 return None
-            if ours and code in _AGAIN and known.error is not None:
+            if ours and code in AGAIN and known.error is not None:
                 wait_ms = known.error.details.get("retry_after_ms")
                 await self._rest(wait_ms / 1000 if isinstance(wait_ms, int) else _PAUSE_S)
         raise AssertionError("unreachable: attempts do not end")
@@ -295,7 +307,7 @@ class Bulk:
         for attempt in itertools.count():
             command_id = _command_id(self.campaign, row, attempt)
             known = await self._known(command_id)
-            if known is None or not _is_spent(known):
+            if known is None or not is_spent(known):
                 return command_id, known
         raise AssertionError("unreachable: attempts do not end")
 
@@ -371,28 +383,6 @@ class Bulk:
 def _command_id(campaign: Campaign, row: Row, attempt: int) -> str:
     digest = hashlib.sha256(msgspec.json.encode([campaign.name, row.number, attempt])).hexdigest()
     return f"bulk_{digest[:32]}"
-
-
-def _is_spent(known: Status) -> bool:
-    """Whether nothing was sent under an id, and the row may be sent under the next."""
-    if known.status is MessageStatus.CANCELLED:
-        return True
-    return known.status in _UNSENT and _code(known) in STOPS | _AGAIN
-
-
-def _code(known: Status) -> ErrorCode | None:
-    return ErrorCode.from_wire(known.error.code) if known.error is not None else None
-
-
-def _result(row: Row, command_id: str, known: Status) -> RowResult:
-    return RowResult(
-        row=row.number,
-        status=known.status.value,
-        code=known.error.code if known.error is not None else None,
-        command_id=command_id,
-        message_id=known.message_id,
-        at=known.at,
-    )
 
 
 def _now_ms() -> int:

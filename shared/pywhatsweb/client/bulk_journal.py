@@ -15,7 +15,7 @@ from typing import BinaryIO, Final
 
 import msgspec
 
-from pywhatsweb.client.bulk_rows import RowResult
+from pywhatsweb.client.bulk_results import RowResult
 from pywhatsweb.errors import ContractError, ErrorCode
 
 
@@ -76,6 +76,11 @@ class Journal:
 
     def end(self, result: RowResult) -> None:
         self._write(Line(result=result))
+
+    def look_again(self) -> None:
+        """Rows that could not be sent may be by now: a consent was recorded, say."""
+        for row in [row for row, found in self.results.items() if found.status == "invalid"]:
+            del self.results[row]
 
     def cancel(self) -> None:
         self._write(Line(cancelled=True))

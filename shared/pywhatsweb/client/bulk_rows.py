@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -95,33 +95,3 @@ def _text(raw: bytes) -> str:
 
 def _refused(reason: str) -> ContractError:
     return ContractError(ErrorCode.E_INVALID_FIELD, {"path": "$", "reason": reason})
-
-
-class RowResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What became of a row: a `MessageStatus`, or ``invalid``: nothing was sent, for the `code`."""
-
-    row: int
-    status: str
-    code: str | None = None
-    command_id: str | None = None
-    message_id: str | None = None
-    at: str | None = None
-
-
-_REPORT: Final = ("row", "to", "status", "code", "command_id", "message_id", "at")
-
-
-def write_report(path: Path, rows: Iterable[Row], results: Mapping[int, RowResult]) -> None:
-    """A line a row, with what became of it; ``waiting``: nothing yet."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(_REPORT)
-        for row in rows:
-            found = results.get(row.number) or RowResult(row=row.number, status="waiting")
-            cells = (found.status, found.code, found.command_id, found.message_id, found.at)
-            writer.writerow([row.number, _inert(row.to), *(cell or "" for cell in cells)])
-
-
-def _inert(cell: str) -> str:
-    """No spreadsheet takes it for a formula."""
-    return "'" + cell if cell[:1] in ("=", "@", "-", "\t", "\r") else cell

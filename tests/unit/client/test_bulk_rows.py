@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pywhatsweb.client.bulk_journal import opened
-from pywhatsweb.client.bulk_rows import Row, RowResult, read_rows, rows_of, write_report
+from pywhatsweb.client.bulk_results import RowResult, write_report
+from pywhatsweb.client.bulk_rows import Row, read_rows, rows_of
 from pywhatsweb.errors import ContractError, ErrorCode
 
 CELL = st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=20)
