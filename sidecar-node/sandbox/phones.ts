@@ -186,26 +186,11 @@ export class Phones {
 
   /** A contact writes to a group: once for every linked device of every other member, under one sender key. */
   async sendToGroup(phone: Person, group: Group, message: proto.IMessage, id = phoneMessageId()): Promise<string> {
-    const { senderKeys, journal, companions } = this.#sandbox;
-    const content = proto.Message.encode(message).finish();
-    const { type, text } = describe(message);
-    const { ciphertext, distribution } = await senderKeys.encrypt(phone, group.id, pad(content));
-    const key = {
-      senderKeyDistributionMessage: { groupId: group.id, axolotlSenderKeyDistributionMessage: distribution },
-    };
-    const shared = node('enc', { v: '2', type: 'skmsg', mediatype: stanzaType(message).mediaType }, ciphertext);
+    const { journal, companions } = this.#sandbox;
+    const { said, key, shared } = await this.#underSenderKey(phone, group.id, message);
     for (const { number } of group.members) {
       if (number === phone.number || companions.of(number).length === 0) continue;
-      journal.append({
-        kind: 'inbound',
-        account: number,
-        contact: phone.number,
-        id,
-        type,
-        text,
-        content,
-        detail: { group: group.id },
-      });
+      journal.append({ kind: 'inbound', account: number, contact: phone.number, id, ...said });
       for (const companion of companions.of(number))
         if (isPage(companion)) await this.#post(phone, companion, message, id, { group });
         else await this.#post(phone, companion, key, id, { group, shared, type: stanzaType(message).type });
@@ -213,19 +198,25 @@ export class Phones {
     return id;
   }
 
-  /** A contact posts a status: to each linked device of those who may see it, under one sender key. */
-  async sendStatus(phone: Person, audience: string[], message: proto.IMessage, id = phoneMessageId()): Promise<string> {
-    const { senderKeys, journal, companions } = this.#sandbox;
+  /** Encrypts once for all who read it: what the journal tells of it, the key that each needs, and the ciphertext. */
+  async #underSenderKey(phone: Person, group: string, message: proto.IMessage) {
     const content = proto.Message.encode(message).finish();
     const { type, text } = describe(message);
-    const { ciphertext, distribution } = await senderKeys.encrypt(phone, STATUS.id, pad(content));
-    const key = {
-      senderKeyDistributionMessage: { groupId: STATUS.id, axolotlSenderKeyDistributionMessage: distribution },
+    const { ciphertext, distribution } = await this.#sandbox.senderKeys.encrypt(phone, group, pad(content));
+    const { mediaType: mediatype } = stanzaType(message);
+    return {
+      said: { type, text, content, detail: { group } },
+      key: { senderKeyDistributionMessage: { groupId: group, axolotlSenderKeyDistributionMessage: distribution } },
+      shared: node('enc', { v: '2', type: 'skmsg', mediatype }, ciphertext),
     };
-    const shared = node('enc', { v: '2', type: 'skmsg', mediatype: stanzaType(message).mediaType }, ciphertext);
+  }
+
+  /** A contact posts a status: to each linked device of those who may see it, under one sender key. */
+  async sendStatus(phone: Person, audience: string[], message: proto.IMessage, id = phoneMessageId()): Promise<string> {
+    const { journal, companions } = this.#sandbox;
+    const { said, key, shared } = await this.#underSenderKey(phone, STATUS.id, message);
     for (const account of audience) {
-      const detail = { group: STATUS.id };
-      journal.append({ kind: 'inbound', account, contact: phone.number, id, type, text, content, detail });
+      journal.append({ kind: 'inbound', account, contact: phone.number, id, ...said });
       for (const companion of companions.of(account))
         if (!isPage(companion))
           await this.#post(phone, companion, key, id, { group: STATUS, shared, type: stanzaType(message).type });

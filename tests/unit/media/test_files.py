@@ -189,6 +189,12 @@ async def test_images_are_decoded_elsewhere() -> None:
         assert (small.mime_type, small.width, small.height) == ("image/jpeg", 1600, 1200)
         clear = await images.shrink(image("PNG", (40, 40), "RGBA"), pixels=50_000_000, most=100_000)
         assert clear.mime_type == "image/png"
+        square = await images.square(image("PNG", (1300, 700), "RGBA"), pixels=50_000_000)
+        with Image.open(io.BytesIO(square)) as shown:
+            assert (shown.format, shown.size) == ("JPEG", (640, 640))
+        with pytest.raises(MediaError) as none:
+            await images.square(b"no image", pixels=50_000_000)
+        assert none.value.code is ErrorCode.E_MEDIA_CORRUPT
     finally:
         await images.close()
 

@@ -3,6 +3,7 @@
  * devices share this as encrypted state (`syncd`), and nobody else is told.
  */
 import {
+  type BaileysEventMap,
   type BinaryNode,
   type ChatModification,
   chatModificationToAppPatch,
@@ -144,6 +145,21 @@ export async function deleteForMe({ socket, content }: Pick<Ask, 'socket' | 'con
   const timestamp = Math.floor(Number(content.sent_at ?? Date.now()) / 1000);
   const modification = { deleteForMe: { key: { ...keyOf(content), remoteJid: jid }, deleteMedia: true, timestamp } };
   await changeState(socket, aboutMessage(modification, jid, content));
+}
+
+/** What an update of the shared state says of a chat. */
+export function settingOf({
+  archived,
+  pinned,
+  unreadCount,
+  ...rest
+}: BaileysEventMap['chats.update'][number]): Record<string, unknown> | undefined {
+  if (typeof archived === 'boolean') return { change: 'archive', on: archived };
+  if (pinned !== undefined) return { change: 'pin', on: pinned !== null };
+  if (typeof unreadCount === 'number') return { change: 'unread', on: unreadCount !== 0 };
+  if (!('muteEndTime' in rest)) return undefined;
+  const until = rest.muteEndTime === null ? null : Number(rest.muteEndTime);
+  return { change: 'mute', on: until !== null, ...(until && until > 0 ? { until } : {}) };
 }
 
 export const CHATS: Readonly<Record<string, Handler>> = {

@@ -13,6 +13,7 @@ import {
 } from 'baileys';
 import { redact } from '../../logs.ts';
 import type { BoundedCache, SentMessages } from './caches.ts';
+import { settingOf } from './chats.ts';
 import { type Chat, chat, type Person, type Place, person, placeOf } from './identity.ts';
 import { contentFields, describe } from './messages.ts';
 
@@ -382,21 +383,6 @@ export class Inbound {
       video: Boolean(isVideo),
     });
   }
-}
-
-/** What an update of the shared state says of a chat. */
-function settingOf({
-  archived,
-  pinned,
-  unreadCount,
-  ...rest
-}: BaileysEventMap['chats.update'][number]): Record<string, unknown> | undefined {
-  if (typeof archived === 'boolean') return { change: 'archive', on: archived };
-  if (pinned !== undefined) return { change: 'pin', on: pinned !== null };
-  if (typeof unreadCount === 'number') return { change: 'unread', on: unreadCount !== 0 };
-  if (!('muteEndTime' in rest)) return undefined;
-  const until = rest.muteEndTime === null ? null : Number(rest.muteEndTime);
-  return { change: 'mute', on: until !== null, ...(until && until > 0 ? { until } : {}) };
 }
 
 /** What an update of a group's traits says, in the contract's words. */
