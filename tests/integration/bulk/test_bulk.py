@@ -123,20 +123,14 @@ def sent(whatsapp: SimulatedWhatsApp) -> Counter[str]:
     return Counter(str(one.to) for one in whatsapp.accepted if one.action == "send")
 
 
-async def pww_bulk(stage: Stage, path: Path, *more: str) -> asyncio.subprocess.Process:
-    arguments = ["bulk", "send", path, "--campaign", "natal", "--session", "s1", "--template", "oferta"]
-    arguments += [
-        "--consent",
-        "marketing",
-        "--url",
-        stage.url,
-        "--tenant",
-        "acme",
-        "--journal",
-        stage.directory / "journal",
-    ]
+async def pww_bulk(stage: Stage, path: Path, verb: str = "send") -> asyncio.subprocess.Process:
+    options = {
+        "campaign": "natal", "session": "s1", "template": "oferta", "consent": "marketing", "url": stage.url,
+        "tenant": "acme", "journal": stage.directory / "journal",
+    }  # fmt: skip
+    named = [f"--{name}={value}" for name, value in options.items()]
     return await asyncio.create_subprocess_exec(
-        PWW, *map(str, arguments), *more, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        PWW, "bulk", verb, path, *named, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
 
 
@@ -157,6 +151,13 @@ async def test_a_thousand_people_get_it_once_though_it_is_killed(
     await stage.store.transact(optouts.put, OptOut("acme", key, key, "out", 1, "request"), [key])
     bad = (f"{out};x", f"{stranger};x", "12;x", f"{people[0]};again", f"{people[1]}", ";x")
     path = stage.table(*(f"{one};Ana {n}" for n, one in enumerate(people)), *bad)
+
+    look = await pww_bulk(stage, path, "check")
+    told, complained = await asyncio.wait_for(look.communicate(), 120)
+    assert look.returncode == 1, (told, complained)
+    assert b"Ana 0!" in told
+    assert b"E_CONSENT_MISSING" in told
+    assert not whatsapp.accepted
 
     first = await pww_bulk(stage, path)
     await wait_until(lambda: len(whatsapp.accepted) > ROWS // 4, 120, message="a part is sent")
