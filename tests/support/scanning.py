@@ -110,10 +110,17 @@ def fleets_in(directory: Path) -> Iterator[Path]:
 
 
 def report(directory: Path) -> tuple[int, list[str]]:
-    """Of all fleets that stopped below a directory: how many there were, and what was found."""
+    """Of all fleets that stopped below a directory: how many there were, and what was found.
+
+    One that a test broke on purpose is passed over: this runs at the end of every run, and may not end it.
+    """
     found, count = [], 0
-    for count, data in enumerate(fleets_in(directory), start=1):  # noqa: B007 - counted
+    for data in fleets_in(directory):
         log = data.with_name("up.log")
-        where = data.relative_to(directory)
-        found += [f"{where}: {hit}" for hit in hits(data, log=log.read_bytes() if log.exists() else b"")]
+        try:
+            told = hits(data, log=log.read_bytes() if log.exists() else b"")
+        except (OSError, sqlite3.Error, ValueError, LookupError, TypeError, AssertionError):
+            continue
+        count += 1
+        found += [f"{data.relative_to(directory)}: {hit}" for hit in told]
     return count, found
