@@ -130,6 +130,10 @@ async def test_rules_are_made_ordered_switched_and_dropped(fleet: Fleet, browser
         await page.get_by_text("Tags: gold").wait_for()
         assert await flaws(page) == []
         await look(page, "rules")
+        await page.set_viewport_size({"width": 390, "height": 800})
+        wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        assert await page.evaluate(wide) == 0
+        await page.set_viewport_size({"width": 1280, "height": 800})
         stored = await policy()
         assert (stored["done_after_hours"], stored["groups"]) == (7, True)
         tag, greet = stored["rules"]
