@@ -310,9 +310,9 @@ def test_every_answer_is_in_the_openapi_document(fleet: Fleet) -> None:
 
 
 @pytest.mark.benchmark
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(5400)
 def test_many_more_requests(fleet: Fleet) -> None:
-    """As above, for minutes."""
+    """As above, for minutes; on a busy machine for an hour."""
     url, tenant = fleet.ready["http_url"], fleet.ready["tenants"]["fuzz"]
     told = fuzz(url, tenant["api_key"], examples=60)
     assert told.faults == {}
