@@ -36,6 +36,7 @@ NAME = "Zuleica Quirino"
 SECRET = "mandioquinha-salsa"
 NEEDLES = (PN[1:], OLD_PN[1:], LID, NAME, SECRET)
 GROUP = "120363000000000042"
+MASTER = "11" * 32
 REASON = f"{NAME} ({PN}) asked for it"
 
 
@@ -112,7 +113,7 @@ async def live(bus: Bus, publisher: Publisher, store: Store) -> None:
         idempotency.Claim("acme", "s1", c, "d", n, 1, 2**50) for n, c in enumerate(("to-them", "other"))
     ]
     await store.transact(idempotency.claim, claims)
-    keyring = Keyring([bytes(32)])
+    keyring = Keyring.parse(MASTER)
     keys = [
         ("session", f"{PN[1:]}.0", b"x"),
         ("session", f"{LID}_1.0", b"x"),

@@ -30,12 +30,11 @@ from pywhatsweb_runtime.publisher import Publisher
 from pywhatsweb_runtime.registry import TenantRecord
 from tests.integration.persistence import traffic
 from tests.integration.persistence.conftest import serving
-from tests.integration.persistence.test_erasing import PN, SECRET, ask, live, ours, recorded
+from tests.integration.persistence.test_erasing import MASTER, PN, SECRET, ask, live, ours, recorded
 from tests.integration.persistence.test_queries import refusal
 from tests.support import wait_until
 
 RECORD = TenantRecord(key=traffic.KEY)
-MASTER = "11" * 32
 
 
 async def count(store: Store, table: str, tenant: str = "acme") -> int:
