@@ -16,7 +16,6 @@ from sqlalchemy import Connection
 from pywhatsweb.contracts import ids
 from pywhatsweb.contracts.consent_data import ANSWER_DAYS, USUAL_WORDS
 from pywhatsweb.contracts.ids import TenantKey
-from pywhatsweb.phone import brazil_candidates
 from pywhatsweb_fleet.storage.consent_tables import optouts
 from pywhatsweb_fleet.storage.statements import insert_rows, is_postgres, query, rows_parameters, rows_source
 from pywhatsweb_fleet.storage.tables import chats, identities
@@ -55,6 +54,8 @@ def aliases(
     conn: Connection, tenant: str, key: TenantKey, addresses: Collection[str]
 ) -> dict[str, tuple[str, ...]]:
     """For each address (``pn:…``, ``lid:…``) the keys of every chat that may be with the same person, sorted."""
+    from pywhatsweb.phone import brazil_candidates  # megabytes that a worker else does without
+
     numbers = {one[3:]: brazil_candidates(one[3:]) for one in addresses if one.startswith("pn:")}
     lids = {one[4:] for one in addresses if one.startswith("lid:")}
     number_of = dict(_identities(conn, tenant, "lid", lids))
