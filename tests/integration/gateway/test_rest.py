@@ -30,7 +30,14 @@ async def test_verbs_and_their_friendly_addresses(world: World) -> None:
     """Both reach the same verb; a page's cursor passes through; ids come back; MessagePack is answered in kind."""
     await world.answers("session.status", lambda _: INFO)
     await world.answers("chat.list", lambda args: {"chats": [], "cursor": args["cursor"] + "+"})
+    await world.answers("session.start", lambda _: INFO)
     async with world.client() as client:
+        odd = await client.post(
+            "/v1/sessions/s1/start", content=b'{"engine": "baileys", "x": -1e99, "y": -%d}' % 2**80
+        )
+        assert odd.status_code == 200, odd.text  # what nobody knows is passed over, whatever it holds
+        wrong = await client.post("/v1/sessions/s1/start", json={"pairing": "x"})
+        is_problem(wrong, 400, "E_INVALID_FIELD")
         ids = {"X-Correlation-Id": "order 7", "X-Request-Id": "r1"}
         friendly = await client.get("/v1/sessions/s1", headers=ids)
         assert friendly.json()["status"] == "WORKING"

@@ -7,10 +7,10 @@ import base64
 import msgspec
 from msgspec import field
 
+from pywhatsweb.contracts import codec, decoding
 from pywhatsweb.contracts import control_data as d
-from pywhatsweb.contracts import decoding
 from pywhatsweb.contracts.commands import Metadata
-from pywhatsweb.errors import ContractError, ErrorCode
+from pywhatsweb.errors import ErrorCode
 from pywhatsweb_fleet.gateway.asking import ask, ask_any
 from pywhatsweb_fleet.gateway.problems import GatewayError
 from pywhatsweb_fleet.gateway.routes import JSON, Answer, Call, Handler, Route
@@ -56,11 +56,8 @@ async def start(call: Call) -> Answer:
 
 async def start_named(call: Call, session: str) -> d.SessionInfo:
     """Starts the session with the options in the request's body."""
-    fields = call.decode(dict)
-    if not isinstance(fields, dict):
-        raise ContractError(ErrorCode.E_MALFORMED_BODY)
-    raw = msgspec.msgpack.encode({**fields, "session_id": session})
-    args = decoding.decode(raw, d.SessionStart)
+    options = msgspec.structs.asdict(call.decode(StartOptions))
+    args = decoding.decode(codec.encode(d.SessionStart(session_id=session, **options)), d.SessionStart)
     return await ask(call.deps.bus, call.who, "session.start", args, d.SessionInfo)
 
 
