@@ -117,7 +117,12 @@ def compose(*files: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    "files", [("docker-compose.yml",), ("docker-compose.yml", "deploy/compose/nats-cluster.yml")]
+    "files",
+    [
+        ("docker-compose.yml",),
+        ("docker-compose.yml", "deploy/compose/nats-cluster.yml"),
+        ("docker-compose.yml", "deploy/compose/browsers.yml"),
+    ],
 )
 def test_compose_is_valid_and_contained(files: tuple[str, ...]) -> None:
     """Loopback ports only; read-only roots, no capabilities to spare, limits, health checks, no secret by value."""
@@ -184,6 +189,8 @@ def test_the_dockerfile_keeps_to_the_rules() -> None:
         ):
             assert needed in kept, (target, needed)
     assert targets["worker"][0] == "FROM services AS worker"
+    assert targets["browser"][0] == "FROM worker AS browser"
+    assert targets["browser"][-1] == "USER 10001:10001"
 
 
 @pytest.mark.parametrize("overlay", ["dev", "production"])
