@@ -236,6 +236,9 @@ async def test_the_master_key_rotates_under_load(fleet: Fleet) -> None:
             await acme.reached(f"new{turn}", "WORKING")
         stop.set()
         await loading
+        for command in sent:
+            await wait_until(partial(_has, acme, command, "sent"), 180)
+            assert acme.steps(command).count("sent") == 1
         assert sealed_under(fleet).isdisjoint(before[0])
         assert len(sealed_under(fleet)) == len(key_file.read_text().split()) == 1
         assert key_file.read_text() != before[1]
@@ -244,12 +247,9 @@ async def test_the_master_key_rotates_under_load(fleet: Fleet) -> None:
         for session in ("r1", "new0"):
             await acme.ok("session.restart", session_id=session)
             await acme.send(session, f"again-{session}", TO, "opened anew")
-            assert (await acme.outcome(f"again-{session}"))["status"] == "sent"
+            assert (await acme.outcome(f"again-{session}", 180))["status"] == "sent"
         assert (await http.get(f"/v1/media/{stored.json()['id']}")).content == b"kept" * 100
         assert (await acme.ok("webhook.rotate", webhook_id="kept"))["secret"]
-        for command in sent:
-            await wait_until(partial(_has, acme, command, "sent"), 90)
-            assert acme.steps(command).count("sent") == 1
         assert [len(acme.of("qr", session)) for session in ("r1", "r2", "new0", "new1")] == [1, 1, 1, 1]
         assert fleet.reload()["pids"] == pids
 
