@@ -33,7 +33,7 @@ chaos: setup ## Break things on purpose (minutes; SEEDS=1-50 SECONDS=60 STORE=po
 		$(BIN)/pytest -m chaos tests/chaos $(ARGS)
 
 docker: setup ## Build the images and try the fleet in containers (minutes; wants a Docker engine)
-	@$(BIN)/pytest -m docker -s tests/integration/deploy/test_contract.py tests/e2e/test_compose.py $(ARGS)
+	@$(BIN)/pytest -m docker -s tests/integration/deploy/test_contract.py tests/e2e/test_compose.py tests/e2e/test_runbooks.py $(ARGS)
 
 bench: setup ## Measure, and print the figures (wants a quiet machine)
 	@$(BIN)/pytest -m benchmark -s tests/benchmarks $(ARGS)
