@@ -120,7 +120,11 @@ async def ask(bus: Bus, who: Principal, verb: str, args: d.Args, result: type[R]
     who.need(scope_of(verb))
     args = bind(who, verb, args)
     control.check(args)
-    answer = await _request(bus, who, verb, codec.encode(args))
+    try:
+        raw = codec.encode(args)
+    except OverflowError:  # JSON has numbers that MessagePack has not
+        raise GatewayError(ErrorCode.E_INVALID_FIELD, {"reason": "a number beyond 64 bits"}) from None
+    answer = await _request(bus, who, verb, raw)
     data: Any = control.read_reply(answer, result)
     if isinstance(data, d.Sessions) and who.sessions is not None:
         kept = [session for session in data.sessions if session.session_id in who.sessions]

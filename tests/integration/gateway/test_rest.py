@@ -36,6 +36,7 @@ async def test_verbs_and_their_friendly_addresses(world: World) -> None:
             "/v1/sessions/s1/start", content=b'{"engine": "baileys", "x": -1e99, "y": -%d}' % 2**80
         )
         assert odd.status_code == 200, odd.text  # what nobody knows is passed over, whatever it holds
+        is_problem(await client.post("/v1/media/begin", json={"size": 2**80}), 400, "E_INVALID_FIELD")
         wrong = await client.post("/v1/sessions/s1/start", json={"pairing": "x"})
         is_problem(wrong, 400, "E_INVALID_FIELD")
         ids = {"X-Correlation-Id": "order 7", "X-Request-Id": "r1"}
