@@ -44,7 +44,7 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     command: tuple[str, ...]
     cwd: Path | None = None
     env: Mapping[str, str] = {}
-    hello_timeout_s: float = 30.0
+    hello_timeout_s: float = 90.0
 
 
 class Child:
