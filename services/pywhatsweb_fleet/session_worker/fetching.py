@@ -184,10 +184,11 @@ class Fetcher:
         if not sessions:
             return
         now = time.time_ns() // 1_000_000
+        begun = set(self._busy)  # these may be over, and no longer due, before their turn comes below
         found = await self._store.read(media_fetches.due, self._keyring, list(sessions), now, _DUE)
         for fetch in found:
             at = (fetch.tenant, fetch.media_id)
-            if at in self._busy:
+            if at in begun:
                 continue
             await self._room.acquire()
             task = asyncio.create_task(self._one(fetch, sessions[fetch.tenant, fetch.session]))

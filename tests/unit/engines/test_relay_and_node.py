@@ -64,4 +64,5 @@ async def test_a_node_is_found() -> None:
     """This environment has one; the launch runs the sidecar's program, with nothing of our environment."""
     launch = await node_launch()
     assert Path(launch.command[-1]).name == "main.ts"
-    assert {name.partition("_")[0] for name in launch.env} == {"MALLOC"}
+    assert {name.partition("_")[0] for name in launch.env} == {"MALLOC", "NODE"}
+    assert Path(launch.env["NODE_COMPILE_CACHE"]).is_relative_to(Path(launch.command[-1]).parents[1])
