@@ -226,9 +226,10 @@ def test_the_fleets_own_board_reopens(linked: Linked) -> None:
 
     def status() -> str:
         try:
-            return str(card("card").status)
+            found = card("card")
         except RequestError:
             return "none yet"
+        return str(found.status) if found.version else "not on the board yet"
 
     linked.whatsapp.write(EVA, linked.number, "Bom dia")
     block_until(lambda: status() == "new", PATIENCE_S)
