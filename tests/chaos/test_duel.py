@@ -150,6 +150,36 @@ async def test_failover_of_200(tmp_path: Path, capsys: pytest.CaptureFixture[str
         assert every <= 60
 
 
+async def test_handover_of_200(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A worker with half of 400 sessions is asked to stop while all of them send: it hands over, and loses nothing."""
+    plan = Plan(seed=1, engine="simulated", tenants=1, sessions=400, workers=2, settle_s=60)
+    async with under(plan, tmp_path) as (ground, senders, program):
+        victim = ground.pids("session_worker")[0]
+        program.events.clear()
+        work = asyncio.gather(*(sender.send(0) for sender in senders.values()))
+        at = time.monotonic()
+        os.kill(victim, signal.SIGTERM)
+        await asyncio.to_thread(_gone, victim)
+        gone = time.monotonic() - at
+        await work
+
+        def all_sent() -> bool:
+            return (
+                len({e["session_id"] for e in program.of("status") if e["data"]["status"] == "sent"}) == 400
+            )
+
+        await wait_until(all_sent, 90, interval=0.05)
+        every = time.monotonic() - at
+        async with ground.bus() as bus:
+            verdict = Verdict(ground, bus, senders)
+            findings, _ = await verdict.settled()
+        with capsys.disabled():
+            print(
+                f"\nhandover of 200: the worker is gone after {gone:.1f} s, all sent after {every:.1f} s; {findings}"
+            )
+        assert not findings.faults
+
+
 async def test_rolling_restart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Every service in turn is asked to stop (SIGTERM) and starts again, under load: no command fails."""
     plan = Plan(seed=1, tenants=1, sessions=6, workers=2, rate=3, settle_s=60)
