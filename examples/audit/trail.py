@@ -10,7 +10,7 @@ import csv
 import sys
 
 from pywhatsweb import FleetClient, connect_local
-from pywhatsweb.contracts.control_data import AuditEntry
+from pywhatsweb.contracts.law_data import AuditEntry
 
 COLUMNS = ("at", "actor", "action", "target", "reason", "address", "hash")
 

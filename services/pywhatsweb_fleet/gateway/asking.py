@@ -8,6 +8,7 @@ import msgspec
 
 from pywhatsweb.contracts import codec, control, live, subjects
 from pywhatsweb.contracts import control_data as d
+from pywhatsweb.contracts import law_data as ld
 from pywhatsweb.errors import ErrorCode
 from pywhatsweb_fleet.broker.keys import Scope
 from pywhatsweb_fleet.gateway.auth import Principal
@@ -88,7 +89,7 @@ def bind(who: Principal, verb: str, args: d.Args) -> d.Args:
     """
     if "by" in args.__struct_fields__ and (who.user is not None or _unsigned(verb, args)):
         args = msgspec.structs.replace(args, by=who.actor)
-    if isinstance(args, d.Asking):
+    if isinstance(args, ld.Asking):
         args = msgspec.structs.replace(args, **_asking(who, args))
     if who.sessions is None or verb in _ANY_SESSION:
         return args
@@ -106,7 +107,7 @@ def _unsigned(verb: str, args: Any) -> bool:
     return args.by is None and verb.partition(".")[0] in _SIGNED_NOUNS
 
 
-def _asking(who: Principal, args: d.Asking) -> dict[str, str | None]:
+def _asking(who: Principal, args: ld.Asking) -> dict[str, str | None]:
     """What the audit trail is told: who signed in, whatever the page says; a program may name whom it acts for."""
     return {
         "actor": who.user or args.actor or who.actor,

@@ -10,6 +10,7 @@ from urllib.parse import quote
 import msgspec
 
 from pywhatsweb.contracts import control_data as d
+from pywhatsweb.contracts import law_data as ld
 from pywhatsweb.contracts import media_data as m
 from pywhatsweb.contracts.media_data import PART_BYTES
 from pywhatsweb.errors import ErrorCode
@@ -72,13 +73,13 @@ async def media(deps: Deps, who: Principal, media_id: str) -> Source:
 
 async def export(deps: Deps, who: Principal, export_id: str) -> Source:
     """The ZIP of a ``data.export``. Raises RequestError: E_EXPORT_NOT_FOUND, E_EXPORT_NOT_READY."""
-    about = await ask(deps.bus, who, "data.export_status", d.ExportRef(id=export_id), d.Export)
+    about = await ask(deps.bus, who, "data.export_status", ld.ExportRef(id=export_id), ld.Export)
     if about.size is None:
         raise GatewayError(ErrorCode.E_EXPORT_NOT_READY)
 
     async def read(start: int, end: int) -> bytes:
-        args = d.DataDownload(id=export_id, offset=start, length=min(PART_BYTES, end - start))
-        return (await ask(deps.bus, who, "data.download", args, d.ExportPart)).data
+        args = ld.DataDownload(id=export_id, offset=start, length=min(PART_BYTES, end - start))
+        return (await ask(deps.bus, who, "data.download", args, ld.ExportPart)).data
 
     return Source(about.size, "application/zip", f"{about.id}.zip", about.sha256 or about.id, read)
 

@@ -15,7 +15,7 @@ import msgspec
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from pywhatsweb.contracts import control_data as d
+from pywhatsweb.contracts import law_data as ld
 from pywhatsweb.contracts import streams
 from pywhatsweb_fleet.persistence.duties import Known
 from pywhatsweb_fleet.storage import audit
@@ -72,21 +72,21 @@ class Auditing:
         await Bucket(self._bus, ANCHORS).put(tenant, value)
         self._told[tenant] = head
 
-    async def verify(self, asked: Asked) -> d.AuditVerdict:
+    async def verify(self, asked: Asked) -> ld.AuditVerdict:
         tenant = asked.tenant
         # First what was told, then the chain: it only grows meanwhile.
         anchors = await self._anchors(tenant)
         try:
             base = await self._store.read(audit.base, tenant, bytes(asked.record.key)) or Link()
         except ValueError:
-            return d.AuditVerdict(ok=False, entries=0, first=0, flaw=0, reason="cut off at its beginning")
+            return ld.AuditVerdict(ok=False, entries=0, first=0, flaw=0, reason="cut off at its beginning")
         flaw = await self._chain(tenant, base)
         reason = None if flaw is None else "changed or missing"
         if flaw is None:
             flaw, reason = await self._held_against(tenant, base, anchors)
         head = await self._store.read(audit.head, tenant)
         entries = head.sequence - base.sequence
-        return d.AuditVerdict(
+        return ld.AuditVerdict(
             ok=flaw is None, entries=entries, first=base.sequence + 1, flaw=flaw, reason=reason
         )
 

@@ -25,7 +25,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from pywhatsweb.contracts import codec, events, ids, streams, subjects
-from pywhatsweb.contracts import control_data as d
+from pywhatsweb.contracts import law_data as ld
 from pywhatsweb.contracts.event_data import Status
 from pywhatsweb.contracts.ids import ChatKey, SessionId, TenantId, TenantKey
 from pywhatsweb.contracts.statuses import MessageStatus
@@ -93,9 +93,9 @@ class Erasures:
 
     # Asking.
 
-    async def erase(self, asked: Asked) -> d.ErasureReceipt:
+    async def erase(self, asked: Asked) -> ld.ErasureReceipt:
         """Begins, or finds the erasure of the same person that is under way; the receipt if it comes soon."""
-        args: d.DataErase = asked.args
+        args: ld.DataErase = asked.args
         who = Asker(asked.tenant, TenantKey(asked.record.key), asked.record.region)
         job = await self._store.transact(begin, who, args, events.timestamp())
         self._asked.set()
@@ -111,13 +111,13 @@ class Erasures:
                 except TimeoutError:
                     continue
 
-    async def erase_status(self, asked: Asked) -> d.ErasureReceipt:
+    async def erase_status(self, asked: Asked) -> ld.ErasureReceipt:
         return await self._receipt(asked.tenant, asked.args.id)
 
-    async def _receipt(self, tenant: str, erasure_id: str) -> d.ErasureReceipt:
+    async def _receipt(self, tenant: str, erasure_id: str) -> ld.ErasureReceipt:
         job, receipt = await self._store.read(look, tenant, erasure_id)
         if receipt is not None:
-            return msgspec.json.decode(receipt.receipt, type=d.ErasureReceipt)
+            return msgspec.json.decode(receipt.receipt, type=ld.ErasureReceipt)
         if job is None:
             raise RequestError(ErrorCode.E_ERASURE_NOT_FOUND)
         return so_far(job, read_work(job.work))

@@ -19,7 +19,7 @@ import structlog
 from sqlalchemy import Connection, LargeBinary, Table
 from sqlalchemy.exc import SQLAlchemyError
 
-from pywhatsweb.contracts import control_data as d
+from pywhatsweb.contracts import law_data as ld
 from pywhatsweb.contracts.events import timestamp
 from pywhatsweb.contracts.ids import TenantKey
 from pywhatsweb.errors import ErrorCode, MediaError, RequestError
@@ -81,23 +81,23 @@ class Exports:
 
     # Asking.
 
-    async def export(self, asked: Asked) -> d.Export:
+    async def export(self, asked: Asked) -> ld.Export:
         who = Asker(asked.tenant, TenantKey(asked.record.key), asked.record.region)
         row = await self._store.transact(_begin, who, asked.args)
         self._asked.set()
         return _told(row)
 
-    async def export_status(self, asked: Asked) -> d.Export:
+    async def export_status(self, asked: Asked) -> ld.Export:
         return _told(await self._row(asked.tenant, asked.args.id))
 
-    async def download(self, asked: Asked) -> d.ExportPart:
-        args: d.DataDownload = asked.args
+    async def download(self, asked: Asked) -> ld.ExportPart:
+        args: ld.DataDownload = asked.args
         work = _work((await self._row(asked.tenant, args.id)).work)
         if work.media_id is None:
             raise RequestError(ErrorCode.E_EXPORT_NOT_READY)
         held = await self._library.find(asked.tenant, work.media_id)
         data = await self._library.content(asked.tenant, held.object, args.offset, args.length)
-        return d.ExportPart(id=args.id, size=held.object.size, offset=args.offset, data=data)
+        return ld.ExportPart(id=args.id, size=held.object.size, offset=args.offset, data=data)
 
     async def _row(self, tenant: str, export_id: str) -> ExportRow:
         row = await self._store.read(law.export, tenant, export_id)
@@ -216,7 +216,7 @@ class Exports:
                 return
 
 
-def _begin(conn: Connection, who: Asker, args: d.DataExport) -> ExportRow:
+def _begin(conn: Connection, who: Asker, args: ld.DataExport) -> ExportRow:
     person = resolve(conn, who, args.phone_number) if args.phone_number is not None else None
     subject = subject_digest(who, person) if person is not None else None
     for row in law.exports_waiting(conn):
@@ -299,10 +299,10 @@ def _suffix(filename: str | None) -> str:
     return f".{ending.lower()}" if ending.isascii() and ending.isalnum() and len(ending) <= 8 else ""
 
 
-def _told(row: ExportRow) -> d.Export:
+def _told(row: ExportRow) -> ld.Export:
     work = _work(row.work)
     state = "running" if row.state == "waiting" and work.progress else row.state
-    return d.Export(
+    return ld.Export(
         id=row.export_id,
         state=state,
         progress=round(work.progress, 3),

@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from pywhatsweb.contracts import control_data as d
 from pywhatsweb.contracts import ids
+from pywhatsweb.contracts import law_data as ld
 from pywhatsweb.contracts import record_data as r
 from pywhatsweb.contracts.event_data import Chat, Person
 from pywhatsweb.contracts.events import timestamp
@@ -57,7 +58,7 @@ class Queries:
     async def analytics_responses(self, who: Asker, args: r.AnalyticsResponses) -> r.Responses:
         return await self._store.read(searching.analytics_responses, who, args)
 
-    async def audit_list(self, who: Asker, args: d.AuditList) -> d.Audit:
+    async def audit_list(self, who: Asker, args: ld.AuditList) -> ld.Audit:
         return await self._store.read(_audit_list, who, args)
 
 
@@ -156,7 +157,7 @@ def _contact_info(who: Asker, known: people.Known) -> d.ContactInfo:
     )
 
 
-def _audit_list(conn: Connection, who: Asker, args: d.AuditList) -> d.Audit:
+def _audit_list(conn: Connection, who: Asker, args: ld.AuditList) -> ld.Audit:
     rows = audit.page(
         conn,
         who.id,
@@ -169,7 +170,7 @@ def _audit_list(conn: Connection, who: Asker, args: d.AuditList) -> d.Audit:
     )
     last = rows[-1] if len(rows) == args.limit else None
     entries = [
-        d.AuditEntry(
+        ld.AuditEntry(
             id=str(row.sequence),
             at=timestamp(row.entry.at),
             action=row.entry.action,
@@ -183,7 +184,7 @@ def _audit_list(conn: Connection, who: Asker, args: d.AuditList) -> d.Audit:
         )
         for row in rows
     ]
-    return d.Audit(entries=entries, cursor=to_cursor(last.sequence) if last else None)
+    return ld.Audit(entries=entries, cursor=to_cursor(last.sequence) if last else None)
 
 
 def _time(ms: int) -> str | None:

@@ -10,8 +10,8 @@ from typing import Literal
 import msgspec
 from sqlalchemy import Connection
 
-from pywhatsweb.contracts import control_data as d
 from pywhatsweb.contracts import events
+from pywhatsweb.contracts import law_data as ld
 from pywhatsweb_fleet.persistence import sweeping
 from pywhatsweb_fleet.persistence.person import GONE, Person, resolve, subject_digest
 from pywhatsweb_fleet.persistence.queries import Asker
@@ -36,7 +36,7 @@ read_work = msgspec.json.Decoder(Work).decode
 to_json = msgspec.json.Encoder(order="sorted").encode
 
 
-def begin(conn: Connection, who: Asker, args: d.DataErase, at: str) -> Job:
+def begin(conn: Connection, who: Asker, args: ld.DataErase, at: str) -> Job:
     person = resolve(conn, who, args.phone_number)
     subject = subject_digest(who, person)
     reason = _nameless(conn, who.id, person, args.reason)
@@ -71,8 +71,8 @@ def look(conn: Connection, tenant: str, erasure_id: str) -> tuple[Job | None, Re
     return law.erasure_job(conn, tenant, erasure_id), law.receipt(conn, tenant, erasure_id)
 
 
-def so_far(job: Job, work: Work) -> d.ErasureReceipt:
-    return d.ErasureReceipt(
+def so_far(job: Job, work: Work) -> ld.ErasureReceipt:
+    return ld.ErasureReceipt(
         id=job.erasure_id,
         state="running",
         subject=job.subject,
@@ -105,6 +105,6 @@ def finish(conn: Connection, job: Job, work: Work, key: bytes) -> None:
         audit.append(conn, entry)
 
 
-def sign(receipt: d.ErasureReceipt, key: bytes) -> str:
+def sign(receipt: ld.ErasureReceipt, key: bytes) -> str:
     """HMAC-SHA256 under the tenant's key over the receipt as sorted JSON without its signature."""
     return hmac.digest(key, to_json(msgspec.structs.replace(receipt, signature=None)), "sha256").hex()

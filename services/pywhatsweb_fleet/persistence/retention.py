@@ -16,8 +16,8 @@ from typing import Any, Final
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from pywhatsweb.contracts import control_data as d
 from pywhatsweb.contracts import events, streams
+from pywhatsweb.contracts import law_data as ld
 from pywhatsweb.contracts.ids import TenantId
 from pywhatsweb_fleet.persistence.duties import Duty, Known
 from pywhatsweb_fleet.storage import audit, expiring, law, media, partitions
@@ -53,11 +53,11 @@ class Retention:
         self._store = store
         self._bus = bus
 
-    async def get(self, asked: Asked) -> d.RetentionInfo:
+    async def get(self, asked: Asked) -> ld.RetentionInfo:
         return _info(await self._store.read(law.periods, asked.tenant))
 
-    async def set(self, asked: Asked) -> d.RetentionInfo:
-        args: d.RetentionSet = asked.args
+    async def set(self, asked: Asked) -> ld.RetentionInfo:
+        args: ld.RetentionSet = asked.args
         now = time.time_ns() // 1_000_000
 
         def write(conn: Any) -> dict[str, int]:
@@ -149,5 +149,5 @@ def _days(own: Mapping[str, int]) -> dict[str, int]:
     return {**USUAL_DAYS, **{kind: days for kind, days in own.items() if kind in USUAL_DAYS}}
 
 
-def _info(own: Mapping[str, int]) -> d.RetentionInfo:
-    return d.RetentionInfo(days=_days(own), chosen=sorted(own))
+def _info(own: Mapping[str, int]) -> ld.RetentionInfo:
+    return ld.RetentionInfo(days=_days(own), chosen=sorted(own))

@@ -16,6 +16,7 @@ from pywhatsweb.contracts import consumer_data as cd
 from pywhatsweb.contracts import control_data as d
 from pywhatsweb.contracts import deadletter_data as dl
 from pywhatsweb.contracts import kanban_data as k
+from pywhatsweb.contracts import law_data as ld
 from pywhatsweb.contracts import media_data as m
 from pywhatsweb.contracts import record_data as r
 from pywhatsweb.contracts import template_data as t
@@ -113,16 +114,18 @@ VERBS: dict[str, Verb] = {
     "media.list": Verb(m.MediaList, m.MediaEntries, "Stored files, newest first"),
     "media.delete": Verb(m.MediaRef, m.MediaEntry, "Let a stored file go"),
     "data.export": Verb(
-        d.DataExport, d.Export, "Begin to put together everything about a person, or of the tenant"
+        ld.DataExport, ld.Export, "Begin to put together everything about a person, or of the tenant"
     ),
-    "data.export_status": Verb(d.ExportRef, d.Export, "How far an export has come"),
-    "data.download": Verb(d.DataDownload, d.ExportPart, "A part of an export's ZIP"),
-    "data.erase": Verb(d.DataErase, d.ErasureReceipt, "Begin to erase a person everywhere"),
-    "data.erase_status": Verb(d.ErasureRef, d.ErasureReceipt, "How far an erasure has come, and its receipt"),
-    "retention.get": Verb(d.Nothing, d.RetentionInfo, "How long things are kept"),
-    "retention.set": Verb(d.RetentionSet, d.RetentionInfo, "Change that for one kind"),
-    "audit.list": Verb(d.AuditList, d.Audit, "Who did what, newest first"),
-    "audit.verify": Verb(d.AuditVerify, d.AuditVerdict, "Whether the audit trail is as it was written"),
+    "data.export_status": Verb(ld.ExportRef, ld.Export, "How far an export has come"),
+    "data.download": Verb(ld.DataDownload, ld.ExportPart, "A part of an export's ZIP"),
+    "data.erase": Verb(ld.DataErase, ld.ErasureReceipt, "Begin to erase a person everywhere"),
+    "data.erase_status": Verb(
+        ld.ErasureRef, ld.ErasureReceipt, "How far an erasure has come, and its receipt"
+    ),
+    "retention.get": Verb(d.Nothing, ld.RetentionInfo, "How long things are kept"),
+    "retention.set": Verb(ld.RetentionSet, ld.RetentionInfo, "Change that for one kind"),
+    "audit.list": Verb(ld.AuditList, ld.Audit, "Who did what, newest first"),
+    "audit.verify": Verb(ld.AuditVerify, ld.AuditVerdict, "Whether the audit trail is as it was written"),
     "deadletter.list": Verb(
         dl.DeadLetterList, dl.DeadLetters, "Commands and events that were set aside, oldest first"
     ),

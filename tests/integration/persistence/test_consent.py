@@ -11,6 +11,7 @@ from pywhatsweb.contracts import consent_data as cs
 from pywhatsweb.contracts import control_data as d
 from pywhatsweb.contracts import event_data as e
 from pywhatsweb.contracts import ids
+from pywhatsweb.contracts import law_data as ld
 from pywhatsweb.errors import ErrorCode, RequestError
 from pywhatsweb_fleet.storage import optouts
 from pywhatsweb_fleet.storage.store import Store
@@ -34,8 +35,8 @@ async def out(bus: Bus, to: str) -> cs.OptOut | None:
     return found.opt_out
 
 
-async def trail(bus: Bus, action: str) -> list[d.AuditEntry]:
-    found: d.Audit = await ask(bus, "audit.list", d.AuditList(action=action))
+async def trail(bus: Bus, action: str) -> list[ld.AuditEntry]:
+    found: ld.Audit = await ask(bus, "audit.list", ld.AuditList(action=action))
     return found.entries
 
 
@@ -171,8 +172,8 @@ async def test_an_erased_person_stays_unwritten_to(
     await ask(bus, "consent.record", cs.ConsentRecord(to=pn, purpose="marketing", source="form"))
     shown = await _rows_of(store, pn)
     assert (len(shown["optouts"]), len(shown["consents"])) == (1, 1)
-    receipt: d.ErasureReceipt = await ask(
-        bus, "data.erase", d.DataErase(phone_number=pn, reason="asked", actor="dpo")
+    receipt: ld.ErasureReceipt = await ask(
+        bus, "data.erase", ld.DataErase(phone_number=pn, reason="asked", actor="dpo")
     )
     assert receipt.state == "done"
     assert "optouts" in receipt.kept

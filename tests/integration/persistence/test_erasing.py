@@ -12,8 +12,8 @@ import pytest
 from sqlalchemy import text
 
 from pywhatsweb.contracts import content, control, events, ids, queued, subjects
-from pywhatsweb.contracts import control_data as d
 from pywhatsweb.contracts import event_data as e
+from pywhatsweb.contracts import law_data as ld
 from pywhatsweb.contracts.codec import encode
 from pywhatsweb.contracts.ids import CommandId, SessionId, TenantId
 from pywhatsweb.contracts.statuses import Origin
@@ -165,14 +165,14 @@ def left_on_disk(directory: Path) -> list[str]:
     ]
 
 
-async def erased(bus: Bus, **fields: Any) -> d.ErasureReceipt:
+async def erased(bus: Bus, **fields: Any) -> ld.ErasureReceipt:
     """The receipt, once it is there."""
     found = await ask(
-        bus, "data.erase", d.DataErase(**{"phone_number": PN, "reason": REASON, "actor": "ana"} | fields)
+        bus, "data.erase", ld.DataErase(**{"phone_number": PN, "reason": REASON, "actor": "ana"} | fields)
     )
 
     await wait_until(lambda: _is_done(bus, found.id), 60, interval=0.1, message="the erasure is done")
-    receipt: d.ErasureReceipt = await ask(bus, "data.erase_status", d.ErasureRef(id=found.id))
+    receipt: ld.ErasureReceipt = await ask(bus, "data.erase_status", ld.ErasureRef(id=found.id))
     return receipt
 
 
@@ -216,9 +216,9 @@ async def test_nothing_of_the_person_is_left(
     assert b"cancelled" in told.data
     assert b"E_ERASED" in told.data
     assert left_on_disk(tmp_path) == []
-    assert await refusal(bus, "data.erase_status", d.ErasureRef(id="era_none")) == "ERASURE_NOT_FOUND"
+    assert await refusal(bus, "data.erase_status", ld.ErasureRef(id="era_none")) == "ERASURE_NOT_FOUND"
     assert (
-        await refusal(bus, "data.erase", d.DataErase(phone_number="x", reason="r", actor="a"))
+        await refusal(bus, "data.erase", ld.DataErase(phone_number="x", reason="r", actor="a"))
         == "INVALID_PHONE"
     )
 
@@ -238,7 +238,7 @@ async def test_what_comes_in_meanwhile_is_whole_or_gone(bus: Bus, publisher: Pub
         return number - 1
 
     writing = asyncio.create_task(write_on())
-    wanted = d.DataErase(phone_number=f"lid:{LID}", reason=REASON, actor="ana")
+    wanted = ld.DataErase(phone_number=f"lid:{LID}", reason=REASON, actor="ana")
     found = await ask(bus, "data.erase", wanted)
     await wait_until(
         lambda: _is_done(bus, found.id), 120, interval=0.1, message="it ends although they write on"
@@ -257,7 +257,7 @@ async def test_what_comes_in_meanwhile_is_whole_or_gone(bus: Bus, publisher: Pub
 
 
 async def _is_done(bus: Bus, erasure_id: str) -> bool:
-    return bool((await ask(bus, "data.erase_status", d.ErasureRef(id=erasure_id))).state == "done")
+    return bool((await ask(bus, "data.erase_status", ld.ErasureRef(id=erasure_id))).state == "done")
 
 
 async def test_an_erasure_outlives_its_service(
@@ -273,7 +273,7 @@ async def test_an_erasure_outlives_its_service(
         return int(rows) >= 632
 
     await wait_until(all_in, 60, message="everything is recorded")
-    request = encode(d.DataErase(phone_number=PN, reason=REASON, actor="ana"))
+    request = encode(ld.DataErase(phone_number=PN, reason=REASON, actor="ana"))
     await bus.client.publish("wa.ctl.acme.data.erase", request, reply="nobody")
     await wait_until(lambda: store.read(law.erasure_jobs), 20, message="the erasure begins")
     erasure_id = ""

@@ -14,6 +14,7 @@ import pytest
 from sqlalchemy import text
 
 from pywhatsweb.contracts import control_data as d
+from pywhatsweb.contracts import law_data as ld
 from pywhatsweb.contracts.ids import TenantId
 from pywhatsweb_fleet.media.library import Library
 from pywhatsweb_fleet.media.objects import Objects
@@ -72,7 +73,7 @@ async def test_everything_ends_with_its_period(
     records = {TenantId("acme"): RECORD, TenantId("other"): RECORD}
     assert sum((await own.once(records, traffic.BASE_MS + DAY_MS)).values()) == 0
     # acme keeps messages for a day only; other as usual.
-    asked = d.RetentionSet(kind="messages", days=1, actor="dpo")
+    asked = ld.RetentionSet(kind="messages", days=1, actor="dpo")
     info = await ask(bus, "retention.set", asked)
     assert (info.days["messages"], info.chosen) == (1, ["messages"])
     assert (await ask(bus, "retention.get", d.Nothing())).days == USUAL_DAYS | {"messages": 1}
@@ -181,14 +182,14 @@ async def test_an_export_is_complete(bus: Bus, publisher: Publisher, store: Stor
     assert not any(
         SECRET.encode() in path.read_bytes() for path in (tmp_path / "media").rglob("*") if path.is_file()
     )
-    receipt = await ask(bus, "data.erase", d.DataErase(phone_number=PN, reason="r", actor="ana"))
+    receipt = await ask(bus, "data.erase", ld.DataErase(phone_number=PN, reason="r", actor="ana"))
 
     async def done() -> bool:
-        status = await ask(bus, "data.erase_status", d.ErasureRef(id=receipt.id))
+        status = await ask(bus, "data.erase_status", ld.ErasureRef(id=receipt.id))
         return bool(status.state == "done")
 
     await wait_until(done, 60, interval=0.1, message="the erasure is done")
-    assert await refusal(bus, "data.export_status", d.ExportRef(id=found.id)) == "EXPORT_NOT_FOUND"
+    assert await refusal(bus, "data.export_status", ld.ExportRef(id=found.id)) == "EXPORT_NOT_FOUND"
     final = await store.read(law.receipt, "acme", receipt.id)
     assert final is not None
     assert json.loads(final.receipt)["residue"] == []
@@ -202,23 +203,23 @@ async def _pieces(raw: bytes) -> AsyncIterator[bytes]:
     yield raw
 
 
-async def exported(bus: Bus, **fields: Any) -> d.Export:
-    asked = await ask(bus, "data.export", d.DataExport(**{"actor": "ana"} | fields))
+async def exported(bus: Bus, **fields: Any) -> ld.Export:
+    asked = await ask(bus, "data.export", ld.DataExport(**{"actor": "ana"} | fields))
 
     async def done() -> bool:
-        status = await ask(bus, "data.export_status", d.ExportRef(id=asked.id))
+        status = await ask(bus, "data.export_status", ld.ExportRef(id=asked.id))
         return bool(status.state == "done")
 
     await wait_until(done, 60, interval=0.1, message="the export is made")
-    found: d.Export = await ask(bus, "data.export_status", d.ExportRef(id=asked.id))
+    found: ld.Export = await ask(bus, "data.export_status", ld.ExportRef(id=asked.id))
     return found
 
 
-async def unzipped(bus: Bus, found: d.Export) -> dict[str, bytes]:
+async def unzipped(bus: Bus, found: ld.Export) -> dict[str, bytes]:
     """Fetched in parts."""
     raw = b""
     while len(raw) < (found.size or 0):
-        part = await ask(bus, "data.download", d.DataDownload(id=found.id, offset=len(raw), length=50_000))
+        part = await ask(bus, "data.download", ld.DataDownload(id=found.id, offset=len(raw), length=50_000))
         raw += part.data
     with zipfile.ZipFile(io.BytesIO(raw)) as archive:
         assert archive.testzip() is None

@@ -8,6 +8,7 @@ import pytest
 from pywhatsweb.contracts import control
 from pywhatsweb.contracts import control_data as d
 from pywhatsweb.contracts import event_data as e
+from pywhatsweb.contracts import law_data as ld
 from pywhatsweb.contracts import record_data as r
 from pywhatsweb.contracts.codec import encode
 from pywhatsweb.contracts.ids import TenantId
@@ -152,12 +153,12 @@ async def test_the_audit_trail_is_listed(service: None, bus: Bus, store: Store) 
             "acme", traffic.BASE_MS + at, "ana" if at else "bia", "data.erase", detail='{"n":1}'
         )
         await store.transact(audit.append, entry)
-    first = await ask(bus, "audit.list", d.AuditList(limit=3))
-    rest = await ask(bus, "audit.list", d.AuditList(limit=3, cursor=first.cursor))
+    first = await ask(bus, "audit.list", ld.AuditList(limit=3))
+    rest = await ask(bus, "audit.list", ld.AuditList(limit=3, cursor=first.cursor))
     assert [entry.id for entry in [*first.entries, *rest.entries]] == ["5", "4", "3", "2", "1"]
     assert first.entries[0].details == {"n": 1}
-    assert len((await ask(bus, "audit.list", d.AuditList(actor="bia"))).entries) == 1
-    assert await refusal(bus, "audit.list", d.AuditList(since="yesterday")) == ErrorCode.E_INVALID_TIMESTAMP
+    assert len((await ask(bus, "audit.list", ld.AuditList(actor="bia"))).entries) == 1
+    assert await refusal(bus, "audit.list", ld.AuditList(since="yesterday")) == ErrorCode.E_INVALID_TIMESTAMP
 
 
 async def test_questions_stay_within_the_tenant(service: None, bus: Bus, publisher: Publisher) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from pywhatsweb.contracts import control
 from pywhatsweb.contracts import control_data as d
+from pywhatsweb.contracts import law_data as ld
 from pywhatsweb.contracts.ids import TenantId
 from pywhatsweb.errors import ErrorCode
 from pywhatsweb_fleet.broker import keys as record
@@ -147,8 +148,8 @@ def test_a_bound_key_keeps_to_its_sessions() -> None:
     for verb, args in (
         ("session.stop", d.SessionRef(session_id="s2")),
         ("chat.list", d.ChatList(session_id="s2")),
-        ("data.export", d.DataExport()),
-        ("audit.list", d.AuditList()),
+        ("data.export", ld.DataExport()),
+        ("audit.list", ld.AuditList()),
     ):
         with pytest.raises(GatewayError):
             asking.bind(who, verb, args)
@@ -232,13 +233,13 @@ def test_the_trail_is_told_who_asks() -> None:
         TenantId("demo"), "user.demo.ana", frozenset(), None, "ana", address="192.0.2.7", correlation_id="r"
     )
     program = Principal(TenantId("demo"), "ab12", frozenset(), None, address="192.0.2.8")
-    erase = d.DataErase(phone_number="+5511999990001", reason="asked", actor="leo", address="forged")
+    erase = ld.DataErase(phone_number="+5511999990001", reason="asked", actor="leo", address="forged")
     told = asking.bind(person, "data.erase", erase)
-    assert isinstance(told, d.DataErase)
+    assert isinstance(told, ld.DataErase)
     assert (told.actor, told.address, told.correlation_id) == ("ana", "192.0.2.7", "r")
-    told = asking.bind(program, "data.export", d.DataExport())
-    assert isinstance(told, d.DataExport)
+    told = asking.bind(program, "data.export", ld.DataExport())
+    assert isinstance(told, ld.DataExport)
     assert (told.actor, told.address) == ("key:ab12", "192.0.2.8")
     told = asking.bind(program, "data.erase", erase)
-    assert isinstance(told, d.DataErase)
+    assert isinstance(told, ld.DataErase)
     assert (told.actor, told.address) == ("leo", "192.0.2.8")
