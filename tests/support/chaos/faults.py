@@ -235,21 +235,23 @@ async def slow_subscriber(scene: Scene) -> None:
 
 async def kill_database(scene: Scene) -> None:
     """kill -9 PostgreSQL, all of it; it starts again after up to five seconds."""
-    assert scene.ground.postgres is not None
-    scene.note("kill -9 PostgreSQL")
-    killing = asyncio.ensure_future(asyncio.to_thread(scene.ground.postgres.kill))
-    try:
-        await asyncio.shield(killing)
-        await scene.rest(0, 5)
-    finally:  # the blows may be over at any moment
-        await killing
+    postgres = scene.ground.postgres
+    assert postgres is not None
+    async with scene.ground.one_killer:
+        scene.note("kill -9 PostgreSQL")
+        killing = asyncio.ensure_future(asyncio.to_thread(postgres.kill))
         try:
-            await asyncio.to_thread(scene.ground.postgres.start, 60)
-        except (
-            AssertionError
-        ):  # another blow struck it while it recovered, and it gave up: whoever runs it starts it
-            await asyncio.to_thread(scene.ground.postgres.start, 60)
-        scene.note("PostgreSQL is back")
+            await asyncio.shield(killing)
+            await scene.rest(0, 5)
+        finally:  # the blows may be over at any moment
+            await killing
+            try:
+                await asyncio.to_thread(postgres.start, 60)
+            except (
+                AssertionError
+            ):  # another blow struck it while it recovered, and it gave up: who runs it starts it
+                await asyncio.to_thread(postgres.start, 60)
+            scene.note("PostgreSQL is back")
 
 
 async def kill_backend(scene: Scene) -> None:

@@ -152,6 +152,8 @@ class Ground:
         self.directory = directory
         self.whatsapp: WhatsApp | None = None
         self.postgres: PostgresServer | None = None
+        self.one_killer = asyncio.Lock()
+        """Of PostgreSQL: two at once trip over each other."""
         self.clock: Clock | None = None
         self.disk: Disk | None = None
         self.full: set[str] = set()
