@@ -14,6 +14,7 @@ from tests.e2e.kinds.cases import CASES, Case
 from tests.e2e.kinds.stage import Stage
 from tests.e2e.kinds.table import REASONS
 from tests.support import wait_until
+from tests.support.chaos.ground import browsers
 from tests.support.running import Fleet, Plain, Sandbox, new_number, plain, sandbox
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -57,13 +58,7 @@ async def _working(program: Plain, whatsapp: Sandbox, number: str) -> None:
 
 def _browsers(fleet: Fleet) -> list[psutil.Process]:
     """The browsers of the fleet's profiles; not their helpers, which live and die with them."""
-    profiles = f"--user-data-dir={fleet.directory}"
-    found = []
-    for process in psutil.process_iter(["cmdline"]):
-        words: list[str] = process.info["cmdline"] or []
-        if any(word.startswith(profiles) for word in words) and not any("--type=" in word for word in words):
-            found.append(process)
-    return found
+    return [psutil.Process(pid) for pid in browsers(fleet.directory)]
 
 
 async def _texts_shown(whatsapp: Sandbox, number: str) -> list[str]:

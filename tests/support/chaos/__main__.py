@@ -17,10 +17,10 @@ from typing import Any
 
 import structlog
 
-from tests.support.chaos.plan import Plan, thirty_on_baileys, thousand_simulated
+from tests.support.chaos.plan import SHAPES, Plan
 from tests.support.chaos.run import Report, prepare, run
 
-SHAPES = ("seconds", "tenants", "sessions", "workers", "rate", "inbound", "every", "kinds", "settle_s")
+ASKED = ("seconds", "tenants", "sessions", "workers", "rate", "inbound", "every", "kinds", "settle_s")
 
 
 def seeds(words: str) -> list[int]:
@@ -33,9 +33,8 @@ def seeds(words: str) -> list[int]:
 
 
 def plan_of(options: argparse.Namespace) -> Plan:
-    make = thirty_on_baileys if options.engine == "baileys" else thousand_simulated
-    plan = make(0, options.seconds, options.store)
-    asked: dict[str, Any] = {name: getattr(options, name) for name in SHAPES}
+    plan = SHAPES[options.engine](0, options.seconds, options.store)
+    asked: dict[str, Any] = {name: getattr(options, name) for name in ASKED}
     lists = {name: tuple(value) for name, value in asked.items() if isinstance(value, list)}
     return plan._replace(**{name: value for name, value in (asked | lists).items() if value is not None})
 
@@ -43,7 +42,7 @@ def plan_of(options: argparse.Namespace) -> Plan:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.support.chaos")
     parser.add_argument("--seeds", type=seeds, default=[1], help="1-50, or 3,7")
-    parser.add_argument("--engine", choices=("baileys", "simulated"), default="baileys")
+    parser.add_argument("--engine", choices=tuple(SHAPES), default="baileys")
     parser.add_argument("--store", choices=("sqlite", "postgres"), default="sqlite")
     parser.add_argument("--seconds", type=float, default=60)
     for name, kind in (("tenants", int), ("sessions", int), ("workers", int), ("rate", float)):
@@ -62,7 +61,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="chaos-") as temporary:
         base = Path(temporary)
         template = base / "template"
-        if plan.engine == "baileys":
+        if plan.engine != "simulated":
             asyncio.run(prepare(plan, base / "first", template))
             shutil.rmtree(base / "first", ignore_errors=True)
         for seed in options.seeds:

@@ -73,6 +73,8 @@ def faults(ground: Ground) -> Mapping[str, Fault]:
         found |= {"net:cut": cut, "net:silence": silence, "net:delay": delay, "net:offline": offline}
     else:
         del found["kill:sidecar"], found["freeze:sidecar"]
+    if ground.plan.engine == "webjs":
+        found |= {f"{verb.__name__}:browser": partial(verb, kind="browser") for verb in (kill, freeze)}
     if ground.postgres is not None:
         found |= {
             "kill:database": kill_database,

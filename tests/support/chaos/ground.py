@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 
 from pywhatsweb_fleet.up import sandbox
 from pywhatsweb_fleet.up.child import Child
@@ -27,6 +28,8 @@ from tests.support.postgres import PostgresServer
 from tests.support.running import Fleet
 
 DISK_MB = 1024
+PARTS = ("data", "whatsapp", "profiles")
+"""Folders of a ground that the next one with the same sessions starts from."""
 
 # Shorter than in production, so that what they guard against happens within a run.
 SETTINGS = {
@@ -192,10 +195,11 @@ class Ground:
             if await asyncio.to_thread(disk.mount):
                 self.disk = disk
                 self._stack.callback(disk.unmount, self.directory / "kept")
-        for part in ("data", "whatsapp"):
+        for part in PARTS:
             if self._template is not None and (self._template / part).exists():
                 _copy(self._template / part, self.directory / part)
-        environ = dict(SETTINGS)
+        # Not on the small disk: what a browser does without room is its makers' affair.
+        environ = SETTINGS | {"PWW_PROFILES_DIR": str(self.directory / "profiles")}
         clock = Clock(self.directory)
         if self.plan.allows("clock") and await asyncio.to_thread(clock.build):
             self.clock = clock
@@ -241,7 +245,7 @@ class Ground:
         await asyncio.to_thread(self.fleet.stop)
         if self.whatsapp is not None:
             await self.whatsapp.child.stop()
-        for part in ("data", "whatsapp"):
+        for part in PARTS:
             if (self.directory / part).exists():
                 _copy(self.directory / part, template / part)
         if self.postgres is not None:
@@ -268,6 +272,8 @@ class Ground:
         if kind == "sandbox":
             pid = self.whatsapp.child.pid if self.whatsapp is not None else None
             return [pid] if pid is not None else []
+        if kind == "browser":
+            return browsers(self.directory)
         with contextlib.suppress(OSError, ValueError):
             self.fleet.reload()
         pids: list[int] = self.fleet.ready["pids"].get(kind) or []
@@ -276,6 +282,17 @@ class Ground:
     def kinds(self) -> dict[str, list[int]]:
         pids: dict[str, Any] = {kind: self.pids(kind) for kind in self.fleet.ready["pids"]}
         return pids | {"sandbox": self.pids("sandbox")}
+
+
+def browsers(directory: Path) -> list[int]:
+    """Those with a profile below it; not their helpers, which live and die with them."""
+    mark = f"--user-data-dir={directory}/"
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        words: list[str] = process.info["cmdline"] or []
+        if any(word.startswith(mark) for word in words) and not any("--type=" in word for word in words):
+            found.append(process.pid)
+    return found
 
 
 def _copy(old: Path, new: Path) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 CONTACTS = [f"+55119888{number:05d}" for number in range(6)]
 
+Engine = Literal["baileys", "simulated", "webjs"]
 Store = Literal["sqlite", "postgres"]
 
 Account = tuple[str, str]
@@ -15,7 +17,7 @@ Account = tuple[str, str]
 class Plan(NamedTuple):
     seed: int
     seconds: float = 20
-    engine: Literal["baileys", "simulated"] = "baileys"
+    engine: Engine = "baileys"
     store: Store = "sqlite"
     tenants: int = 2
     sessions: int = 3
@@ -24,7 +26,7 @@ class Plan(NamedTuple):
     rate: float = 2.0
     """Sends a second and session."""
     inbound: float = 5.0
-    """Inbound messages a second, in all (Baileys; the simulated engine echoes what it sends)."""
+    """Inbound messages a second, in all (the simulated engine echoes what it sends instead)."""
     every: tuple[float, float] = (2.0, 5.0)
     """Seconds between two blows, from and to."""
     kinds: tuple[str, ...] | None = None
@@ -58,3 +60,27 @@ def thousand_simulated(seed: int, seconds: float, store: Store) -> Plan:
     return Plan(
         seed, seconds, "simulated", store, tenants=4, sessions=250, rate=0.04, every=(1.5, 4), settle_s=120
     )
+
+
+def four_in_browsers(seed: int, seconds: float, store: Store) -> Plan:
+    """Two tenants of two sessions on the real whatsapp-web.js, each in a Chromium of its own."""
+    return Plan(
+        seed,
+        seconds,
+        "webjs",
+        store,
+        tenants=2,
+        sessions=2,
+        rate=0.5,
+        inbound=2,
+        every=(2.5, 6),
+        settle_s=180,
+    )
+
+
+SHAPES: dict[Engine, Callable[[int, float, Store], Plan]] = {
+    "baileys": thirty_on_baileys,
+    "simulated": thousand_simulated,
+    "webjs": four_in_browsers,
+}
+"""The usual plan of each engine, by seed, seconds and store."""
