@@ -1,6 +1,6 @@
 # Everything here sets itself up; `make` alone lists the targets. ARGS="…" passes arguments on.
 .DEFAULT_GOAL := help
-.PHONY: help setup up test check format lock chaos docker bench clean
+.PHONY: help setup up test test-python test-node check format lock chaos docker bench clean
 
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -14,9 +14,17 @@ setup: ## Prepare .venv (with .venv/bin/pww and node) and the sidecar's packages
 up: setup ## Run the whole fleet here, with the local WhatsApp (ARGS="--workers 2")
 	@$(BIN)/pww up $(ARGS)
 
-test: setup ## Run the tests, Python's and Node's, without chaos and benchmarks
+test: test-python test-node ## Run the tests, Python's and Node's, without chaos and benchmarks (-k: Node's in any case)
+
+test-python: setup
 	@$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
-	@cd sidecar-node && find test -name '*.test.ts' 2>/dev/null | sort | xargs -r $(CURDIR)/$(BIN)/node --test --test-timeout=120000
+
+# The files with failures are named in .setup/failed-node, those of sidecar-node/test in FILES alone are run.
+test-node: setup
+	@cd sidecar-node && $(CURDIR)/$(BIN)/node --test --test-timeout=120000 \
+		--test-reporter=spec --test-reporter-destination=stdout \
+		--test-reporter=./test/failed_files.ts --test-reporter-destination=$(CURDIR)/.setup/failed-node \
+		$(or $(FILES),$(sort $(shell cd sidecar-node && find test -name '*.test.ts')))
 
 check: setup ## Check format, lint, types, imports, and that nothing private is committed
 	@$(BIN)/python tools/check.py
