@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pywhatsweb_runtime.metrics import Metrics
-from tests.support.compose import OURS
+from tests.support.compose import OURS, ROOT
 from tests.support.dashboards import queries
+from tests.support.programs import call, tool
 
-ROOT = Path(__file__).resolve().parents[3]
 DEPLOY = ROOT / "deploy"
 ALERTS = DEPLOY / "prometheus" / "alerts.yml"
 ALERT_TESTS = DEPLOY / "prometheus" / "alerts_test.yml"
@@ -26,19 +24,6 @@ KUBERNETES = DEPLOY / "kubernetes"
 PROMETHEUS_OWN = {"up"}
 """Series that Prometheus itself adds."""
 _METRIC = re.compile(r"\b(?:pww|whatsapp|process|python|up)(?:_[a-z0-9_]+)?\b(?=[{\[) ,/]|$)")
-
-
-def tool(name: str) -> str:
-    found = shutil.which(name)
-    if found is None:
-        pytest.skip(f"{name} is not installed")
-    return found
-
-
-def call(*command: str | Path, cwd: Path = ROOT) -> str:
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=100)
-    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-    return done.stdout
 
 
 def known_metrics() -> set[str]:
@@ -191,35 +176,3 @@ def test_the_dockerfile_keeps_to_the_rules() -> None:
     assert targets["worker"][0] == "FROM services AS worker"
     assert targets["browser"][0] == "FROM worker AS browser"
     assert targets["browser"][-1] == "USER 10001:10001"
-
-
-@pytest.mark.parametrize("overlay", ["dev", "production"])
-def test_kubernetes_manifests_are_valid(overlay: str, tmp_path: Path) -> None:
-    """kustomize builds the overlay; kubernetes-validate --strict takes every object of Kubernetes' own kinds."""
-    built = call(tool("kubectl"), "kustomize", KUBERNETES / "overlays" / overlay)
-    documents = [text for text in built.split("\n---\n") if text.strip()]
-    own = [
-        text for text in documents if not re.search(r"^apiVersion: (?:monitoring|keda)\.", text, re.MULTILINE)
-    ]
-    assert len(own) > 15
-    for text in own:
-        if "kind: Deployment" in text or "kind: StatefulSet" in text:
-            for needed in (
-                "runAsNonRoot: true", "readOnlyRootFilesystem: true", "allowPrivilegeEscalation: false",
-                "readinessProbe", "terminationGracePeriodSeconds", "memory:", "automountServiceAccountToken: false",
-            ):  # fmt: skip
-                assert needed in text, needed
-    for text in own:
-        service = re.search(r"^kind: Deployment\n(?:.*\n)*?^  name: (\S+)", text, re.MULTILINE)
-        if service is not None and service[1] in OURS:
-            user = service[1].replace("-", "_")
-            assert re.search(rf"name: PWW_NATS_USER\n +value: {user}\n", text), service[1]
-            assert set(re.findall(r"key: (\S+)\n +path: nats_password", text)) == {user}, service[1]
-            assert "secretName: pww-fleet" not in text, "a service has what it needs, and no more"
-    assert {name for text in own for name in re.findall(r"^  name: (\S+)$", text, re.MULTILINE)} >= OURS
-    assert not re.search(r"^kind: Secret$", built, re.MULTILINE), "secrets are referenced, not contained"
-    beside = Path(sys.executable).with_name("kubernetes-validate")
-    validate = str(beside) if beside.exists() else tool("kubernetes-validate")
-    target = tmp_path / "all.yaml"
-    target.write_text("\n---\n".join(own))
-    call(validate, "--strict", "-k", "1.32", target)
