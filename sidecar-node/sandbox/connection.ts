@@ -3,6 +3,7 @@ import type { WebSocket } from 'ws';
 import { noteCall } from './calls.ts';
 import { type Companion, companionJid, companionLid } from './companions.ts';
 import { type DeviceConnection, nextConnectionId } from './device_connection.ts';
+import { historyFor } from './history.ts';
 import { log, logError } from './log.ts';
 import { frameOf, NoiseResponder, PROLOGUE, type Transport } from './noise.ts';
 import { answerQuery } from './queries.ts';
@@ -178,7 +179,8 @@ export class Connection implements DeviceConnection {
     if (companion.isNew) {
       companion.isNew = false;
       this.#sandbox.companions.save(companion);
-      if (this.#sandbox.options.history) await this.#sandbox.phones.sendHistory(companion);
+      if (!this.#sandbox.options.history) return;
+      for (const part of historyFor(this.#sandbox, companion)) await this.#sandbox.phones.sendPeer(companion, part);
     }
   }
 

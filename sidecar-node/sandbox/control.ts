@@ -6,6 +6,7 @@ import { chatsView, chatView } from './chats.ts';
 import { followEvents } from './events.ts';
 import { type Fault, IMMEDIATE } from './faults.ts';
 import { actInGroup } from './group_queries.ts';
+import { addPast } from './history.ts';
 import { log, logError } from './log.ts';
 import { type Behaviour, type Person, parseBehaviour, parseNumber } from './people.ts';
 import { Refusal } from './refusal.ts';
@@ -54,6 +55,7 @@ const ROUTES: [method: string, path: RegExp, handler: Handler][] = [
     /^\/api\/phones\/([^/]+)\/state$/,
     ({ sandbox, number, body }) => sandbox.appState.changeOnPhone(number, body),
   ],
+  ['POST', /^\/api\/phones\/([^/]+)\/past$/, ({ sandbox, number, body }) => addPast(sandbox, number, body)],
   ['GET', /^\/api\/phones\/([^/]+)\/chats$/, ({ sandbox, number }) => chatsView(sandbox, number)],
   ['GET', /^\/api\/phones\/([^/]+)\/chats\/([^/]+)$/, ({ sandbox, number, other }) => chatView(sandbox, number, other)],
   ['POST', /^\/api\/contacts$/, ({ sandbox, body }) => changeContact(sandbox, parseNumber(body.number), body)],

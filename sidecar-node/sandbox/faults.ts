@@ -19,6 +19,9 @@ export const FAULT_KINDS = [
   'late_receipts',
   'slow',
   'state_conflict',
+  'silent_phone',
+  'late_phone',
+  'broken_history',
 ] as const;
 export type FaultKind = (typeof FAULT_KINDS)[number];
 

@@ -22,7 +22,9 @@ export type EntryKind =
   | 'call'
   | 'fault'
   | 'presence'
-  | 'state';
+  | 'state'
+  | 'past'
+  | 'peer_request';
 
 export interface Entry {
   kind: EntryKind;
@@ -37,6 +39,8 @@ export interface Entry {
   /** An encoded Message. */
   content?: Uint8Array;
   detail?: Record<string, unknown>;
+  /** Milliseconds; now when absent. */
+  at?: number;
 }
 
 /** A row as it is stored; `detail` is JSON. */
@@ -99,7 +103,7 @@ export class Journal {
     const { id } = this.#store.run(
       `INSERT INTO journal (at, kind, account, contact, device, id, type, text, position, content, detail)
        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-      Date.now(),
+      entry.at ?? Date.now(),
       entry.kind,
       entry.account ?? '',
       entry.contact ?? '',

@@ -4,7 +4,7 @@ import { type Described, describe, pad, phoneMessageId, stanzaType, unpad } from
 import { typed, verifySignature } from './curve.ts';
 import { Duties, type Duty } from './duties.ts';
 import type { Group } from './groups.ts';
-import { historyFor } from './history.ts';
+import type { PeerMessage } from './history.ts';
 import { logError } from './log.ts';
 import { addressesOf, type Person } from './people.ts';
 import type { Sandbox } from './sandbox.ts';
@@ -224,9 +224,8 @@ export class Phones {
     return id;
   }
 
-  /** The account's own phone sends its chats to a device that was just linked. */
-  async sendHistory(companion: Companion): Promise<void> {
-    const { id, message } = historyFor(this.#sandbox, companion);
+  /** The account's own phone sends something to one of its devices. */
+  async sendPeer(companion: Companion, { id, message }: PeerMessage): Promise<void> {
     await this.#post(this.#sandbox.people.ensure(companion.number), companion, message, id, { peer: true });
   }
 

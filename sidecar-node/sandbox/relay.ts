@@ -3,6 +3,7 @@ import type { Connection } from './connection.ts';
 import type { DeviceConnection } from './device_connection.ts';
 import { type Group, skmsgOf } from './groups.ts';
 import { logError } from './log.ts';
+import { answerDevice } from './peer_requests.ts';
 import type { Person } from './people.ts';
 import { STATUS } from './phones.ts';
 import type { Sandbox } from './sandbox.ts';
@@ -34,6 +35,8 @@ export class Relay {
       const device = parseJid(jid)?.device ?? 0;
       if (!person || (group && !this.#sandbox.groups.isMember(group, person))) continue;
       if (device > 0) this.#forward(from, person, device, stanza, jid, ciphertext);
+      else if (person.number === account && stanza.attrs.category === 'peer')
+        await answerDevice(this.#sandbox, from, id, ciphertext);
       else if (person.number === account) await this.#sandbox.phones.ownCopy(person, from, id, ciphertext);
       else await this.#sandbox.phones.receive(person, from, { stanza, ciphertext, position, group });
     }
