@@ -67,6 +67,7 @@ FLEET = Dashboard("PyWhatsWeb fleet", [
         ("Files stored and sent", "s", "timeseries", {
             "{{to}}": "histogram_quantile(0.95, sum by (le, to) "
                 "(rate(whatsapp_media_upload_duration_seconds_bucket[5m])))"}),
+        ("Files fetched from WhatsApp", "cps", "timeseries", {"": "sum(rate(whatsapp_media_fetched_total[5m]))"}),
     ]),
     ("Sessions", [
         ("By status", "short", "timeseries", {
@@ -99,12 +100,14 @@ FLEET = Dashboard("PyWhatsWeb fleet", [
         ("Open files", "short", "timeseries", {"{{job}} {{instance}}": "process_open_fds"}),
         ("Uptime", "s", "timeseries", {"{{job}} {{instance}}": "time() - process_start_time_seconds"}),
         ("Up", "short", "timeseries", {"{{job}} {{instance}}": "up"}),
+        ("Disk in use", "percentunit", "timeseries", {"{{job}} {{instance}}": "pww_disk_used_ratio"}),
     ]),
     ("Gateway", [
         ("Requests, by status", "reqps", "timeseries", rate("pww_http_requests_total", "status")),
         ("Answered within", "s", "timeseries", quantiles("pww_http_request_seconds")),
         ("Open streams", "short", "timeseries", {
             "{{kind}}": "sum by (kind) (pww_http_streams)", "WebSockets": "sum(whatsapp_websocket_connections)"}),
+        ("Readers cut for being slow, by kind", "cps", "timeseries", rate("pww_http_streams_cut_total", "kind")),
     ]),
 ])  # fmt: skip
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import re
 import time
 import wave
 from collections import Counter
@@ -37,6 +38,15 @@ _INSTALLED = (
     "import json; from importlib.metadata import distributions;"
     "print(json.dumps({d.name: d.version for d in distributions()}))"
 )
+_IMPORTING = """
+import asyncio, os
+from pywhatsweb_fleet.session_worker.engines.sidecar import node_launch
+launch = asyncio.run(node_launch())
+os.chdir(launch.cwd)
+importing = ("--input-type=module", "-e", "await import('baileys')")
+os.execve(launch.command[0], (*launch.command[:-1], *importing), {**launch.env, "NODE_DEBUG_NATIVE": "COMPILE_CACHE"})
+"""
+"""With the sidecar's flags and environment: another flag is another cache."""
 IDLE = {"fleet: Files stored and sent", "queues: Posts"}
 """Panels of what nothing here does; tests/e2e/test_metrics.py does."""
 
@@ -103,6 +113,16 @@ def test_images_list_what_is_in_them(images: dict[str, int], target: str) -> Non
         versions = {each["name"]: each["version"] for each in found}
         for name in ("baileys", "whatsapp-web.js"):
             assert versions[name] == lock[f"node_modules/{name}"]["version"]
+
+
+def test_the_worker_has_its_sidecar_compiled(images: dict[str, int]) -> None:
+    """On a read-only root, as its user, Node takes what it compiled at the build."""
+    done = docker(
+        "run", "--rm", "--read-only", "--network", "none", "--entrypoint", "python",
+        f"pywhatsweb/worker:{VERSION}", "-c", _IMPORTING,
+    )  # fmt: skip
+    taken = re.findall(r"/node_modules/baileys/\S+ was accepted", done.stderr)
+    assert len(taken) > 50, done.stderr[-2000:]
 
 
 async def test_a_session_pairs_and_a_message_is_read(stack: Compose) -> None:

@@ -24,6 +24,7 @@ QUIET = frozenset(
         "Errors, by code",
         "Links opened again, by reason",
         "Files that fail, by step and code",
+        "Readers cut for being slow, by kind",
     )
 )
 """Panels with nothing to show where nothing went wrong."""

@@ -67,6 +67,32 @@ def test_every_alert_has_a_test_and_a_runbook_that_is_there() -> None:
     assert named <= anchors, named - anchors
 
 
+def test_the_runbooks_list_every_alert() -> None:
+    """Whoever is woken finds its part by the alert's name; in bold what wakes somebody."""
+    rule = r"- alert: (\w+)\n.*?severity: (\w+).*?RUNBOOKS\.md#([a-z0-9-]+)"
+    alerts = {
+        (name, severity, part) for name, severity, part in re.findall(rule, ALERTS.read_text(), re.DOTALL)
+    }
+    table = (ROOT / "RUNBOOKS.md").read_text().partition("## Alerts by name")[2].partition("\n## ")[0]
+    listed = {
+        (name, "page" if bold else "ticket", part)
+        for names, part in re.findall(r"^\| (.+) \| \[.+\]\(#([a-z0-9-]+)\) \|$", table, re.MULTILINE)
+        for bold, name in re.findall(r"(\*\*)?`(\w+)`", names)
+    }
+    assert listed == alerts
+
+
+def test_every_metric_is_shown() -> None:
+    """A metric that no panel asks for is found by nobody."""
+    asked = " ".join(query.expr for query in queries(tenant="demo", session="s1"))
+    ours = {
+        family.name
+        for family in Metrics().registry.collect()
+        if family.name.startswith(("pww_", "whatsapp_"))
+    }
+    assert {name for name in ours if name not in asked} == set()
+
+
 def test_the_rules_for_kubernetes_are_the_same() -> None:
     """The Prometheus operator's object holds alerts.yml, indented."""
     rules = ALERTS.read_text().partition("groups:")[2]
@@ -173,6 +199,7 @@ def test_the_dockerfile_keeps_to_the_rules() -> None:
             "org.opencontainers.image.version",
         ):
             assert needed in kept, (target, needed)
-    assert targets["worker"][0] == "FROM services AS worker"
+    assert targets["node-services"][0] == "FROM services AS node-services"
+    assert targets["worker"][0] == "FROM node-services AS worker"
     assert targets["browser"][0] == "FROM worker AS browser"
     assert targets["browser"][-1] == "USER 10001:10001"
