@@ -10,13 +10,14 @@ import { addressesOf, type Person } from './people.ts';
 import type { Sandbox } from './sandbox.ts';
 import type { Bundle, Ciphertext } from './signal.ts';
 import { bundleNodes, ciphertextOf, retryKeys } from './stanzas.ts';
+import { type Shared, STATUS, sharedOf } from './statuses.ts';
 import { child, lidJid, type Node, node, parseJid, pnJid, seconds } from './wire.ts';
 
 export interface Arrival {
   readonly stanza: Node;
   readonly ciphertext: Node;
   readonly position: number;
-  readonly group?: Group | undefined;
+  readonly group?: Shared | undefined;
 }
 
 /** What a page sent, on its way to a contact's phone. */
@@ -25,7 +26,7 @@ export interface PageArrival {
   readonly position: number;
   /** The chat as the page addressed it. */
   readonly to: string;
-  readonly group: Group | undefined;
+  readonly group: Shared | undefined;
 }
 
 type Arrived = PageArrival & { account: string; contact: string; device: number };
@@ -35,7 +36,7 @@ interface Posting {
   /** The attempt, when a device asked for the message again. */
   readonly retry?: number;
   readonly keys?: Bundle;
-  readonly group?: Pick<Group, 'id'> | undefined;
+  readonly group?: Shared | undefined;
   /** The ciphertext that is the same for all members of the group. */
   readonly shared?: Node;
   readonly type?: string;
@@ -45,8 +46,6 @@ interface Posting {
   readonly peer?: boolean;
 }
 
-/** Where statuses go. */
-export const STATUS = { id: 'status@broadcast' };
 /** Attempts remembered per message, so that a second retry receipt carries keys, as a phone's does. */
 const RETRIES_KEPT = 10_000;
 const MAX_RETRIES = 5;
@@ -131,13 +130,13 @@ export class Phones {
   }
 
   /** A page reads what its account's own phone hands on. */
-  #handToPages(phone: Person, from: Companion, message: proto.IMessage, id: string, group: Group | undefined): void {
+  #handToPages(phone: Person, from: Companion, message: proto.IMessage, id: string, group: Shared | undefined): void {
     const sender = this.#sandbox.people.ensure(from.number);
     for (const page of this.#sandbox.companions.of(phone.number).filter(isPage))
       this.#post(sender, page, message, id, { group }).catch((error: unknown) => logError('page', error));
   }
 
-  #decrypt(phone: Person, from: Companion, ciphertext: Node, group: Group | undefined): Promise<Buffer> {
+  #decrypt(phone: Person, from: Companion, ciphertext: Node, group: Shared | undefined): Promise<Buffer> {
     return group && ciphertext.attrs.type === 'skmsg'
       ? this.#sandbox.senderKeys.decrypt(phone, group.id, from, ciphertextOf(ciphertext).body)
       : this.#sandbox.signal.decrypt(phone, from, ciphertextOf(ciphertext));
@@ -248,8 +247,7 @@ export class Phones {
       return this.shareStateKey(to, { retry: count, ...(keys ? { keys } : {}) });
     if (!content) return;
     this.#sandbox.queue.removeMessage(to, id);
-    const { to: place = '' } = receipt.attrs;
-    const group = place === STATUS.id ? STATUS : this.#sandbox.groups.find(place);
+    const group = sharedOf(this.#sandbox, receipt.attrs.to);
     await this.#post(phone, to, proto.Message.decode(content), id, {
       retry: count,
       ...(keys ? { keys } : {}),
@@ -324,7 +322,7 @@ export class Phones {
     { to, id }: { to: string; id: string },
     described: Described,
     shown: boolean,
-    group: Group | undefined,
+    group: Shared | undefined,
   ): void {
     const behaviour = this.#sandbox.people.behaviourOf(phone);
     const chat = pnOrLid(to, phone);
@@ -397,7 +395,7 @@ export class Phones {
     const content = [node('retry', { count: String(count), id: about.id, t: seconds(), v: '1' })];
     if (registration) content.push(registration);
     if (count > 1) content.push(node('keys', {}, keys));
-    const group = this.#sandbox.groups.find(stanza.attrs.to ?? '');
+    const group = sharedOf(this.#sandbox, stanza.attrs.to);
     const sender = group
       ? { from: group.id, participant: lidJid(phone.lid) }
       : { from: pnOrLid(stanza.attrs.to ?? '', phone) };

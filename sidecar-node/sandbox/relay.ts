@@ -1,13 +1,13 @@
 import { type Companion, companionJid, companionLid, isPage } from './companions.ts';
 import type { Connection } from './connection.ts';
 import type { DeviceConnection } from './device_connection.ts';
-import { type Group, skmsgOf } from './groups.ts';
+import { skmsgOf } from './groups.ts';
 import { logError } from './log.ts';
 import { answerDevice } from './peer_requests.ts';
 import type { Person } from './people.ts';
-import { STATUS } from './phones.ts';
 import type { Sandbox } from './sandbox.ts';
 import { ackOf, encryptions, forwardedAttrs, receiptAckOf } from './stanzas.ts';
+import { mayRead, readersOf, type Shared, sharedOf } from './statuses.ts';
 import { child, children, lidJid, type Node, node, parseJid, pnJid, seconds } from './wire.ts';
 
 /** The server between linked devices and phones: takes stanzas, passes them on, acknowledges. */
@@ -23,7 +23,7 @@ export class Relay {
     const { people, store } = this.#sandbox;
     const { to = '', id = '' } = stanza.attrs;
     const account = from.number;
-    const group = this.#sandbox.groups.find(to);
+    const group = sharedOf(this.#sandbox, to);
     const refused = this.refusal(from, to, id, position);
     if (refused) {
       await store.committed();
@@ -33,14 +33,14 @@ export class Relay {
     for (const { jid, ciphertext } of encryptions(stanza)) {
       const person = people.ofJid(jid);
       const device = parseJid(jid)?.device ?? 0;
-      if (!person || (group && !this.#sandbox.groups.isMember(group, person))) continue;
+      if (!person || (group && !mayRead(this.#sandbox, group, person))) continue;
       if (device > 0) this.#forward(from, person, device, stanza, jid, ciphertext);
       else if (person.number === account && stanza.attrs.category === 'peer')
         await answerDevice(this.#sandbox, from, id, ciphertext);
       else if (person.number === account) await this.#sandbox.phones.ownCopy(person, from, id, ciphertext);
       else await this.#sandbox.phones.receive(person, from, { stanza, ciphertext, position, group });
     }
-    if (group) await this.#toMembers(from, group, stanza, position);
+    if (group) await this.#toReaders(from, group, stanza, position);
     // Not awaited: the next stanza need not wait for this commit, and acks keep their order.
     void store
       .committed()
@@ -53,9 +53,9 @@ export class Relay {
 
   /** A <receipt> from a linked device: it settles what it names, and a retry receipt has the message sent again. */
   async receipt(connection: Connection, from: Companion, stanza: Node): Promise<void> {
-    const { people, groups, store } = this.#sandbox;
+    const { people, store } = this.#sandbox;
     const { type, to = '', recipient, participant } = stanza.attrs;
-    const sender = people.ofJid(((groups.find(to) || to === STATUS.id) && participant) || recipient || to);
+    const sender = people.ofJid((sharedOf(this.#sandbox, to) && participant) || recipient || to);
     if (type === 'retry') await this.#sendAgain(connection, from, sender, stanza);
     else if (type === 'server-error') await this.#askForFile(connection, stanza);
     else this.#settle(connection, from, sender?.number ?? '', stanza);
@@ -135,10 +135,10 @@ export class Relay {
 
   /** Why the server refuses a message, as a nack's number; 0 when it takes it. A refusal goes into the journal. */
   refusal(from: Companion, to: string, id: string, position: number): number {
-    const { faults, people, groups, journal } = this.#sandbox;
+    const { faults, people, journal } = this.#sandbox;
     const recipient = people.ofJid(to);
     const nack = faults.take('nack', from.number, recipient?.number);
-    const known = groups.find(to) || (recipient && people.behaviourOf(recipient).registered);
+    const known = sharedOf(this.#sandbox, to) || (recipient && people.behaviourOf(recipient).registered);
     const refused = nack ? nack.code : known ? 0 : 404;
     if (refused) {
       const about = { account: from.number, contact: recipient?.number ?? '', device: from.device, id, position };
@@ -157,12 +157,12 @@ export class Relay {
     else ack();
   }
 
-  /** The part of a group message that all members decrypt alike. */
-  async #toMembers(from: Companion, group: Group, stanza: Node, position: number): Promise<void> {
+  /** The part of a message to many that all of them decrypt alike. */
+  async #toReaders(from: Companion, group: Shared, stanza: Node, position: number): Promise<void> {
     const ciphertext = skmsgOf(stanza);
     if (!ciphertext) return;
-    for (const { number } of group.members) {
-      const phone = this.#sandbox.people.ensure(number);
+    for (const phone of readersOf(this.#sandbox, group, stanza)) {
+      const { number } = phone;
       if (number !== from.number)
         await this.#sandbox.phones.receive(phone, from, { stanza, ciphertext, position, group });
       const keys = new Set(encryptions(stanza).map(({ jid }) => jid));
@@ -191,7 +191,7 @@ export class Relay {
   #forward(from: Companion, person: Person, device: number, stanza: Node, target: string, ciphertext: Node): void {
     const companion = this.#sandbox.companions.find(person.number, device);
     if (!companion) return;
-    const group = this.#sandbox.groups.find(stanza.attrs.to ?? '');
+    const group = sharedOf(this.#sandbox, stanza.attrs.to);
     const chat = this.#sandbox.people.ofJid(stanza.attrs.to ?? '');
     const own = person.number === from.number;
     const attrs = forwardedAttrs(stanza, from, {

@@ -89,6 +89,8 @@ COMMANDS: dict[str, dict[str, Any]] = {
     **{f"send.{kind}": {"to": _TO, "type": kind, kind: what} for kind, what in _CONTENTS.items()},
     "send.text": {**_FULL, "type": "text", "text": _CONTENTS["text"]},
     "send.interactive-list": {"to": _TO, "type": "interactive", "interactive": _LIST},
+    "send.text-status": {"to": "status", "type": "text", "text": {"body": "Feriado"}, "audience": [_TO]},
+    "delete.status": {"to": "status", "message_id": _WAMID, "audience": [_TO]},
     "edit": {"to": _TO, "message_id": _WAMID, "text": {"body": "Correção"}},
     "delete": {"id": "d1", "to": _TO, "message_id": _WAMID, "for_everyone": False},
     "forward": {"id": "f1", "to": "120363041234567890@g.us", "message_id": _WAMID, "from": _TO},

@@ -41,6 +41,7 @@ def send(
     wait: Until = "sent",
     timeout: float = 60,
     reply_to: str | None = None,
+    audience: Annotated[list[str] | None, Parameter(consume_multiple=True, negative="")] = None,
     send_at: str | None = None,
     where: Connection = None,
     form: Answer = "human",
@@ -56,7 +57,7 @@ def send(
     session
         Which session sends it.
     to
-        A number (+5511999990001), a LID, or a group.
+        A number (+5511999990001), a LID, a group; status, or a channel (…@newsletter).
     type
         What is sent; a text, or what the file's name says, when absent.
     content
@@ -77,6 +78,8 @@ def send(
         Seconds to wait.
     reply_to
         The id of the message that this one answers.
+    audience
+        Who may see a status: numbers; the people of the session's chats when absent.
     send_at
         Not before this time: 2026-12-01T09:00:00-03:00.
     """
@@ -88,6 +91,8 @@ def send(
     }
     if reply_to is not None:
         command["context"] = {"message_id": reply_to}
+    if audience:
+        command["audience"] = audience
     if send_at is not None:
         command["send_at"] = send_at
     return asyncio.run(_send(where, form, session, command, wish, wait=wait, timeout=timeout))

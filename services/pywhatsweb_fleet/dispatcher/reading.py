@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from pywhatsweb import phone
-from pywhatsweb.contracts import capabilities, codec, commands, deadletters, ids, subjects
+from pywhatsweb.contracts import capabilities, codec, commands, deadletters, ids, places, subjects
 from pywhatsweb.contracts.codec import Form
 from pywhatsweb.contracts.event_data import Chat
 from pywhatsweb.contracts.ids import ChatKey, CommandId, SessionId, TenantId, WhatsAppMessageId
@@ -211,11 +211,14 @@ def _address(job: Job, tenant: Tenant, command: commands.AnyCommand) -> None:
         job.expires_ms = max(1, _ms(command.expires_at))
     to = getattr(command, "to", None)
     if to is not None:
-        recipient = phone.parse_recipient(to, tenant.record.region)
+        recipient = _recipient(to, tenant.record.region)
         names = {recipient.kind: recipient.value}
         job.recipient = f"{recipient.kind}:{recipient.value}"
         job.chat_key = ids.chat_key(tenant.key, **names)
         job.chat = Chat(key=job.chat_key, **names)
+    for reader in getattr(command, "audience", None) or ():
+        if phone.parse_recipient(reader, tenant.record.region).kind == "group":
+            raise ContractError(ErrorCode.E_INVALID_RECIPIENT, {"path": "$.audience"})
     if isinstance(command, commands.Forward) and command.from_ is not None:
         phone.parse_recipient(command.from_, tenant.record.region)
     if isinstance(command, commands.Cancel):
@@ -227,6 +230,12 @@ def _address(job: Job, tenant: Tenant, command: commands.AnyCommand) -> None:
         job.marketing = command.purpose == "marketing"
         if command.send_at is not None:
             _schedule(job, _ms(command.send_at))
+
+
+def _recipient(to: str, region: str | None) -> phone.Recipient:
+    """Raises ContractError(E_INVALID_PHONE)."""
+    place = places.place_of(to)
+    return phone.Recipient("group", place.id) if place is not None else phone.parse_recipient(to, region)
 
 
 def _schedule(job: Job, send_at_ms: int) -> None:

@@ -134,6 +134,7 @@ class Sessions:
             verbs=sorted(declared & capabilities.VERBS),
             features=sorted(declared & capabilities.FEATURES),
             live=sorted(declared & capabilities.LIVE),
+            posts=sorted(declared & capabilities.POSTS),
         )
 
     async def count_by_status(self, tenant: Tenant) -> dict[str, int]:

@@ -104,9 +104,13 @@ def names(person: Person, stored: Stored, region: str) -> bool:
     head = "\n".join((stored.subject, *stored.headers.values()))
     if person.held_by(head.encode()) or person.held_by(stored.data):
         return True
-    to = body_of(stored.data).get("to")
-    if not isinstance(to, str):
-        return False
+    body = body_of(stored.data)
+    audience = body.get("audience")
+    written = [body.get("to"), *(audience if isinstance(audience, list) else ())]
+    return any(isinstance(to, str) and _is(person, to, region) for to in written)
+
+
+def _is(person: Person, to: str, region: str) -> bool:
     try:
         return parse_recipient(to, region).value in person.addresses
     except ContractError:

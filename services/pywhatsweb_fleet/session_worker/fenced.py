@@ -37,6 +37,7 @@ class FencedEvents:
         "epoch",
         "form",
         "key",
+        "region",
         "session",
         "tenant",
     )
@@ -54,6 +55,7 @@ class FencedEvents:
         self.session = SessionId(key[1])
         self.key = TenantKey(record.key)
         self.form = record.events
+        self.region = record.region
         self.epoch = epoch
         self._publisher = publisher
         self._on_lost = on_lost

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from pywhatsweb.contracts import event_data as d
 from pywhatsweb.contracts.events import Origin
+from pywhatsweb.contracts.places import Place, place_of
 from pywhatsweb.contracts.queued import Queued
 from pywhatsweb_fleet.session_worker.attaching import KINDS as FILE_KINDS
 from pywhatsweb_fleet.session_worker.attaching import OURS
@@ -33,6 +34,8 @@ def message(
     if kind in FILE_KINDS and isinstance(content, dict):
         content = {name: value for name, value in content.items() if name not in OURS}
     fields = _base(queued, me, at, message_id) | {"type": kind, kind: content}
+    if (place := _place(queued)) is not None:
+        return _posted(queued, place, fields | {"media": media})
     context = _context(queued, body.get("context"))
     return "message", d.Message(**fields, context=context, media=media, command_id=queued.command_id)
 
@@ -45,6 +48,8 @@ def change(
     if made is None or body.get("for_everyone") is False:
         return None
     base = _base(queued, me, at, message_id) | {"message_id": str(body["message_id"])}
+    if (place := _place(queued)) is not None:
+        return _posted(queued, place, base | {"type": "deleted"})
     return made(base, body)
 
 
@@ -57,6 +62,17 @@ def _base(queued: Queued, me: port.Person | None, at: str, message_id: str) -> F
         "from_self": True,
         "sent_at": at,
     }
+
+
+def _place(queued: Queued) -> Place | None:
+    return place_of(recipient_of(queued).get("group"))
+
+
+def _posted(queued: Queued, place: Place, fields: Fields) -> Told:
+    """What a place's followers see: it is in no chat."""
+    del fields["chat"]
+    channel = place.id if place.kind == "channel" else None
+    return "post", d.Post(**fields, place=place.kind, channel=channel, command_id=queued.command_id)
 
 
 def _context(queued: Queued, context: object) -> d.MessageContext | None:

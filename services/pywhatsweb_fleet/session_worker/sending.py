@@ -14,11 +14,13 @@ import structlog
 from pywhatsweb.contracts import event_data as d
 from pywhatsweb.contracts.codec import form_of
 from pywhatsweb.contracts.events import MessageStatus, may_follow, timestamp
+from pywhatsweb.contracts.places import place_of
 from pywhatsweb.contracts.queued import Queued, from_headers
 from pywhatsweb.errors import get_retryable_errors
 from pywhatsweb_fleet.session_worker import outgoing
 from pywhatsweb_fleet.session_worker.attaching import KINDS as FILE_KINDS
 from pywhatsweb_fleet.session_worker.attaching import SLOWEST, Attached, Attaching
+from pywhatsweb_fleet.session_worker.audience import Audience
 from pywhatsweb_fleet.session_worker.cold import ColdHold
 from pywhatsweb_fleet.session_worker.deps import Deps
 from pywhatsweb_fleet.session_worker.engines import port
@@ -96,6 +98,7 @@ class Sending:
         self._forwarding = Forwarding(deps, events)
         self.me: port.Person | None = None
         self.pacer = pacer
+        self._audience = Audience(deps, events)
         self.ack_timeout_s = deps.settings.ack_timeout_s
         self.cold = ColdHold(deps, events)
         self.figures = Figures(deps.settings.alert_latency_s, deps.settings.alert_error_rate)
@@ -212,6 +215,7 @@ class Sending:
                     flight.body = await self._forwarding.resolve(flight.body)
                 flight.attached = await self._attaching.prepare(queued, flight.body)
             except port.EngineError as error:
+                body = await self._audience.resolve(queued, flight.body)
                 if queued.verb == "send":
                     self._deps.metrics.media_failures.labels("send", error.code).inc()
                 if (futures := await self._refused(flight, error, attempt)) is None:
@@ -219,7 +223,7 @@ class Sending:
                 return futures
             link = await self._paced()
             started = time.monotonic()
-            act = asyncio.ensure_future(link.act(_action(queued, flight.body, self.pacer, flight.attached)))
+            act = asyncio.ensure_future(link.act(_action(queued, body, self.pacer, flight.attached)))
             try:
                 with tracing.following("whatsapp", tracing.current()):
                     async with asyncio.timeout(self.ack_timeout_s + _upload_s(flight.attached)):
@@ -316,7 +320,7 @@ class Sending:
         return await self._events.submit(
             kind,
             data,
-            chat=queued.chat,
+            chat=None if kind == "post" else queued.chat,
             event_id=self._events.stable_id(kind, queued.chat, message_id, ""),
             correlation_id=queued.correlation_id or None,
             causation_id=queued.command_id,
@@ -431,8 +435,12 @@ def _action(
             content["disappear_after"] = body["disappear_after"]
         if queued.verb == "forward":
             content["forwarded"] = True
+        if body.get("audience"):
+            content["audience"] = body["audience"]
         typing = int(body.get("typing") or 0)
-        if not typing and name == "text":
+        if place_of(value) is not None:
+            typing = 0  # nobody is there to see it
+        elif not typing and name == "text":
             typing = pacer.typing_ms(len(str(body["text"].get("body", ""))))
     else:
         content = {key: value for key, value in body.items() if key not in ("id", "to")}

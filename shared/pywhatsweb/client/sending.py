@@ -62,6 +62,8 @@ class SendOptions(Options, total=False):
     """Seconds; what the chat is set to."""
     purpose: c.SendPurpose
     """``marketing``: never to somebody who opted out. ``service``, the default: only as an answer."""
+    audience: list[str]
+    """Of a status (``to="status"``): who may see it; by default the people of the session's chats."""
 
 
 class Handle:
@@ -328,9 +330,18 @@ class SessionClient:
         return await self.send(c.Edit(to=to, message_id=message_id, text=text, **options))
 
     async def delete_message(
-        self, to: str, message_id: str, *, for_everyone: bool = True, **options: Unpack[Options]
+        self,
+        to: str,
+        message_id: str,
+        *,
+        for_everyone: bool = True,
+        audience: list[str] | None = None,
+        **options: Unpack[Options],
     ) -> Handle:
-        command = c.Delete(to=to, message_id=message_id, for_everyone=for_everyone, **options)
+        """`audience` of a status: to whom it went, where the session does not know it (it does for a day)."""
+        command = c.Delete(
+            to=to, message_id=message_id, for_everyone=for_everyone, audience=audience, **options
+        )
         return await self.send(command)
 
     async def forward(

@@ -6,6 +6,7 @@
 | ``interactive.button``, … | a `type` of an interactive message |
 | ``edit``, ``delete``, ``react``, … | a verb |
 | ``view_once``, ``mentions``, ``gif``, … | how a message is sent, beside its type (`FEATURES`) |
+| ``status_post.text``, ``channel_post.delete``, … | a `type` or verb, in a place (`contracts.places`) |
 | ``group.create``, ``profile.get``, … | what a live session is asked (`contracts.live`) |
 
 A template needs nothing itself: the fleet makes another kind of message of it, and looks at that one's needs.
@@ -15,7 +16,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pywhatsweb.contracts import commands, live
+from pywhatsweb.contracts import commands, live, places
 from pywhatsweb.contracts import interactive as i
 
 _INTERACTIVE = {
@@ -29,12 +30,20 @@ FEATURES = frozenset((
 ))  # fmt: skip
 """``media_header``: a file above an interactive message; ``delete_for_me``: a deletion that is not for everyone."""
 _MEDIA_HEADERS = (i.ImageHeader, i.VideoHeader, i.DocumentHeader)
+POSTS = frozenset(
+    f"{place}_post.{what}"
+    for place in ("status", "channel")
+    for what in ("text", "image", "video", "voice", "audio", "delete")
+)
+"""Only these are ever posted."""
 LIVE = frozenset(live.VERBS)
-ALL = KINDS | VERBS | FEATURES | LIVE
+ALL = KINDS | VERBS | FEATURES | POSTS | LIVE
 
 
 def needs(verb: str, command: commands.AnyCommand) -> tuple[str, ...]:
     """The names that an engine has to declare for `command`, the most telling first."""
+    if (place := places.place_of(getattr(command, "to", None))) is not None:
+        return _of_post(place, verb, command)
     if isinstance(command, commands.SendCommand):
         return _of_send(command)
     if verb == "cancel":
@@ -51,6 +60,15 @@ def _of_send(command: commands.SendCommand) -> tuple[str, ...]:
     if kind == "interactive":
         kind = _INTERACTIVE[str(content.__struct_config__.tag)]
     return (kind, *_features(command, content))
+
+
+def _of_post(place: places.Place, verb: str, command: commands.AnyCommand) -> tuple[str, ...]:
+    if isinstance(command, commands.SendCommand):
+        content = commands.content_of(command)
+        return (f"{place.kind}_post.{commands.send_type(command)}", *_features(command, content))
+    if isinstance(command, commands.Delete) and not command.for_everyone:
+        verb = "delete_for_me"
+    return (f"{place.kind}_post.{verb}",)
 
 
 def _features(command: commands.SendCommand, content: Any) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from pywhatsweb.contracts import content as c
-from pywhatsweb.contracts import decoding, limits
+from pywhatsweb.contracts import decoding, limits, places
 from pywhatsweb.contracts import interactive as i
 from pywhatsweb.contracts.content import AwareTime, MessageRef
 from pywhatsweb.errors import ContractError, ErrorCode
@@ -34,9 +34,12 @@ CommandIdText = Annotated[str, Meta(min_length=1, max_length=MAX_ID)]
 To = Annotated[
     str,
     Meta(
-        min_length=1, max_length=128, description="E.164, national, a LID (lid:… or …@lid), a group (…@g.us)"
+        min_length=1,
+        max_length=128,
+        description="E.164, national, a LID (lid:… or …@lid), a group (…@g.us), status, a channel (…@newsletter)",
     ),
 ]
+Audience = Annotated[list[To], Meta(min_length=1, max_length=places.MAX_AUDIENCE)]
 
 
 Lifetime = Literal[86_400, 604_800, 7_776_000]
@@ -82,6 +85,8 @@ class SendCommand(Addressed, tag_field="type", frozen=True, kw_only=True):
     """Seconds; what the chat is set to (`disappearing`), or the recipient is told that this message stays."""
     purpose: SendPurpose = "service"
     """``marketing`` never reaches somebody who opted out (E_CONTACT_OPTED_OUT); ``service`` only as an answer."""
+    audience: Audience | None = None
+    """Of a status: the people who may see it; null: those of the session's chats. Never who opted out."""
 
 
 class SendText(SendCommand, tag="text", frozen=True, kw_only=True):
@@ -171,10 +176,11 @@ class Edit(Addressed, frozen=True, kw_only=True):
 
 
 class Delete(Addressed, frozen=True, kw_only=True):
-    """Takes a message away, for everyone or for this account only."""
+    """Takes a message away, for everyone or for this account only. `audience` of a status: null is whom it was for."""
 
     message_id: MessageRef
     for_everyone: bool = True
+    audience: Audience | None = None
 
 
 class Forward(Addressed, frozen=True, kw_only=True):
@@ -280,6 +286,8 @@ def check(command: AnyCommand) -> None:
     if isinstance(command, SendCommand):
         _check_time(command.send_at, "$.send_at")
         _check_content(command)
+    elif isinstance(command, Delete):
+        places.check(command)
     elif isinstance(command, Edit):
         _check_edit(command)
     elif isinstance(command, Presence) and command.to is None and command.state not in _ACCOUNT_STATES:
@@ -318,6 +326,7 @@ def _check_content(command: SendCommand) -> None:
     kind = _KIND[type(command)]
     content, path = getattr(command, kind), f"$.{kind}"
     limits.check(content, path)
+    places.check(command, content)
     rule = _CHECKS.get(type(command))
     if rule is not None:
         rule(content, path)

@@ -122,7 +122,8 @@ class SessionCapabilities(Result, frozen=True, kw_only=True):
     """What a session's engine can do; another command is rejected with E_UNSUPPORTED_TYPE before it is queued.
 
     `kinds` are types of the send command (``interactive.button`` an interactive one), `verbs` the other commands,
-    `features` ways to send, `live` what can be asked of it while it works (docs/KINDS.md).
+    `features` ways to send, `live` what can be asked of it while it works, `posts` what is posted, and taken back, as a
+    status or in a channel (docs/KINDS.md).
     """
 
     session_id: str
@@ -135,6 +136,7 @@ class SessionCapabilities(Result, frozen=True, kw_only=True):
     live: list[str] = field(default_factory=list)
 
 
+    posts: list[str] = field(default_factory=list)
 class SessionQr(Result, frozen=True, kw_only=True):
     """The present QR code, raw, as a PNG data URL and as text for a terminal. E_QR_NOT_AVAILABLE when there
     is none."""

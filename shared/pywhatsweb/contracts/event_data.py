@@ -40,7 +40,8 @@ class Person(Data, frozen=True, kw_only=True):
 
 
 class Chat(Data, frozen=True, kw_only=True):
-    """`key` stands for the chat in subjects and arguments; `group` is the part before ``@g.us``."""
+    """`key` stands for the chat in subjects and arguments; `group` is the part before ``@g.us``, or the whole id of a
+    place that was posted to (`contracts.places`)."""
 
     key: str
     pn: str | None = None
@@ -275,6 +276,8 @@ class Post(Contents, frozen=True, kw_only=True):
     offline: bool = False
 
 
+    command_id: str | UnsetType = UNSET
+    """Of the command that posted it, or took it back."""
 class Marked(Data, frozen=True, kw_only=True):
     """`mark`: star (`on` false takes it back) or delete_for_me; `from_self` says whose the message is."""
 

@@ -43,6 +43,17 @@ def test_a_text_command_is_read() -> None:
     assert (other.digest, other.fingerprint, other.chat_key) == (job.digest, job.fingerprint, job.chat_key)
 
 
+def test_a_status_is_addressed_as_a_place() -> None:
+    """Its readers are looked at, too."""
+    job = read(TENANT, raw(text(to="status", audience=["+5511999999998", "lid:123456789012345"])))
+    assert (job.refusal, job.recipient, job.needs) == (None, "group:status@broadcast", ("status_post.text",))
+    assert job.chat is not None
+    assert job.chat.group == "status@broadcast"
+    in_group = read(TENANT, raw(text(to="status", audience=["120363041234567890@g.us"])))
+    assert in_group.refusal is ErrorCode.E_INVALID_RECIPIENT
+    assert read(TENANT, raw(text(to="status", audience=["nobody"]))).refusal is ErrorCode.E_INVALID_PHONE
+
+
 def test_the_id_comes_from_the_body_then_the_header_then_is_made() -> None:
     """A made id is the same at each delivery of the same message, and another for another."""
     body = text()

@@ -13,12 +13,14 @@ import { type ActFrame, ActionError, type Content, type Result } from '../../pro
 import { tidily } from '../../trim.ts';
 import type { Link } from '../port.ts';
 import type { Acks } from './acks.ts';
+import type { Audiences } from './audiences.ts';
 import type { BoundedCache, SentMessages } from './caches.ts';
 import { deleteForMe } from './chats.ts';
 import { build, decorate, edited, type Known, quoted, targetKey } from './content.ts';
 import { requireJid } from './identity.ts';
 import { BUSINESS_NODE, interactiveOf } from './interactive.ts';
 import { blobOf, fetchMedia, isLarge } from './media.ts';
+import { STATUS } from './posts.ts';
 
 /** Actions a session may have queued; the worker paces long before. */
 const MAX_QUEUED = 1024;
@@ -34,22 +36,30 @@ interface Departed {
   rest?: Promise<Partial<Result>>;
 }
 
+/** Who wrote what in groups lately, and who may see our statuses. */
+export interface Remembered {
+  authors: BoundedCache;
+  audiences: Audiences;
+}
+
 export class Actions {
   #socket: WASocket;
   #sent: SentMessages;
   #acks: Acks;
   #authors: BoundedCache;
+  #audiences: Audiences;
   #link: Link;
   #tail: Promise<unknown> = Promise.resolve();
   #queued = 0;
   #stopped = false;
 
-  constructor(socket: WASocket, sent: SentMessages, acks: Acks, authors: BoundedCache, link: Link) {
+  constructor(socket: WASocket, sent: SentMessages, acks: Acks, { authors, audiences }: Remembered, link: Link) {
     this.#link = link;
     this.#socket = socket;
     this.#sent = sent;
     this.#acks = acks;
     this.#authors = authors;
+    this.#audiences = audiences;
   }
 
   /** Nothing more is begun; what waits is refused as certain not to have been sent. */
@@ -221,10 +231,11 @@ export class Actions {
   async #depart(frame: ActFrame, jid: string, message: proto.IMessage, options: RelayOptions): Promise<Departed> {
     const id = required(frame);
     this.#me();
+    const readers = jid === STATUS ? { statusJidList: await this.#audiences.of(frame, this.#socket) } : {};
     this.#sent.add(id, message);
     const acked = this.#acks.wait(id);
     try {
-      await this.#socket.relayMessage(jid, message, { ...options, messageId: id });
+      await this.#socket.relayMessage(jid, message, { ...options, ...readers, messageId: id });
     } catch (error) {
       throw failed(error, this.#acks.cancel(id));
     }

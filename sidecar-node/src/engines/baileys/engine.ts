@@ -33,15 +33,16 @@ export const makeBaileysEngine: EngineFactory = async (config) => {
   const library = await import('baileys');
   hardenLibrary(library, config);
   fetchThroughAgents();
-  const [{ BaileysSession }, { KINDS }, { ASKS }] = await Promise.all([
+  const [{ BaileysSession }, { KINDS }, { ASKS }, { POSTS }] = await Promise.all([
     import('./session.ts'),
     import('./content.ts'),
     import('./asks.ts'),
+    import('./posts.ts'),
   ]);
   const { version } = createRequire(import.meta.url)('baileys/package.json') as { version: string };
   return {
     version,
-    capabilities: [...KINDS, ...ACTIONS, ...ASKS, ...FEATURES],
+    capabilities: [...KINDS, ...ACTIONS, ...ASKS, ...FEATURES, ...POSTS],
     open: (frame, link) => new BaileysSession(frame, link, config),
   };
 };

@@ -16,6 +16,7 @@ import type { BoundedCache, SentMessages } from './caches.ts';
 import { settingOf } from './chats.ts';
 import { type Chat, chat, type Person, type Place, person, placeOf } from './identity.ts';
 import { contentFields, describe } from './messages.ts';
+import { postOf } from './posts.ts';
 
 export interface InboundSink {
   /** A durable event. */
@@ -107,13 +108,14 @@ export class Inbound {
     const { key } = message;
     if (!key.id || !key.remoteJid) return;
     if (key.participant && !key.fromMe && !history) this.#authors.set(key.id, key.participant);
-    if (message.messageStubType === WAMessageStubType.CIPHERTEXT) {
+    const place = placeOf(key.remoteJid);
+    // Nothing in a channel is encrypted: what has no content there is no message.
+    if (place?.channel || (place && !isUndecryptable(message))) return history ? undefined : this.#post(message, place);
+    if (isUndecryptable(message)) {
       const reason = redact(String(message.messageStubParameters?.[0] ?? ''));
       return this.#sink.event('undecryptable', { ...this.#head(message), reason });
     }
     if (message.messageStubType && !message.message) return;
-    const place = placeOf(key.remoteJid);
-    if (place) return history ? undefined : this.#post(message, place);
     const content = normalizeMessageContent(message.message);
     if (content?.protocolMessage) return this.#protocol(message, content.protocolMessage);
     if (content?.reactionMessage) return this.#reaction(message, content.reactionMessage);
@@ -128,23 +130,8 @@ export class Inbound {
 
   /** A status, or a channel's post: said to nobody in particular. */
   #post(message: WAMessage, place: Place): void {
-    const { key } = message;
-    const content = normalizeMessageContent(message.message);
-    const head = {
-      id: key.id,
-      ...place,
-      from: key.fromMe
-        ? this.#author(message, chat(undefined))
-        : person(key.participant, key.remoteJidAlt, message.pushName),
-      from_self: Boolean(key.fromMe),
-      sent_at: Number(message.messageTimestamp ?? 0) * 1000 || Date.now(),
-      offline: this.#isOffline(message),
-    };
-    const revoked = content?.protocolMessage?.type === REVOKE ? content.protocolMessage.key?.id : undefined;
-    if (revoked) return this.#sink.event('post', { ...head, type: 'deleted', message_id: revoked });
-    if (content?.protocolMessage || content?.reactionMessage) return;
-    const described = describe(message.message);
-    if (described) this.#sink.event('post', { ...head, ...contentFields(described) });
+    const post = postOf(message, place, this.#stanzas.get(message.key.id ?? '') ?? {}, this.#sink.me());
+    if (post) this.#sink.event('post', post);
   }
 
   #isOffline({ key }: WAMessage): boolean {
@@ -384,6 +371,8 @@ export class Inbound {
     });
   }
 }
+
+const isUndecryptable = ({ messageStubType }: WAMessage): boolean => messageStubType === WAMessageStubType.CIPHERTEXT;
 
 /** What an update of a group's traits says, in the contract's words. */
 function groupChange(update: BaileysEventMap['groups.update'][number]): [string, Record<string, unknown>] {

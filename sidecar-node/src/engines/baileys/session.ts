@@ -16,6 +16,7 @@ import type { EngineSession, Link, SessionStats } from '../port.ts';
 import { Acks } from './acks.ts';
 import { Actions } from './actions.ts';
 import { Asks } from './asks.ts';
+import { Audiences } from './audiences.ts';
 import { BoundedCache, SentMessages } from './caches.ts';
 import { closedBy } from './closing.ts';
 import { OutputGate } from './gate.ts';
@@ -95,7 +96,8 @@ export class BaileysSession implements EngineSession {
       handle: (node, run) => this.#handle(node, run),
       stuck: (tag) => this.destroy({ reason: 'engine_error', detail: `handling of a ${tag} never ended` }),
     });
-    this.#actions = new Actions(this.#socket, sent, this.#acks, authors, link);
+    const remembered = { authors, audiences: new Audiences(this.#keys) };
+    this.#actions = new Actions(this.#socket, sent, this.#acks, remembered, link);
     this.#asks = new Asks(this.#socket);
     this.#listen();
     link.state('connecting');

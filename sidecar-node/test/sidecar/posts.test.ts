@@ -1,0 +1,86 @@
+/** Statuses and channels, by the real Baileys in a real sidecar against the local WhatsApp. */
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { type JournalEntry, Sandbox, until } from './sandbox.ts';
+import { Worker } from './worker.ts';
+
+const [ACCOUNT, ANA, BIA, CAIO] = ['+5511900000071', '+5511911111171', '+5511911111172', '+5511911111173'];
+const STATUS = 'status@broadcast';
+let sandbox: Sandbox;
+let worker: Worker;
+
+before(async () => {
+  sandbox = await Sandbox.start();
+  worker = new Worker();
+  await worker.hello(sandbox.config);
+  await sandbox.pair(worker, 't/a', ACCOUNT);
+});
+after(() => {
+  worker.kill();
+  sandbox.stop();
+});
+
+let last = 0;
+const newId = (): string => `3EB0${String(++last).padStart(18, '0')}`;
+const bare = (number: string): string => number.slice(1);
+const people = (...numbers: string[]) => numbers.map((pn) => ({ pn }));
+
+async function post(content: Record<string, unknown>, action = 'send', group = STATUS) {
+  const id = newId();
+  return { id, result: await worker.act('t/a', 2, action, { id, to: { group }, content }) };
+}
+
+async function shown(id: string, contact: string): Promise<JournalEntry> {
+  return sandbox.entry((entry) => entry.kind === 'message' && entry.id === id && entry.contact === bare(contact));
+}
+
+async function readersOf(id: string): Promise<unknown[]> {
+  const entries = await sandbox.journal();
+  return entries.filter((entry) => entry.kind === 'message' && entry.id === id).map(({ contact }) => contact);
+}
+
+test('A status is shown to its audience and to nobody else; its readers are told one by one.', async () => {
+  const { id, result } = await post({ type: 'text', text: { body: 'Feriado' }, audience: people(ANA, BIA) });
+  assert.deepEqual([result.ok, result.message_id], [true, id]);
+  for (const contact of [ANA, BIA]) {
+    const entry = await shown(id, contact);
+    assert.deepEqual([entry.text, entry.group], ['Feriado', STATUS]);
+  }
+  assert.deepEqual(await readersOf(id), [bare(ANA), bare(BIA)]);
+  await until(() => {
+    const read = worker.frames.flatMap(({ kind, data }) => (kind === 'status' ? [data as Record<string, unknown>] : []));
+    const readers = read.filter(({ message_ids, status }) => status === 'read' && (message_ids as string[]).includes(id));
+    return new Set(readers.map(({ by }) => (by as { lid: string }).lid)).size === 2 || undefined;
+  });
+});
+
+test('A status is taken back from whom it was shown to, also by a later link.', async () => {
+  const { id } = await post({ type: 'text', text: { body: 'Engano' }, audience: people(ANA, CAIO) });
+  await shown(id, CAIO);
+  const second = new Worker();
+  try {
+    await until(() => worker.uncommitted.length === 0 || undefined);
+    worker.kill();
+    await worker.exited;
+    for (const [session, stored] of worker.stored) second.stored.set(session, stored);
+    worker = second;
+    await worker.hello(sandbox.config);
+    worker.open('t/a', 2);
+    await worker.state('t/a', 'open');
+    const { id: gone, result } = await post({ message_id: id }, 'delete');
+    assert.equal(result.ok, true);
+    for (const contact of [ANA, CAIO]) {
+      const entry = await shown(gone, contact);
+      assert.deepEqual([entry.type, entry.text], ['revoke', id]);
+    }
+    assert.deepEqual(await readersOf(gone), [bare(ANA), bare(CAIO)]);
+  } finally {
+    worker = second;
+  }
+});
+
+test('What nobody may see is refused, and a deletion of what is not known.', async () => {
+  assert.equal((await post({ type: 'text', text: { body: 'x' } })).result.code, 'E_EMPTY_AUDIENCE');
+  const unknown = await post({ message_id: '3EB0FFFFFFFFFFFFFFFFFF' }, 'delete');
+  assert.equal(unknown.result.code, 'E_MESSAGE_NOT_FOUND');
+});
