@@ -21,6 +21,7 @@ from pywhatsweb_fleet.session_worker.engines.sidecar import Config, SidecarEngin
 from pywhatsweb_fleet.session_worker.engines.simulated import SimulatedEngine
 from pywhatsweb_fleet.session_worker.fetching import Fetcher
 from pywhatsweb_fleet.session_worker.keeper import Keeper
+from pywhatsweb_fleet.session_worker.profiles import Profiles
 from pywhatsweb_fleet.session_worker.settings import Settings
 from pywhatsweb_fleet.storage import credentials
 from pywhatsweb_fleet.storage.faults import Fenced
@@ -88,7 +89,12 @@ async def run(settings: Settings, stopping: asyncio.Event) -> None:
         log.info("session worker ready", worker=settings.worker_id, engines=sorted(engines))
         fetching = [fetcher.run(keeper.working)] if fetcher is not None else []
         sidecars = [engine for engine in engines.values() if isinstance(engine, SidecarEngine)]
-        beside = [burdens.watch(sidecars, metrics), *fetching]
+        profiles = Profiles(
+            settings.profiles,
+            keeper.owns,
+            lambda key: store.read(credentials.load_creds, keyring, *key),
+        )
+        beside = [burdens.watch(sidecars, metrics), profiles.run(), *fetching]
         await lifecycle.until(stopping, keeper.run(), keeper.lease(), *beside)
 
 

@@ -74,6 +74,9 @@ class Keeper:
     def count(self) -> int:
         return len(self._owned)
 
+    def owns(self, key: SessionKey) -> bool:
+        return key in self._owned or key in self._moving
+
     def working(self) -> dict[SessionKey, OwnedSession]:
         """Sessions that have a link to WhatsApp now."""
         return {key: session for key, session in self._owned.items() if session.link is not None}
