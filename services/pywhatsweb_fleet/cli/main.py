@@ -23,6 +23,7 @@ _HERE = "pywhatsweb_fleet.cli"
 _COMMANDS = {
     "up": ("fleet:up", "Run the broker, every service and the local WhatsApp here."),
     "session": ("session:app", "Start, watch, stop and forget sessions."),
+    "inbox": ("inbox:app", "Put several sessions under one name that is sent to."),
     "send": ("messages:send", "Send a text, and wait for what becomes of it."),
     "events": ("messages:events", "Show the tenant's events as they come."),
     "search": ("search:search", "Find messages by their words."),

@@ -43,6 +43,7 @@ def send(
     reply_to: str | None = None,
     audience: Annotated[list[str] | None, Parameter(consume_multiple=True, negative="")] = None,
     send_at: str | None = None,
+    purpose: Literal["service", "marketing"] | None = None,
     where: Connection = None,
     form: Answer = "human",
 ) -> int:
@@ -55,7 +56,7 @@ def send(
     text
         The message, or a file's caption.
     session
-        Which session sends it.
+        Which session sends it; or an inbox, @support, which gives it to one of its sessions.
     to
         A number (+5511999990001), a LID, a group; status, or a channel (…@newsletter).
     type
@@ -82,6 +83,8 @@ def send(
         Who may see a status: numbers; the people of the session's chats when absent.
     send_at
         Not before this time: 2026-12-01T09:00:00-03:00.
+    purpose
+        marketing: never to somebody who opted out; service (the default): to them only as an answer.
     """
     wish = Wish(text, type, content, file, template, language, var)
     command: dict[str, Any] = {
@@ -95,6 +98,8 @@ def send(
         command["audience"] = audience
     if send_at is not None:
         command["send_at"] = send_at
+    if purpose is not None:
+        command["purpose"] = purpose
     return asyncio.run(_send(where, form, session, command, wish, wait=wait, timeout=timeout))
 
 
@@ -108,12 +113,13 @@ async def _send(
     wait: Until,
     timeout: float,
 ) -> int:
-    from pywhatsweb.contracts.subjects import valid_name
+    from pywhatsweb.contracts.subjects import valid_addressee, valid_inbox
     from pywhatsweb_fleet.cli.link import linked
 
-    if not valid_name(session):
+    if not valid_addressee(session):
         raise exits.CommandError(f"{session} cannot be a session's name.", exit_code=exits.USAGE)
-    async with linked(where) as link, link.events(session, "status") as events:
+    teller = "*" if valid_inbox(session) else session
+    async with linked(where) as link, link.events(teller, "status") as events:
         await attach(link, wish, command)
         await link.publish(session, "send", command)
         if wait == "none":
@@ -121,7 +127,7 @@ async def _send(
             return exits.OK
         try:
             async with asyncio.timeout(timeout):
-                return await _outcome(form, events, command["id"], wait)
+                return await _outcome(form, events, (session, command["id"]), wait)
         except TimeoutError:
             raise exits.CommandError(
                 f"not {wait} within {timeout:g} s; the fleet goes on. The command's id is {command['id']}.",
@@ -130,13 +136,18 @@ async def _send(
             ) from None
 
 
-async def _outcome(form: Answer, events: AsyncIterator[dict[str, Any]], command_id: str, wait: Until) -> int:
+async def _outcome(
+    form: Answer, events: AsyncIterator[dict[str, Any]], sent: tuple[str, str], wait: Until
+) -> int:
+    """``sent``: where to, and the id."""
     from pywhatsweb_fleet.cli.link import refused
 
+    at, command_id = sent
     async for event in events:
         data = event["data"]
-        if data.get("command_id") != command_id:
+        if data.get("command_id") != command_id or at not in (event["session_id"], data.get("inbox_id")):
             continue
+        at = event["session_id"]  # an inbox gave it to this one, whose receipts need not name the inbox
         _step(form, command_id, data)
         if data["status"] in _REACHES[wait]:
             return exits.OK

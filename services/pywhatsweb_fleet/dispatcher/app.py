@@ -18,7 +18,9 @@ from pywhatsweb_fleet.dispatcher.control import SERVICE, answering
 from pywhatsweb_fleet.dispatcher.directory import following
 from pywhatsweb_fleet.dispatcher.engines import Engines
 from pywhatsweb_fleet.dispatcher.groups import Groups
+from pywhatsweb_fleet.dispatcher.histories import Histories
 from pywhatsweb_fleet.dispatcher.holds import following as hearing_of_holds
+from pywhatsweb_fleet.dispatcher.inboxes import Inboxes
 from pywhatsweb_fleet.dispatcher.live import Live
 from pywhatsweb_fleet.dispatcher.live import answering as answering_live
 from pywhatsweb_fleet.dispatcher.marks import Marks
@@ -76,12 +78,14 @@ async def run(settings: DispatcherSettings, stopping: asyncio.Event) -> None:
             Allowances(store),
             Engines(bus),
             Templates(store),
+            Inboxes(store, bus, directory, holds, presence, keep_ms=claims.keep_ms),
         )
         service = await stack.enter_async_context(answering(deps, settings, health))
         live = Live(bus, directory, deps.engines)
         images = Images()
         stack.push_async_callback(images.close)
-        parts = Contacts(live), Groups(live), Profiles(live, images), Marks(live, store)
+        marks, past = Marks(live, store), Histories(live, store)
+        parts = Contacts(live), Groups(live), Profiles(live, images), marks, past
         answers = {verb: handler for part in parts for verb, handler in part.answers().items()}
         await stack.enter_async_context(answering_live(bus, answers, directory.find))
         replicas = Replicas(bus, SERVICE, service)

@@ -9,11 +9,12 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
+from pywhatsweb.contracts import subjects
 from pywhatsweb.contracts.statuses import MessageStatus
 from pywhatsweb.errors import ErrorCode
 from pywhatsweb_fleet.dispatcher import optouts
 from pywhatsweb_fleet.dispatcher.reading import Job, Tenant
-from pywhatsweb_fleet.storage import audit, conversation, idempotency, usage
+from pywhatsweb_fleet.storage import audit, conversation, idempotency, inbox_choices, usage
 from pywhatsweb_fleet.storage.conversation import StatusRow
 from pywhatsweb_fleet.storage.faults import StorageUnavailable
 from pywhatsweb_fleet.storage.idempotency import Claim, Claimed, Outcome, Record, Repeat
@@ -29,7 +30,8 @@ class Claims:
 
     def __init__(self, store: Store, keep_ms: int) -> None:
         self._store = store
-        self._keep_ms = keep_ms
+        self.keep_ms = keep_ms
+        """How long a command is remembered after it was, or is to be, sent."""
         self.problem: str | None = None
         """What is wrong with the database, as the last command found it."""
 
@@ -52,7 +54,7 @@ class Claims:
                 digest=job.fingerprint,
                 command_seq=job.raw.sequence,
                 at=now,
-                expires=max(now, job.send_at_ms) + self._keep_ms,
+                expires=max(now, job.send_at_ms) + self.keep_ms,
                 message_id=job.message_id,
             )
             for job in jobs
@@ -96,13 +98,20 @@ class Claims:
         await self._store.transact(audit.append, entry)
 
     async def lookup(self, tenant: str, command_id: str, session: str | None) -> Record | None:
-        return await self._store.read(idempotency.lookup, tenant, command_id, session)
+        """``session``: or the inbox that it was sent to."""
+        return await self._store.read(_lookup, tenant, command_id, session)
 
     async def history(self, record: Record) -> list[StatusRow]:
         """Every status told of a command that is on record by now, in the order of the telling."""
         return await self._store.read(
             conversation.command_history, record.tenant, record.command_id, record.session
         )
+
+
+def _lookup(conn: Connection, tenant: str, command_id: str, session: str | None) -> Record | None:
+    if session is not None and subjects.valid_inbox(session):
+        session = inbox_choices.placed(conn, tenant, session, command_id) or session
+    return idempotency.lookup(conn, tenant, command_id, session)
 
 
 def _refusal(tenant: Tenant, job: Job, now: int) -> Outcome:

@@ -79,6 +79,7 @@ class Control:
             "health.get": self.health_get,
             **deadletters.answers(self._deps),
             **self._deps.templates.answers(),
+            **self._deps.inboxes.answers(),
         }
 
     def endpoint(self, verb: str, answer: Answer) -> Callable[[Request], Awaitable[None]]:

@@ -48,6 +48,7 @@ class Dispatching:
         if tenant is None:
             raise Stale  # removed; its streams are about to go
         jobs = [self._read(tenant, raw) for raw in raws]
+        await self._deps.inboxes.place(tenant, jobs)
         strangers = await self._admit(tenant, [job for job in jobs if job.refusal is None])
         await self._render(tenant, [job for job in jobs if job.readable])
         readable = [job for job in jobs if job.readable]

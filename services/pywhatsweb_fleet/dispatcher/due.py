@@ -74,7 +74,7 @@ def _read(raw: Raw) -> Job | None:
     job.command_id, job.digest, job.message_id = queued.command_id, queued.digest, queued.message_id
     job.recipient, job.chat_key, job.chat = queued.recipient, queued.chat, outcomes.chat_of(queued)
     job.correlation_id = queued.correlation_id or None
-    job.expires_ms = queued.expires_at
+    job.expires_ms, job.inbox = queued.expires_at, queued.inbox
     try:
         said: _Said = codec.decode(raw.body, _Said)
         job.metadata, job.marketing = said.metadata, said.purpose == "marketing"

@@ -113,4 +113,5 @@ def queued(job: Job, now_ms: int, traceparent: str = "") -> Queued:
         correlation_id=job.correlation_id or "",
         target=job.target,
         traceparent=traceparent,
+        inbox=job.inbox,
     )

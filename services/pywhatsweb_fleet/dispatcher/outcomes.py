@@ -38,6 +38,7 @@ def of_job(tenant: Tenant, job: Job, outcome: Outcome) -> Publication:
         correlation_id=job.correlation_id,
         causation_id=job.causation_id,
         metadata=job.metadata,
+        inbox=job.inbox,
     )
     if trace := job.traceparent:
         told.headers[tracing.HEADER] = trace
@@ -55,6 +56,7 @@ def of_queued(tenant: Tenant, session: SessionId, queued: Queued, outcome: Outco
         chat=chat_of(queued),
         chat_key=queued.chat,
         correlation_id=queued.correlation_id or None,
+        inbox=queued.inbox,
     )
 
 
@@ -84,6 +86,7 @@ def status(
     correlation_id: str | None = None,
     causation_id: str | None = None,
     metadata: dict[str, Any] | None = None,
+    inbox: str = "",
 ) -> Publication:
     """A status event; ``cause`` tells what it came of, so that its id is the same each time that is dealt with."""
     event = events.StatusEvent(
@@ -96,6 +99,7 @@ def status(
         data=Status(
             command_id=command_id,
             message_id=outcome.message_id,
+            inbox_id=inbox or None,
             status=outcome.status,
             error=outcome.error,
             duplicate=outcome.duplicate,

@@ -18,7 +18,8 @@ _WAITING: Final = frozenset((SessionStatus.STARTING, SessionStatus.RECONNECTING)
 
 
 class State(NamedTuple):
-    """``down``: it should work and does not. ``since``: milliseconds, from when it was so or was not."""
+    """``down``: it should work and does not. ``since``: milliseconds, from when it was so or was not; ``changed``: from
+    when it has its status."""
 
     status: str
     down: bool
@@ -27,6 +28,7 @@ class State(NamedTuple):
     worker: str | None
     reason: str | None
     error: str | None
+    changed: int = 0
 
     @property
     def works(self) -> bool:
@@ -46,7 +48,9 @@ class Presence:
         down = ended or now.status in _WAITING
         known = self._states.get(key)
         since = known.since if known is not None and known.down == down else now.since or _ms()
-        self._states[key] = State(now.status, down, ended, since, now.worker, now.reason, now.error)
+        self._states[key] = State(
+            now.status, down, ended, since, now.worker, now.reason, now.error, now.since
+        )
 
     def alive(self, workers: Iterable[str]) -> None:
         """Notes which owners are missing, and since when."""

@@ -28,6 +28,8 @@ SCHEDULE_AHEAD_MS = 366 * 86_400_000
 CLOCK_SKEW_MS = 5_000
 """A ``send_at`` so little before the broker's time of arrival counts as now: publishers' clocks differ."""
 
+_FOR_INBOXES = ("send", "cancel")
+
 
 class Raw(NamedTuple):
     """A message as the stream has it."""
@@ -59,8 +61,8 @@ class Job:
 
     __slots__ = (
         "body", "causation_id", "chat", "chat_key", "command_id", "correlation_id", "details", "digest",
-        "expires_ms", "fingerprint", "marketing", "message_id", "metadata", "needs", "origin", "raw", "readable",
-        "recipient", "redelivered", "refusal", "send_at_ms", "session", "target", "target_id",
+        "expires_ms", "fingerprint", "inbox", "marketing", "message_id", "metadata", "needs", "origin", "raw",
+        "readable", "recipient", "redelivered", "refusal", "send_at_ms", "session", "target", "target_id",
         "template", "unrendered", "verb",
     )  # fmt: skip
 
@@ -69,7 +71,9 @@ class Job:
         self.origin = origin
         """Keeps event ids apart that are made from sequences of different streams."""
         self.session = session
-        """`subjects.NO_SESSION` when the subject names none that could be."""
+        """`subjects.NO_SESSION` when the subject names none that could be; an inbox's name until `place` is called."""
+        self.inbox = session if subjects.valid_inbox(session) else ""
+        """Where it was sent to, when that is an inbox."""
         self.verb = verb
         self.body = raw.body
         self.command_id = CommandId("")
@@ -110,6 +114,14 @@ class Job:
         """Of the publisher's trace; empty: it named none."""
         return tracing.known(self.raw.headers.get(tracing.HEADER))
 
+    def place(self, tenant: Tenant, session: str) -> None:
+        """The inbox's session that it goes to."""
+        self.session = SessionId(session)
+        self.digest = ids.command_digest(tenant.key, self.session, self.command_id)
+        self.message_id = ids.whatsapp_message_id(tenant.key, self.session, self.command_id)
+        if self.target:
+            self.target = ids.command_digest(tenant.key, self.session, CommandId(self.target_id))
+
     def refuse(self, code: ErrorCode, details: Mapping[str, Any] | None = None) -> None:
         self.refusal = code
         self.details = dict(details or {})
@@ -125,7 +137,7 @@ class _Names(msgspec.Struct):
 def read(tenant: Tenant, raw: Raw) -> Job:
     """Never raises for what a publisher can send: then `Job.refusal` is set."""
     parts = subjects.parse_command(raw.subject)
-    named = parts is not None and subjects.valid_name(parts.session)
+    named = parts is not None and subjects.valid_addressee(parts.session)
     session = SessionId(parts.session) if parts is not None and named else subjects.NO_SESSION
     job = Job(raw, session, parts.verb if parts is not None else "")
     try:
@@ -136,6 +148,8 @@ def read(tenant: Tenant, raw: Raw) -> Job:
         command = commands.parse(job.verb, raw.body)
         _identify(job, tenant, command.id, command.correlation_id)
         _address(job, tenant, command)
+        if job.inbox:
+            _check_inbox(job)
         job.readable = True
     except ContractError as error:
         _identify_refused(job, tenant)
@@ -245,6 +259,14 @@ def _schedule(job: Job, send_at_ms: int) -> None:
     if send_at_ms > job.raw.stored_ms + SCHEDULE_AHEAD_MS:
         raise ContractError(ErrorCode.E_SEND_AT_TOO_FAR, {"path": "$.send_at"})
     job.send_at_ms = send_at_ms
+
+
+def _check_inbox(job: Job) -> None:
+    """What refers to a message goes to the session that has it; and a group knows its member."""
+    if job.verb not in _FOR_INBOXES:
+        raise ContractError(ErrorCode.E_INBOX_COMMAND, {"verb": job.verb})
+    if job.verb == "send" and not job.recipient.startswith(("pn:", "lid:")):
+        raise ContractError(ErrorCode.E_INBOX_COMMAND, {"path": "$.to", "reason": "not a person"})
 
 
 def _ms(when: datetime) -> int:

@@ -18,6 +18,7 @@ from pywhatsweb_fleet.dispatcher.claims import Claims
 from pywhatsweb_fleet.dispatcher.directory import Directory
 from pywhatsweb_fleet.dispatcher.engines import Engines
 from pywhatsweb_fleet.dispatcher.holds import ColdHolds
+from pywhatsweb_fleet.dispatcher.inboxes import Inboxes
 from pywhatsweb_fleet.dispatcher.intake import Settled
 from pywhatsweb_fleet.dispatcher.outcomes import Outcome
 from pywhatsweb_fleet.dispatcher.reading import Job, Tenant
@@ -41,6 +42,7 @@ class Deps(NamedTuple):
     allowances: Allowances
     engines: Engines
     templates: Templates
+    inboxes: Inboxes
 
 
 class Step(NamedTuple):

@@ -53,7 +53,7 @@ _READ: Final = frozenset(
 )
 """The second part of verbs that change nothing."""
 _ADMIN_NOUNS: Final = frozenset(("data", "audit", "deadletter", "consumer", "webhook", "retention"))
-_SIGNED_NOUNS: Final = ("template", "deadletter", "consent", "contact")
+_SIGNED_NOUNS: Final = ("template", "inbox", "deadletter", "consent", "contact")
 _UPLOADS: Final = frozenset(("media.put", "media.begin", "media.part", "media.finish", "media.abort"))
 _ANY_SESSION: Final = _UPLOADS | {
     "health.get",

@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from pywhatsweb.contracts.ids import TenantId
-from pywhatsweb.contracts.subjects import valid_name
+from pywhatsweb.contracts.subjects import valid_addressee, valid_name
 from pywhatsweb.errors import ErrorCode
 from pywhatsweb_fleet.broker.keys import PREFIX, Scope, now_ms
 from pywhatsweb_fleet.gateway.keys import Keys, Known
@@ -79,6 +79,15 @@ class Principal(msgspec.Struct, frozen=True):
         """`name`, when it may name a session and this key may touch it."""
         if not valid_name(name):
             raise GatewayError(ErrorCode.E_INVALID_SESSION_ID)
+        return self._own(name)
+
+    def addressee(self, name: str) -> str:
+        """A session or an inbox; a key that is bound to sessions sends to an inbox only where it names that."""
+        if not valid_addressee(name):
+            raise GatewayError(ErrorCode.E_INVALID_SESSION_ID)
+        return self._own(name)
+
+    def _own(self, name: str) -> str:
         if self.sessions is not None and name not in self.sessions:
             raise GatewayError(ErrorCode.E_FORBIDDEN, {"reason": "this key is bound to other sessions"})
         return name

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import msgspec
 import structlog
 
-from pywhatsweb.contracts import ids, streams
+from pywhatsweb.contracts import ids, streams, subjects
 from pywhatsweb.contracts.ids import CommandId, SessionId, TenantId, TenantKey
 from pywhatsweb.errors import ErrorCode
 from pywhatsweb_fleet.broker import keys as record
@@ -73,8 +73,9 @@ class Keys:
         return known if known.alive() else None
 
     def message_id(self, tenant: TenantId, session: str, command: CommandId) -> str | None:
-        """Under which a command goes to WhatsApp; None of a tenant that this gateway has not heard of yet."""
-        secret = self._secrets.get(tenant)
+        """Under which a command goes to WhatsApp; None of a tenant that this gateway has not heard of yet, and of a
+        command to an inbox: its session is not known yet."""
+        secret = self._secrets.get(tenant) if subjects.valid_name(session) else None
         return None if secret is None else ids.whatsapp_message_id(secret, SessionId(session), command)
 
     def of(self, tenant: TenantId) -> list[Known]:

@@ -30,9 +30,11 @@ UNSENT: Final = frozenset(
 
 
 class _Waiter:
-    __slots__ = ("last", "more")
+    __slots__ = ("last", "more", "where")
 
     def __init__(self) -> None:
+        self.where = ""
+        """The session that the command is with, once that was told."""
         self.last: Status | None = None
         self.more = asyncio.Event()
 
@@ -43,9 +45,10 @@ class _Waiter:
 
 
 class _Followed:
-    """A session whose statuses are heard, for whoever waits."""
+    """A session, or an inbox, whose statuses are heard, for whoever waits."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        self.name = name
         self.waiters: dict[str, set[_Waiter]] = {}
         self.subscription: Subscription | None = None
         self.ready = asyncio.Event()
@@ -57,7 +60,9 @@ class _Followed:
         except msgspec.MsgspecError:
             return  # of a later version
         for waiter in self.waiters.get(event.data.command_id or "", ()):
-            waiter.take(event.data)
+            if self.name in (event.session_id, event.data.inbox_id) or waiter.where == event.session_id:
+                waiter.where = event.session_id
+                waiter.take(event.data)
 
 
 class Outcomes:
@@ -74,8 +79,10 @@ class Outcomes:
         key = (tenant, session)
         followed = self._followed.get(key)
         if followed is None:
-            followed = self._followed[key] = _Followed()
-            subject = subjects.event(tenant, SessionId(session), "status", ChatKey("*"))
+            followed = self._followed[key] = _Followed(session)
+            # What an inbox was sent is told of by the session that it was given to.
+            teller = SessionId("*" if subjects.valid_inbox(session) else session)
+            subject = subjects.event(tenant, teller, "status", ChatKey("*"))
             try:
                 followed.subscription = await self._bus.client.subscribe(subject, cb=followed.on_status)
                 await self._bus.client.flush()
@@ -153,7 +160,9 @@ class Outcomes:
         raw = codec.encode(d.MessageStatusArgs(id=command_id, session_id=session))
         try:
             answer = await self._bus.request(subjects.control(tenant, "message", "status"), raw, deadline=2.0)
-            waiter.take(control.read_reply(answer.data, d.MessageStatusInfo).status)
+            found: d.MessageStatusInfo = control.read_reply(answer.data, d.MessageStatusInfo)
+            waiter.where = found.session_id
+            waiter.take(found.status)
         except (BrokerUnavailable, PyWhatsWebError):
             return  # not on record yet, or nobody to ask now
 

@@ -37,6 +37,10 @@ class Call(msgspec.Struct, kw_only=True):
         """The session of the path, checked."""
         return self.who.session(self.path[name])
 
+    def addressee(self, name: str = "session_id") -> str:
+        """The session or inbox of the path, checked."""
+        return self.who.addressee(self.path[name])
+
     def decode(self, kind: Any) -> Any:
         """The body (JSON or MessagePack; empty: no fields) as a Struct. Raises ContractError."""
         return decoding.decode(self.body or b"{}", kind)

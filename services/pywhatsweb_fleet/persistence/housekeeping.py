@@ -7,7 +7,7 @@ import time
 
 import structlog
 
-from pywhatsweb_fleet.storage import idempotency, partitions, usage
+from pywhatsweb_fleet.storage import idempotency, inbox_choices, partitions, usage
 from pywhatsweb_fleet.storage.faults import StorageUnavailable
 from pywhatsweb_fleet.storage.store import Store
 
@@ -34,7 +34,11 @@ async def once(store: Store) -> None:
     now = time.time_ns() // 1_000_000
     if made := await store.transact(partitions.make_ahead, now):
         log.info("months made ahead", count=len(made))
-    for forget, before in ((idempotency.expire, now), (usage.forget_reached, now - _REACHED_MS)):
+    for forget, before in (
+        (idempotency.expire, now),
+        (inbox_choices.expire, now),
+        (usage.forget_reached, now - _REACHED_MS),
+    ):
         removed = _AT_ONCE
         while removed == _AT_ONCE:
             removed = await store.transact(forget, before, _AT_ONCE)

@@ -44,6 +44,7 @@ KEPT: Final = {
     "usage": "counts",
     "optouts": "that somebody is not to be written to: a digest that names nobody, so that it is heeded still",
     "optout_words": "the tenant's own settings",
+    "inboxes": "the tenant's own settings",
 }
 """Tables that no sweep touches, and why."""
 SHOWN: Final = frozenset(("optouts",))

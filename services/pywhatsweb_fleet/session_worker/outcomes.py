@@ -44,6 +44,7 @@ async def submit_status(
     data = d.Status(
         command_id=queued.command_id,
         message_id=message_id or queued.message_id or None,
+        inbox_id=queued.inbox or None,
         status=MessageStatus(status),
         error=error_of(code, detail),
         chat=d.Chat(key=queued.chat, **recipient) if recipient else None,

@@ -118,6 +118,7 @@ class Reports:
                 command_id=entry.command_id,
                 message_id=message_id,
                 status=status,
+                inbox_id=entry.inbox,
                 error=error_of("E_WHATSAPP_REJECTED") if status is MessageStatus.FAILED else None,
                 chat=chat,
                 by=person if in_group else None,

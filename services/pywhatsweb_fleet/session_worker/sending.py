@@ -78,7 +78,9 @@ class _InFlight:
 
 def _begun(queued: Queued) -> Sent:
     trace = tracing.current() or queued.traceparent
-    return Sent(queued.command_id, queued.correlation_id or None, traceparent=trace)
+    return Sent(
+        queued.command_id, queued.correlation_id or None, traceparent=trace, inbox=queued.inbox or None
+    )
 
 
 class Sending:

@@ -25,6 +25,7 @@ class Sent(msgspec.Struct):
     correlation_id: str | None = None
     last: MessageStatus | None = None
     traceparent: str = ""
+    inbox: str | None = None
     _telling: asyncio.Future[Any] | None = None
     _tell: Callable[[], Awaitable[Any]] | None = None
 

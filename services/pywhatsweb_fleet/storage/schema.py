@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from pywhatsweb_fleet.storage import (  # noqa: F401 - imported for their tables
     consent_tables,
+    inbox_tables,
     kanban_tables,
     law_tables,
     media_tables,

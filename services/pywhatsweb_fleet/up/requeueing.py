@@ -108,7 +108,7 @@ async def _undispatched(bus: Bus, tenant: TenantId, stream: str) -> list[tuple[s
             for stored in batch:
                 subject = subjects.parse_command(stored.subject)
                 command = _command_id(stored.data) or stored.headers.get("Nats-Msg-Id")
-                if subject is not None and command and subjects.valid_name(subject.session):
+                if subject is not None and command and subjects.valid_addressee(subject.session):
                     found.append((subject.session, command, stored.sequence))
     return found
 

@@ -15,6 +15,7 @@ from pywhatsweb.client.connection import Link, opened
 from pywhatsweb.client.consents import Consents
 from pywhatsweb.client.deadletters import DeadLetters
 from pywhatsweb.client.durables import DurableStream
+from pywhatsweb.client.inboxes import Inboxes
 from pywhatsweb.client.media import MediaFiles
 from pywhatsweb.client.outcomes import Outcomes
 from pywhatsweb.client.publishing import Publisher, publishing
@@ -43,6 +44,7 @@ class FleetClient:
         self._deadline = deadline
         self._asker = control.Asker(link, tenant)
         self.sessions: control.Sessions = control.Sessions(self._asker)
+        self.inboxes: Inboxes = Inboxes(self._asker)
         self.messages: control.MessageRecords = control.MessageRecords(self._asker)
         self.chats: board.Chats = board.Chats(self._asker)
         self.attendants: board.Attendants = board.Attendants(self._asker)
@@ -93,8 +95,8 @@ class FleetClient:
         await self._link.flush(timeout)
 
     def session(self, session_id: str) -> SessionClient:
-        """A session by its name, for sending; it need not exist yet. Raises ContractError."""
-        if not subjects.valid_name(session_id):
+        """A session by its name, or an inbox, for sending; it need not exist yet. Raises ContractError."""
+        if not subjects.valid_addressee(session_id):
             raise ContractError(ErrorCode.E_INVALID_SESSION_ID)
         return SessionClient(self, session_id)
 

@@ -43,7 +43,7 @@ _UNSENT: Final = (
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a command has come; `message_id` is WhatsApp's."""
+    """How far a command has come; `message_id` is WhatsApp's, `session_id` of one to an inbox whom it was given to."""
 
     id: str
     session_id: str
@@ -60,15 +60,28 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Followed:
-    """One session whose statuses are followed."""
+    """One session, or inbox, whose statuses are followed."""
 
-    __slots__ = ("changed", "idle_since", "last", "ready", "since", "subscription", "waiting")
+    __slots__ = (
+        "changed",
+        "idle_since",
+        "last",
+        "name",
+        "ready",
+        "since",
+        "subscription",
+        "waiting",
+        "where",
+    )
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        self.name = name
         self.subscription: Subscription | None = None
         self.ready = asyncio.Event()
         self.changed: dict[str, set[asyncio.Event]] = {}
         self.last: OrderedDict[str, Status] = OrderedDict()
+        self.where: dict[str, str] = {}
+        """Of those in `last`, the session that each command is with."""
         self.waiting = 0
         self.idle_since = 0.0
         self.since = 0.0
@@ -103,7 +116,7 @@ class Outcomes:
             while True:
                 status = followed.last.get(command_id)
                 if status is not None and _ended(status, wanted):
-                    return _outcome(session, command_id, status)
+                    return _outcome(followed.where[command_id], command_id, status)
                 now = self._loop.time()
                 if now >= deadline:
                     raise _too_late(status, timeout)
@@ -127,27 +140,29 @@ class Outcomes:
             # Not on record yet, or nobody to ask now: the event, or the next question, will tell.
             log.debug("the record of a command is not to be had: %s", error.code.wire)
             return
-        self._note(followed, command_id, found.status)
+        self._note(followed, command_id, found.session_id, found.status)
 
-    def _note(self, followed: _Followed, command_id: str, status: Status) -> None:
+    def _note(self, followed: _Followed, command_id: str, session: str, status: Status) -> None:
         previous = followed.last.get(command_id)
         if previous is not None and not may_follow(previous.status, status.status):
             return
-        followed.last[command_id] = status
+        followed.last[command_id], followed.where[command_id] = status, session
         followed.last.move_to_end(command_id)
         if len(followed.last) > _KEPT:
-            followed.last.popitem(last=False)
+            del followed.where[followed.last.popitem(last=False)[0]]
         for changed in followed.changed.get(command_id, ()):
             changed.set()
 
     async def _follow(self, session: str) -> _Followed:
         followed = self._sessions.get(session)
         if followed is None:
-            followed = self._sessions[session] = _Followed()
+            followed = self._sessions[session] = _Followed(session)
             followed.waiting += 1
+            # What an inbox was sent is told of by the session that it was given to.
+            teller = "*" if subjects.valid_inbox(session) else session
             try:
                 followed.subscription = await self._link.subscribe(
-                    subjects.event(self._tenant, SessionId(session), "status", subjects.ALL_CHATS),
+                    subjects.event(self._tenant, SessionId(teller), "status", subjects.ALL_CHATS),
                     self._listener(followed),
                 )
                 await self._link.flush()
@@ -168,8 +183,8 @@ class Outcomes:
                 event: events.StatusEvent = codec.decode(message.data, events.StatusEvent)
             except msgspec.MsgspecError:
                 return  # of a later version
-            if event.data.command_id is not None:
-                self._note(followed, event.data.command_id, event.data)
+            if event.data.command_id is not None and _concerns(followed, event):
+                self._note(followed, event.data.command_id, event.session_id, event.data)
 
         return on_status
 
@@ -206,6 +221,13 @@ class Outcomes:
         finally:
             tidy.cancel()
             self._link.on_reconnect.remove(self._reconnected)
+
+
+def _concerns(followed: _Followed, event: events.StatusEvent) -> bool:
+    """Another session's command may have the same id as one that was sent to an inbox."""
+    if followed.name in (event.session_id, event.data.inbox_id):
+        return True
+    return followed.where.get(event.data.command_id or "") == event.session_id
 
 
 def _ended(status: Status, wanted: int) -> bool:

@@ -15,6 +15,7 @@ from pywhatsweb.contracts import consent_data as cs
 from pywhatsweb.contracts import consumer_data as cd
 from pywhatsweb.contracts import control_data as d
 from pywhatsweb.contracts import deadletter_data as dl
+from pywhatsweb.contracts import inbox_data as ib
 from pywhatsweb.contracts import kanban_data as k
 from pywhatsweb.contracts import law_data as ld
 from pywhatsweb.contracts import media_data as m
@@ -54,6 +55,10 @@ VERBS: dict[str, Verb] = {
     "session.capabilities": Verb(
         d.SessionRef, d.SessionCapabilities, "What the session's engine can send and do"
     ),
+    "inbox.set": Verb(ib.InboxSet, ib.InboxInfo, "Put several sessions under one name, or change that"),
+    "inbox.get": Verb(ib.InboxRef, ib.InboxInfo, "One inbox, and how many people each session has"),
+    "inbox.list": Verb(d.Nothing, ib.Inboxes, "The tenant's inboxes"),
+    "inbox.delete": Verb(ib.InboxDelete, ib.InboxDeleted, "Forget an inbox; its sessions stay"),
     "message.status": Verb(d.MessageStatusArgs, d.MessageStatusInfo, "How far a command has come"),
     "message.get": Verb(r.MessageGet, d.StoredMessage, "One message of the record, by its id at WhatsApp"),
     "message.search": Verb(r.MessageSearch, d.Messages, "Messages with these words, the newest first"),
@@ -206,6 +211,8 @@ def _check_own(args: d.Args) -> None:
             r.check_search(args)
         case k.PolicySet():
             k.check_policy(args.policy)
+        case ib.InboxSet():
+            ib.check_set(args)
         case t.TemplatePut():
             t.check_put(args)
         case ud.UsageGet():

@@ -16,6 +16,8 @@ from pywhatsweb.contracts.event_data import Chat, Message, Person, SessionState,
 from pywhatsweb.contracts.statuses import KanbanStatus
 
 Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
+Addressee = Annotated[str, Meta(pattern=r"^(@[a-z0-9][a-z0-9_-]{0,61}|[a-z0-9][a-z0-9_-]{0,62})$")]
+"""A session, or an inbox (``@support``)."""
 Who = Annotated[str, Meta(min_length=1, max_length=128)]
 Key = Annotated[str, Meta(min_length=1, max_length=64)]
 Limit = Annotated[int, Meta(ge=1, le=500)]
@@ -152,10 +154,10 @@ class SessionQr(Result, frozen=True, kw_only=True):
 
 
 class MessageStatusArgs(Args, frozen=True, kw_only=True):
-    """`id` is a command's; `session_id` when the same id was used in several sessions."""
+    """`id` is a command's; `session_id`: where it was sent to (a session or an inbox), when several had the same id."""
 
     id: Who
-    session_id: Name | None = None
+    session_id: Addressee | None = None
 
 
 class MessageStatusInfo(Result, frozen=True, kw_only=True):

@@ -148,11 +148,13 @@ class Status(Data, frozen=True, kw_only=True):
     """How far a command, or a message sent from the phone (`command_id` null), has come.
 
     `duplicate`: a repeat of an already known command id came in; `status` is the first one's, nothing was
-    sent anew. `by` is the reader in a group. `at` is WhatsApp's time of the receipt.
+    sent anew. `by` is the reader in a group. `at` is WhatsApp's time of the receipt. `inbox_id`: the command was sent
+    to this inbox, which gave it to the event's session; a receipt that comes after the worker's restart may lack it.
     """
 
     command_id: str | None = None
     message_id: str | None = None
+    inbox_id: str | None = None
     status: MessageStatus
     error: ErrorBody | None = None
     duplicate: bool = False

@@ -20,6 +20,7 @@ _EXPIRES = "Pww-Expires-At"
 _ACCEPTED = "Pww-Accepted-At"
 _CORRELATION = "X-Correlation-Id"
 _TARGET = "Pww-Target"
+_INBOX = "Pww-Inbox"
 _TRACE = "traceparent"
 
 
@@ -43,6 +44,8 @@ class Queued(NamedTuple):
     """Of a cancel: the digest of the command to cancel."""
     traceparent: str = ""
     """W3C's, where the command belongs to a trace."""
+    inbox: str = ""
+    """Where it was sent to, when that was not the session itself."""
 
 
 def to_headers(queued: Queued) -> dict[str, str]:
@@ -64,6 +67,8 @@ def to_headers(queued: Queued) -> dict[str, str]:
         headers[_TARGET] = queued.target
     if queued.traceparent:
         headers[_TRACE] = queued.traceparent
+    if queued.inbox:
+        headers[_INBOX] = queued.inbox
     return headers
 
 
@@ -81,4 +86,5 @@ def from_headers(headers: Mapping[str, str]) -> Queued:
         correlation_id=headers.get(_CORRELATION, ""),
         target=headers.get(_TARGET, ""),
         traceparent=headers.get(_TRACE, ""),
+        inbox=headers.get(_INBOX, ""),
     )

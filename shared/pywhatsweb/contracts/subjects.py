@@ -8,6 +8,7 @@ Two families stand side by side:
   subscriber of ``wa.evt.…`` sees exactly what was stored: no event of a fenced-off owner, no repeat.
 
 Tenant and session names are ``[a-z0-9][a-z0-9_-]{0,62}``: they hold no dot, wildcard or space, so a name is one token.
+Where a command's subject has its session an inbox may stand: ``@`` and such a name, which no session can have.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import NamedTuple
 from pywhatsweb.contracts.ids import ChatKey, SessionId, TenantId
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+_INBOX = re.compile(r"@[a-z0-9][a-z0-9_-]{0,61}")
 
 NO_CHAT = ChatKey("-")
 NO_SESSION = SessionId("-")
@@ -34,6 +36,16 @@ ALL_NOW = "wa.now.*.*"
 def valid_name(name: str) -> bool:
     """Whether ``name`` may name a tenant or a session."""
     return _NAME.fullmatch(name) is not None
+
+
+def valid_inbox(name: str) -> bool:
+    """Whether ``name`` may name an inbox of several sessions (`contracts.inbox_data`)."""
+    return _INBOX.fullmatch(name) is not None
+
+
+def valid_addressee(name: str) -> bool:
+    """Whether commands may be addressed to ``name``: a session, or an inbox."""
+    return valid_name(name) or valid_inbox(name)
 
 
 # Commands and control: published by users.

@@ -76,9 +76,12 @@ class Scripted:
         assert "seq" in found, found
         return int(found["seq"])
 
-    async def tell_status(self, command_id: str, status: str, code: str | None = None, **more: Any) -> int:
+    async def tell_status(
+        self, command_id: str, status: str, code: str | None = None, *, session: str = "s1", **more: Any
+    ) -> int:
         error = None if code is None else {"code": code}
-        return await self.tell("status", {"command_id": command_id, "status": status, "error": error, **more})
+        data = {"command_id": command_id, "status": status, "error": error, **more}
+        return await self.tell("status", data, session=session)
 
     async def commands(self, tenant: str = "acme") -> list[str]:
         """The Nats-Msg-Ids in the tenant's stream of commands."""

@@ -89,3 +89,17 @@ async def test_a_session_is_followed_only_while_somebody_waits(fleet: Scripted) 
         assert len(client._link.wire._subs) == before
         await asyncio.gather(*(handle.outcome("read", timeout=5) for handle in handles))
         assert len(client._link.wire._subs) == before + 1 + 1  # nats-py's own inbox for requests
+
+
+async def test_a_command_to_an_inbox_is_told_of_by_its_session(fleet: Scripted) -> None:
+    """Whichever that is; another session's command of the same id is not meant. Receipts need not name the inbox."""
+    await fleet.answer("message.status", lambda _args: ErrorCode.E_COMMAND_NOT_FOUND)
+    async with fleet.client() as client:
+        handle = await client.session("@support").send_text(TO, "x", id="c1")
+        waiting = asyncio.create_task(handle.outcome("delivered", timeout=60))
+        await wait_until(lambda: fleet.asked)  # subscribed, and has asked for the past
+        await fleet.tell_status("c1", "delivered", message_id="3EB0FF", session="s7")
+        await fleet.tell_status("c1", "sent", message_id="3EB0AA", session="s2", inbox_id="@support")
+        await fleet.tell_status("c1", "delivered", message_id="3EB0AA", session="s2")
+        found = await waiting
+        assert (found.session_id, found.message_id) == ("s2", "3EB0AA")

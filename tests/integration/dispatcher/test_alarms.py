@@ -20,6 +20,7 @@ from pywhatsweb_fleet.dispatcher.backlogs import Backlogs
 from pywhatsweb_fleet.dispatcher.claims import Claims
 from pywhatsweb_fleet.dispatcher.directory import following
 from pywhatsweb_fleet.dispatcher.engines import Engines
+from pywhatsweb_fleet.dispatcher.inboxes import Inboxes
 from pywhatsweb_fleet.dispatcher.presence import Presence
 from pywhatsweb_fleet.dispatcher.telling import Deps
 from pywhatsweb_fleet.dispatcher.templates import Templates
@@ -60,9 +61,9 @@ async def rounds(bus: Bus, url: str, directory: Path, **fields: Any) -> AsyncIte
         holds.following(bus, presence.learn) as cold,
     ):
         claims = Claims(store, 86_400_000)
-        deps = Deps(
-            bus, publisher, known, claims, metrics, cold, Allowances(store), Engines(bus), Templates(store)
-        )
+        own = Inboxes(store, bus, known, cold, presence, keep_ms=claims.keep_ms)
+        parts = Allowances(store), Engines(bus), Templates(store), own
+        deps = Deps(bus, publisher, known, claims, metrics, cold, *parts)
         watch = Alarms(deps, presence, settings(url, directory, **fields))
         yield Round(Backlogs(bus, metrics, lambda: list(known.tenants), watch), deps)
     await store.close()

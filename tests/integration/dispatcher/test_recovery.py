@@ -16,6 +16,8 @@ from pywhatsweb_fleet.dispatcher.directory import following
 from pywhatsweb_fleet.dispatcher.dispatching import Dispatching
 from pywhatsweb_fleet.dispatcher.engines import Engines
 from pywhatsweb_fleet.dispatcher.holds import ColdHolds
+from pywhatsweb_fleet.dispatcher.inboxes import Inboxes
+from pywhatsweb_fleet.dispatcher.presence import Presence
 from pywhatsweb_fleet.dispatcher.reading import Raw
 from pywhatsweb_fleet.dispatcher.telling import Deps
 from pywhatsweb_fleet.dispatcher.templates import Templates
@@ -64,7 +66,8 @@ async def redelivery(nats_server: NatsServer, tmp_path: Path) -> AsyncIterator[R
         await bus.api(f"STREAM.UPDATE.{name}", {**config, "duplicate_window": 100_000_000})
         async with following(bus) as directory:
             claims, holds = Claims(store, 86_400_000), ColdHolds(bus, lambda *_: None)
-            own = (Allowances(store), Engines(bus), Templates(store))
+            inboxes = Inboxes(store, bus, directory, holds, Presence(), keep_ms=claims.keep_ms)
+            own = (Allowances(store), Engines(bus), Templates(store), inboxes)
             deps = Deps(bus, publisher, directory, claims, Metrics(), holds, *own)
             yield Redelivery(User(tenant), Dispatching(tenant.name, deps), store)
     await store.close()

@@ -16,6 +16,7 @@ from pywhatsweb.client import FleetClient, board, control, law, people, sending
 from pywhatsweb.client.consents import Consents
 from pywhatsweb.client.deadletters import DeadLetters
 from pywhatsweb.client.durables import _sequence
+from pywhatsweb.client.inboxes import Inboxes
 from pywhatsweb.client.local import read_ready
 from pywhatsweb.client.media import MediaFiles
 from pywhatsweb.client.sending import SessionClient, media_fields
@@ -138,6 +139,7 @@ async def test_every_verb_of_the_control_plane_has_its_method() -> None:
         people.Contacts(asked).watch(TO, session_id="s1"),
         *(getattr(board.Chats(asked), n)("s1", TO) for n in ("archive", "mute", "pin", "mark_unread")),
         board.Chats(asked).star("s1", TO, "3EB0"),
+        board.Chats(asked).fetch_older("s1", TO),
         people.Profiles(asked).get("s1"),
         people.Profiles(asked).set_about("s1", "Open until six"),
         people.Profiles(asked).set_name("s1", "Padaria"),
@@ -193,6 +195,9 @@ async def test_every_verb_of_the_control_plane_has_its_method() -> None:
         Templates(asked).put("paid", "en", "hi {{name}}", header="Order"),
         *(getattr(Templates(asked), n)("paid") for n in ("get", "delete", "preview")),
         Templates(asked).list(),
+        Inboxes(asked).set("@support", ["s1", "s2"]),
+        *(getattr(Inboxes(asked), n)("@support") for n in ("get", "delete")),
+        Inboxes(asked).list(),
         *(getattr(Consents(asked), n)(TO) for n in ("get", "opt_out", "opt_in")),
         Consents(asked).record(TO, purpose="marketing", source="form"),
         Consents(asked).withdraw(TO, purpose="marketing"),

@@ -1,4 +1,5 @@
-"""Commands over HTTP: 202 when JetStream has one; ``?wait=sent`` answers when it is sent."""
+"""Commands over HTTP: 202 when JetStream has one; ``?wait=sent`` answers when it is sent. Where a session stands, an
+inbox (``@support``) may."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ WAIT = {
 
 def _command(verb: str) -> Handler:
     async def handle(call: Call) -> Answer:
-        status, accepted = await send(call, call.session(), verb)
+        status, accepted = await send(call, call.addressee(), verb)
         return Answer(accepted, status=status)
 
     return handle
@@ -25,7 +26,7 @@ def _command(verb: str) -> Handler:
 async def status(call: Call) -> Answer:
     return Answer(
         await ask_any(
-            call.deps.bus, call.who, "message.status", id=call.path["command_id"], session_id=call.session()
+            call.deps.bus, call.who, "message.status", id=call.path["command_id"], session_id=call.addressee()
         )
     )
 
