@@ -81,7 +81,9 @@ class Lane:
         self._ready: deque[Stored] = deque()
         self._to_cancel: set[str] = set()
         self._did_cancel: set[str] = set()
-        self._scanned = asyncio.Event()
+        self._looking = asyncio.Lock()
+        self._looked: int | None = None
+        """The run whose queue's head was looked at."""
         self._dirty = False
         self._open = False
         self._run = 0
@@ -100,27 +102,30 @@ class Lane:
         self._next = 1
         self._ready.clear()
         self._at_end = False
-        self._scanned.clear()
         self.wake()
 
     def close(self) -> None:
         """The link is gone. What is being sent is interrupted by the engine itself."""
         self._open = False
-        self._scanned.set()
 
     async def looked(self) -> None:
-        """Sees to it that the head of the queue was looked at: a link tells receipts even before it is open.
+        """After a takeover or a sleep: which waiting commands a later one cancels, and what may have been sent.
 
-        Raises BrokerUnavailable or ApiError.
+        Once a run, by whoever needs it first: a link tells receipts even before it is open. Raises BrokerUnavailable
+        or ApiError.
         """
-        if self._open:
-            await self._scanned.wait()
-        elif not self._scanned.is_set():
-            try:
-                await self._look()
-            except BaseException:
-                self._scanned.clear()
-                raise
+        if self._looked == self._run:
+            return
+        async with self._looking:
+            run = self._run
+            if self._looked == run:
+                return
+            found = await self._following(1, _SCAN)
+            for stored in found:
+                self._note_cancel(stored)
+            if self._head is not None and found:
+                await self._head(found[:_READ])
+            self._looked = run
 
     async def stop(self, grace_s: float = 0.0) -> None:
         """Takes nothing more; what is being done gets so long to end by itself."""
@@ -187,8 +192,7 @@ class Lane:
     async def _drain(self, run: int) -> bool:
         """Does what is there, in order; whether to look again."""
         self._dirty = False
-        if not self._scanned.is_set():
-            await self._look()
+        await self.looked()
         settled: Futures = []
         last = 0
         count = 0
@@ -235,17 +239,6 @@ class Lane:
             return []
         found = await self._deps.reader.batch(self._stream, self._subject, first.sequence, limit=limit)
         return found or [first]
-
-    async def _look(self) -> None:
-        """After a takeover or a sleep: which waiting commands a later one cancels, and what may have been sent."""
-        found = await self._following(1, _SCAN)
-        for stored in found:
-            self._note_cancel(stored)
-        try:
-            if self._head is not None and found:
-                await self._head(found[:_READ])
-        finally:
-            self._scanned.set()
 
     def _note_cancel(self, stored: Stored) -> None:
         target = stored.headers.get("Pww-Target")

@@ -98,9 +98,9 @@ class Sending:
     ) -> None:
         self._attaching = attaching or Attaching(events, None, None)
         self._forwarding = Forwarding(deps, events)
+        self._audience = Audience(deps, events)
         self.me: port.Person | None = None
         self.pacer = pacer
-        self._audience = Audience(deps, events)
         self.ack_timeout_s = deps.settings.ack_timeout_s
         self.cold = ColdHold(deps, events)
         self.figures = Figures(deps.settings.alert_latency_s, deps.settings.alert_error_rate)
@@ -203,9 +203,11 @@ class Sending:
         if flight is None:
             flight = self._heads.pop(message_id, None)
             known = self._book.get(message_id)
-            if flight is None or (known is not None and known.last is not None):
+            last = known.last if known is not None else None
+            if flight is None or last not in {None, MessageStatus.UNKNOWN}:
                 return
-            self._book.put(message_id, _begun(flight.queued))
+            if last is None:
+                self._book.put(message_id, _begun(flight.queued))
         if not flight.told:
             flight.told = await self._sent(flight, int(time.time() * 1000))
 
@@ -215,9 +217,9 @@ class Sending:
             try:
                 if queued.verb == "forward" and "type" not in flight.body:
                     flight.body = await self._forwarding.resolve(flight.body)
+                body = await self._audience.resolve(queued, flight.body)
                 flight.attached = await self._attaching.prepare(queued, flight.body)
             except port.EngineError as error:
-                body = await self._audience.resolve(queued, flight.body)
                 if queued.verb == "send":
                     self._deps.metrics.media_failures.labels("send", error.code).inc()
                 if (futures := await self._refused(flight, error, attempt)) is None:
@@ -295,6 +297,8 @@ class Sending:
             return [*futures, stored]
 
         self._outcomes[queued.digest] = tell
+        if entry is not None:
+            entry.owes(tell)
         return await tell()
 
     async def _told_by_another(self, queued: Queued) -> bool:
@@ -435,10 +439,10 @@ def _action(
         content: dict[str, Any] = {"type": name, name: attached.fields if attached else body.get(name)}
         if body.get("disappear_after"):
             content["disappear_after"] = body["disappear_after"]
-        if queued.verb == "forward":
-            content["forwarded"] = True
         if body.get("audience"):
             content["audience"] = body["audience"]
+        if queued.verb == "forward":
+            content["forwarded"] = True
         typing = int(body.get("typing") or 0)
         if place_of(value) is not None:
             typing = 0  # nobody is there to see it

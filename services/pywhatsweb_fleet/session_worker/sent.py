@@ -36,6 +36,10 @@ class Sent(msgspec.Struct):
         self.last = status
         return True
 
+    def owes(self, tell: Callable[[], Awaitable[Any]]) -> None:
+        """Its `sent` is to be told, as ``tell`` does."""
+        self._telling, self._tell = None, tell
+
     def tells(self, stored: asyncio.Future[Any], tell: Callable[[], Awaitable[Any]]) -> None:
         """Its `sent` is on the way to the stream; ``tell`` does so again."""
         self._telling, self._tell = stored, tell
@@ -46,8 +50,8 @@ class Sent(msgspec.Struct):
             self._telling = self._tell = None
 
     async def told(self) -> None:
-        """Waits until its `sent` is stored, which the stream may have refused: what follows it must not overtake it."""
-        if self._telling is not None and self._tell is not None and _refused(self._telling):
+        """Waits until its `sent` is stored, which may have to be told anew: what follows it must not overtake it."""
+        if self._tell is not None and (self._telling is None or _refused(self._telling)):
             await self._tell()
         if self._telling is not None:
             await asyncio.shield(self._telling)

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from pywhatsweb.contracts.ids import ChatKey, CommandId, SessionId, TenantId, TenantKey, WhatsAppMessageId
 from pywhatsweb.contracts.queued import Queued, to_headers
 from pywhatsweb_fleet.session_worker.lane import Interrupted, Lane
@@ -25,6 +27,7 @@ class Broker:
         self.queue: list[Stored] = []
         self.told: list[tuple[str, str]] = []
         self.purge_fails = 0
+        self.away = False
         self.last = 0
         self.slow = asyncio.Event()
         self.slow.set()
@@ -57,6 +60,8 @@ class Broker:
 
     async def batch(self, _stream: str, _subject: str, sequence: int, limit: int) -> list[Stored]:
         await asyncio.sleep(0)
+        if self.away:
+            raise BrokerUnavailable
         return [stored for stored in self.queue if stored.sequence >= sequence][:limit]
 
     async def purge(self, _stream: str, _subject: str, below: int) -> int:
@@ -219,3 +224,26 @@ async def test_the_head_is_looked_at_for_a_receipt_that_comes_before_the_link_is
     assert seen == ["a", "b"]
     lane.open()
     await wait_until(lambda: not broker.queue, message="the queue is done")
+
+
+async def test_a_receipt_waits_for_a_look_that_succeeds() -> None:
+    """PostgreSQL seed 328: the broker was away when a lane opened, so nobody knew that `sent` was still to be told."""
+    broker = Broker()
+    broker.put("a")
+    broker.away = True
+    seen: list[str] = []
+
+    async def head(stored: Sequence[Stored]) -> None:
+        seen.extend(one.headers["Pww-Command-Id"] for one in stored)
+
+    async def perform(_queued: Queued, _stored: Stored) -> list[asyncio.Future[PubAck]]:
+        raise Interrupted
+
+    lane = Lane(broker.deps, broker.events, perform, head=head)
+    lane.open()
+    with pytest.raises(BrokerUnavailable):
+        await lane.looked()
+    broker.away = False
+    await lane.looked()
+    assert seen == ["a"]
+    await lane.stop()

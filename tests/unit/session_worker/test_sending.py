@@ -19,7 +19,7 @@ from pywhatsweb_fleet.session_worker.pacing import OFF, Pacer
 from pywhatsweb_fleet.session_worker.reports import Reports
 from pywhatsweb_fleet.session_worker.sending import Sending
 from pywhatsweb_fleet.session_worker.sent import Sent, SentBook
-from pywhatsweb_runtime.bus import ApiError, Stored
+from pywhatsweb_runtime.bus import ApiError, BrokerUnavailable, Stored
 from pywhatsweb_runtime.metrics import Metrics
 from tests.unit.session_worker.test_lane import done
 
@@ -69,6 +69,7 @@ class Session:
         )
         self.sending = Sending(deps, events, self.book, Pacer(OFF, 0.0), link=lambda: self.link)
         self.refusal: ApiError | None = None
+        self.away = False
         self._parts = deps, events
 
     def reports(self) -> Reports:
@@ -86,6 +87,8 @@ class Session:
         return self.stream
 
     async def _submit(self, kind: str, data: Any, **_: Any) -> Any:
+        if self.away:
+            raise BrokerUnavailable
         self.told.append(str(data.status) if kind == "status" else kind)
         if self.refusal is None:
             return done()
@@ -252,3 +255,26 @@ async def test_what_follows_a_refused_sent_does_not_overtake_it() -> None:
     session.told.clear()
     await reports.store(receipt)
     assert session.told == ["message", "sent", "read"]
+
+
+@pytest.mark.parametrize("unknown", [False, True])
+async def test_what_could_not_be_told_before_a_receipt_is_told_first(unknown: bool) -> None:
+    """PostgreSQL seed 328: the broker was away when a receipt showed `sent`, which was told after `read`."""
+    session = Session(0.01)
+    queued, stored = command()
+    reports = session.reports()
+    receipt = EventUnit(1, "status", {"message_ids": ["3EB0AA"], "status": "read"})
+    session.away = True
+    if unknown:
+        with pytest.raises(BrokerUnavailable):
+            await session.sending.perform(queued, stored)
+    else:
+        session.sending.remember_heads([Stored(stored.subject, 1, BODY, to_headers(queued))])
+        session.book.put("3EB0AA", Sent("c1"))
+        with pytest.raises(BrokerUnavailable):
+            await reports.store(receipt)
+    session.away = False
+    await reports.store(receipt)
+    assert session.told == ["message", "sent", "read"]
+    await session.sending.perform(queued, stored)  # it is still queued: told again, under the same ids
+    assert session.told == ["message", "sent", "read", "message", "sent"]
