@@ -13,13 +13,13 @@ from pywhatsweb_fleet.kanban import moves
 from pywhatsweb_fleet.kanban.moves import Asker
 from pywhatsweb_fleet.kanban.outbox import Outbox
 from pywhatsweb_fleet.kanban.recording import Moved
-from pywhatsweb_fleet.kanban.tenants import Tenants
 from pywhatsweb_fleet.kanban.timers import Timers
 from pywhatsweb_fleet.storage.faults import StorageUnavailable
 from pywhatsweb_fleet.storage.store import Store
 from pywhatsweb_runtime import answering as control_plane
 from pywhatsweb_runtime.answering import Answer, Asked
 from pywhatsweb_runtime.bus import Bus
+from pywhatsweb_runtime.tenants import Tenants
 
 MOVES: dict[str, Callable[..., Any]] = {
     f"chat.{verb}": partial(moves.chat_move, verb=verb)

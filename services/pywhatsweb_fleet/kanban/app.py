@@ -13,9 +13,9 @@ import structlog
 from pywhatsweb.contracts import subjects
 from pywhatsweb_fleet.kanban.answering import answering
 from pywhatsweb_fleet.kanban.ingest import Deps
+from pywhatsweb_fleet.kanban.ingesting import ingesting
 from pywhatsweb_fleet.kanban.outbox import Outbox
 from pywhatsweb_fleet.kanban.settings import KanbanSettings
-from pywhatsweb_fleet.kanban.tenants import ingesting
 from pywhatsweb_fleet.kanban.timers import Timers
 from pywhatsweb_fleet.storage.store import open_store
 from pywhatsweb_runtime import bus as broker
@@ -25,6 +25,7 @@ from pywhatsweb_runtime.health import Health, serving
 from pywhatsweb_runtime.metrics import Metrics
 from pywhatsweb_runtime.publisher import publishing
 from pywhatsweb_runtime.ready import announce
+from pywhatsweb_runtime.tenants import following
 
 log = structlog.get_logger(__name__)
 
@@ -48,11 +49,11 @@ async def run(settings: KanbanSettings, stopping: asyncio.Event) -> None:
         reader = await stack.enter_async_context(reading(bus))
         holder = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         deps = Deps(bus, store, publisher, reader, holder, health.metrics)
-        tenants = await stack.enter_async_context(ingesting(bus, deps, settings))
+        tenants = await stack.enter_async_context(following(bus))
         deps.outbox = outbox = Outbox(store, publisher, tenants.record, health.metrics)
-        await tenants.sweep()
+        ingests = await stack.enter_async_context(ingesting(tenants, deps, settings))
         timers = Timers(store, tenants, outbox)
-        health.checks["board"] = tenants.problem
+        health.checks["board"] = ingests.problem
         await stack.enter_async_context(answering(bus, store, tenants, outbox, timers))
         port = await stack.enter_async_context(
             serving(health, host=settings.health_host, port=settings.health_port)
@@ -62,6 +63,7 @@ async def run(settings: KanbanSettings, stopping: asyncio.Event) -> None:
         await lifecycle.until(
             stopping,
             tenants.follow(),
+            ingests.watch(),
             timers.keep(settings.board_tick_s),
             outbox.sweep(2 * settings.board_tick_s),
         )

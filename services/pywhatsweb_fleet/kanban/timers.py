@@ -16,10 +16,10 @@ from pywhatsweb.contracts.ids import TenantId, TenantKey
 from pywhatsweb_fleet.kanban.board import Timer
 from pywhatsweb_fleet.kanban.outbox import Outbox
 from pywhatsweb_fleet.kanban.recording import Board, Moved
-from pywhatsweb_fleet.kanban.tenants import Tenants
 from pywhatsweb_fleet.storage import kanban
 from pywhatsweb_fleet.storage.faults import StorageUnavailable
 from pywhatsweb_fleet.storage.store import Store
+from pywhatsweb_runtime.tenants import Tenants
 
 log = structlog.get_logger(__name__)
 

@@ -10,11 +10,11 @@ from pywhatsweb.contracts.ids import TenantKey
 from pywhatsweb.errors import ErrorCode
 from pywhatsweb_fleet.persistence.consenting import Consenting
 from pywhatsweb_fleet.persistence.queries import Asker, Queries
-from pywhatsweb_fleet.persistence.tenants import Tenants
 from pywhatsweb_fleet.storage.faults import StorageUnavailable
 from pywhatsweb_runtime import answering as control_plane
 from pywhatsweb_runtime.answering import Answer, Asked
 from pywhatsweb_runtime.bus import Bus
+from pywhatsweb_runtime.tenants import Tenants
 
 Query = Callable[[Asker, Any], Awaitable[Any]]
 

@@ -13,10 +13,11 @@ from pywhatsweb.contracts import subjects
 from pywhatsweb_fleet.persistence import filing, housekeeping
 from pywhatsweb_fleet.persistence.answering import answering
 from pywhatsweb_fleet.persistence.consenting import Consenting
+from pywhatsweb_fleet.persistence.ingest import ingesting
 from pywhatsweb_fleet.persistence.law import obeying
 from pywhatsweb_fleet.persistence.queries import Queries
+from pywhatsweb_fleet.persistence.recording import Familiar
 from pywhatsweb_fleet.persistence.settings import PersistenceSettings
-from pywhatsweb_fleet.persistence.tenants import ingesting
 from pywhatsweb_fleet.storage.store import open_store
 from pywhatsweb_runtime import bus as broker
 from pywhatsweb_runtime import lifecycle, provision
@@ -24,6 +25,7 @@ from pywhatsweb_runtime.health import Health, serving
 from pywhatsweb_runtime.metrics import Metrics
 from pywhatsweb_runtime.publisher import publishing
 from pywhatsweb_runtime.ready import announce
+from pywhatsweb_runtime.tenants import following
 
 _SWITCH_INTERVAL_S = 0.0005
 
@@ -51,12 +53,18 @@ async def run(settings: PersistenceSettings, stopping: asyncio.Event) -> None:
         health.checks["broker"] = lambda: None if bus.client.is_connected else "not connected"
         await provision.ensure_platform(bus, settings.replicas)
         publisher = await stack.enter_async_context(publishing(bus))
-        tenants = await stack.enter_async_context(ingesting(bus, store, publisher, settings, health.metrics))
-        health.checks["ingest"] = tenants.problem
+        tenants = await stack.enter_async_context(following(bus))
+        familiar = Familiar()
+        ingests = await stack.enter_async_context(
+            ingesting(bus, store, publisher, tenants, familiar, settings, health.metrics)
+        )
+        health.checks["ingest"] = ingests.problem
         await stack.enter_async_context(answering(bus, Queries(store), Consenting(store), tenants))
         shelf = await stack.enter_async_context(filing.filing(bus, store, settings, tenants.find, health))
         library = shelf.library if shelf is not None else None
-        duties = await stack.enter_async_context(obeying(bus, store, publisher, tenants, settings, library))
+        duties = await stack.enter_async_context(
+            obeying(bus, store, publisher, tenants, familiar, settings, library)
+        )
         port = await stack.enter_async_context(
             serving(health, host=settings.health_host, port=settings.health_port)
         )
@@ -65,6 +73,7 @@ async def run(settings: PersistenceSettings, stopping: asyncio.Event) -> None:
         await lifecycle.until(
             stopping,
             tenants.follow(),
+            ingests.watch(),
             housekeeping.keep(store, settings.idempotency_every_s),
             filing.sweep(shelf),
             *duties,

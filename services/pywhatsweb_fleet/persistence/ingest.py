@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -20,12 +20,18 @@ from sqlalchemy.exc import SQLAlchemyError
 from pywhatsweb.contracts import streams, subjects
 from pywhatsweb.contracts.ids import ChatKey, SessionId, TenantId
 from pywhatsweb_fleet.persistence.handlers import Arrived, Deps, settle
+from pywhatsweb_fleet.persistence.recording import Familiar
 from pywhatsweb_fleet.persistence.settings import PersistenceSettings
 from pywhatsweb_fleet.storage.faults import StorageUnavailable
+from pywhatsweb_fleet.storage.group_commit import group_commit
+from pywhatsweb_fleet.storage.store import Store
 from pywhatsweb_runtime import provision, tracing
 from pywhatsweb_runtime.bus import ApiError, BrokerUnavailable, Bus
+from pywhatsweb_runtime.metrics import Metrics
+from pywhatsweb_runtime.publisher import Publisher
 from pywhatsweb_runtime.puller import Delivery, Puller, pulling
 from pywhatsweb_runtime.registry import TenantRecord
+from pywhatsweb_runtime.tenants import PerTenant, Tenants
 
 log = structlog.get_logger(__name__)
 
@@ -169,3 +175,25 @@ class Ingest:
                     log.info("ingest goes on", tenant=self._tenant)
                 self.problem = None
                 return True
+
+
+@contextlib.asynccontextmanager
+async def ingesting(  # noqa: PLR0917 - wired in one place
+    bus: Bus,
+    store: Store,
+    publisher: Publisher,
+    tenants: Tenants,
+    familiar: Familiar,
+    settings: PersistenceSettings,
+    metrics: Metrics,
+) -> AsyncIterator[PerTenant[Ingest]]:
+    """An ingest for every tenant that there is, for as long as the block lasts."""
+    batch = settings.batch_on(store.dialect)
+    async with group_commit(store, most=2 * batch) as group:
+        deps = Deps(group, publisher, familiar, metrics)
+
+        def begin(tenant: TenantId, record: TenantRecord) -> Ingest:
+            return Ingest(bus, deps, tenant, record, settings, batch=batch)
+
+        async with PerTenant(tenants, begin) as ingests:
+            yield ingests

@@ -18,14 +18,15 @@ from pywhatsweb_fleet.persistence.auditing import Auditing
 from pywhatsweb_fleet.persistence.duties import Duty
 from pywhatsweb_fleet.persistence.erasing import Erasures
 from pywhatsweb_fleet.persistence.exporting import Exports
+from pywhatsweb_fleet.persistence.recording import Familiar
 from pywhatsweb_fleet.persistence.retention import Retention
 from pywhatsweb_fleet.persistence.settings import PersistenceSettings
-from pywhatsweb_fleet.persistence.tenants import Tenants
 from pywhatsweb_fleet.storage.faults import StorageUnavailable
 from pywhatsweb_fleet.storage.store import Store
 from pywhatsweb_runtime.answering import Answer, answering
 from pywhatsweb_runtime.bus import Bus
 from pywhatsweb_runtime.publisher import Publisher
+from pywhatsweb_runtime.tenants import Tenants
 
 log = structlog.get_logger(__name__)
 
@@ -45,6 +46,7 @@ async def obeying(  # noqa: PLR0917 - wired in one place
     store: Store,
     publisher: Publisher,
     tenants: Tenants,
+    familiar: Familiar,
     settings: PersistenceSettings,
     files: Library | None,
 ) -> AsyncIterator[list[Coroutine[Any, Any, None]]]:
@@ -57,7 +59,7 @@ async def obeying(  # noqa: PLR0917 - wired in one place
         log.warning("files are not stored, so data.export is not offered")
     drop = exports.drop_of if exports is not None else _none
     erasures = Erasures(store, settings.store_url, bus, publisher, tenants.find, drop, files)
-    erasures.forget.append(tenants.forget)
+    erasures.forget.append(familiar.forget)
     retention = Retention(store, bus)
     auditing = Auditing(store, bus)
     await auditing.prepare(settings.replicas)

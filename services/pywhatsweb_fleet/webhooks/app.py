@@ -21,7 +21,6 @@ from pywhatsweb_fleet.webhooks.handlers import Handlers
 from pywhatsweb_fleet.webhooks.holding import Holding, holding
 from pywhatsweb_fleet.webhooks.posting import Poster, posting
 from pywhatsweb_fleet.webhooks.settings import WebhooksSettings
-from pywhatsweb_fleet.webhooks.tenants import following
 from pywhatsweb_runtime import bus as broker
 from pywhatsweb_runtime import headers, lifecycle, outbound, provision
 from pywhatsweb_runtime.answering import answering
@@ -30,6 +29,7 @@ from pywhatsweb_runtime.health import Health, serving
 from pywhatsweb_runtime.metrics import Metrics
 from pywhatsweb_runtime.publisher import publishing
 from pywhatsweb_runtime.ready import announce
+from pywhatsweb_runtime.tenants import following
 
 log = structlog.get_logger(__name__)
 
@@ -93,7 +93,7 @@ async def run(
             serving(health, host=settings.health_host, port=settings.health_port)
         )
         announce(settings.ready_file, health.port)
-        log.info("ready", tenants=len(tenants), health_port=port, database=store.dialect)
+        log.info("ready", tenants=len(tenants.records), health_port=port, database=store.dialect)
         await lifecycle.until(stopping, tenants.follow(), held.keep(), _tell_for_ever(metrics, held))
 
 

@@ -10,12 +10,14 @@ from typing import Any
 import msgspec
 
 from pywhatsweb.contracts.ids import TenantId
+from pywhatsweb_fleet.persistence.ingest import ingesting
+from pywhatsweb_fleet.persistence.recording import Familiar
 from pywhatsweb_fleet.persistence.settings import PersistenceSettings
-from pywhatsweb_fleet.persistence.tenants import ingesting
 from pywhatsweb_fleet.storage.store import Store, open_store
 from pywhatsweb_runtime.bus import Bus
 from pywhatsweb_runtime.metrics import Metrics
 from pywhatsweb_runtime.publisher import Publisher
+from pywhatsweb_runtime.tenants import following
 from tests.integration.persistence import traffic
 from tests.support import NatsServer, wait_until
 
@@ -58,12 +60,15 @@ async def test_one_event_is_recorded_beside_another_tenants_backlog(
     try:
         await store.migrate()
         gated: Any = Gated(store)
-        async with ingesting(bus, gated, publisher, settings, Metrics("none")) as tenants:
-            await wait_until(lambda: len(tenants.ingests[ACME]._busy) == 2, 30, message="the flood waits")
+        async with (
+            following(bus) as tenants,
+            ingesting(bus, gated, publisher, tenants, Familiar(), settings, Metrics("none")) as ingests,
+        ):
+            await wait_until(lambda: len(ingests.works[ACME]._busy) == 2, 30, message="the flood waits")
             await traffic.publish(
                 publisher, msgspec.structs.replace(traffic.message(1), tenant_id="rival"), tenant="rival"
             )
-            await wait_until(lambda: len(tenants.ingests[RIVAL]._busy) == 1, 30, message="the other one too")
+            await wait_until(lambda: len(ingests.works[RIVAL]._busy) == 1, 30, message="the other one too")
             gated.open.set()
             await wait_until(lambda: total(gated)["acme"] == BACKLOG, 60)
         before = [commit["acme"] for commit in gated.commits[: _first(gated.commits, "rival") + 1]]
