@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import httpx
+
 from tests.support import wait_until
 from tests.support.running import Fleet, new_number, pair, plain, sandbox
 
@@ -69,6 +71,14 @@ async def test_another_whatsapp_needs_its_key(fleet: Fleet, tmp_path: Path) -> N
             await program.reached("s1", "FAILED")
             error = program.of("session", "s1")[-1]["data"]["error"]
             assert error["code"] == "E_CERTIFICATE_REFUSED"
+        worker = next(url for name, url in other.ready["health"].items() if name.startswith("session"))
+        async with httpx.AsyncClient() as http:
+
+            async def counted() -> bool:
+                metrics = (await http.get(f"{worker}/metrics")).text
+                return 'whatsapp_errors_total{code="E_CERTIFICATE_REFUSED"' in metrics
+
+            await wait_until(counted, 30, message="an alert can see it")
     finally:
         other.stop()
     with_key = {"PWW_WHATSAPP_URL": server["ws_url"], "PWW_WHATSAPP_ROOT_KEY": server["root_key"]}

@@ -357,6 +357,8 @@ class OwnedSession:
         if not await self.told.end(end.status, reason=reason, error=end.error):
             self._on_lost()
             return
+        if end.error is not None:
+            self._deps.metrics.errors.labels(end.error, *self._sending.who).inc()
         await self.events.settled(_SETTLE_S)
         done = False
         while not done:
