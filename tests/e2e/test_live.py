@@ -13,6 +13,7 @@ import pytest
 
 from pywhatsweb import RequestError
 from pywhatsweb.client import FleetClient
+from pywhatsweb.contracts.history_data import MessagePoint
 from tests.e2e.kinds.files import picture
 from tests.support import wait_until
 from tests.support.running import PWW, Fleet, Plain, Sandbox, new_number, pair
@@ -263,3 +264,22 @@ async def test_the_state_that_an_accounts_devices_share(
 
     await wait_until(told, 60, message="what the phone did while the session was away")
     await program.reached("live", "WORKING")
+
+
+async def test_a_phone_that_does_not_answer(program: Plain, whatsapp: Sandbox, client: FleetClient) -> None:
+    """Who asked for older messages is told so by a code, and what the phone answers late is told all the same."""
+    number = await working(program, whatsapp)
+    body = {"contact": FRIEND, "text": "ninguém atende"}
+    (old,) = (await whatsapp.post(f"/api/phones/{number}/past", **body))["ids"]
+    await whatsapp.post("/api/faults", kind="late_phone", account=number, delay_ms=4000)
+    end = MessagePoint(message_id="3EB0UNKNOWNTOTHEPHONE0", sent_at="2037-01-01T00:00:00Z")
+    with pytest.raises(RequestError) as silent:
+        await client.chats.fetch_older("live", FRIEND, before=end, wait_s=0.1)
+    assert silent.value.code.wire == "E_PHONE_SILENT"
+    request = silent.value.details["detail"]
+
+    def answered() -> bool:
+        return any(e["data"]["request_id"] == request for e in program.of("history", "live"))
+
+    await wait_until(answered, 90, message="the phone answers late")
+    assert any(e["data"]["id"] == old and e["data"]["history"] for e in program.of("message", "live"))

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
-from pywhatsweb_fleet.cli import exits, marking, show
+from pywhatsweb_fleet.cli import exits, marking, past, show
 from pywhatsweb_fleet.cli.once import ask
 from pywhatsweb_fleet.cli.options import Answer, Connection, Several
 
@@ -271,3 +271,4 @@ def _tell(card: dict[str, Any], form: Answer) -> int:
 
 
 marking.add_to(app)
+past.add_to(app)

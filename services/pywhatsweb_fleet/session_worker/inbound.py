@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from pywhatsweb.contracts import event_data as d
+from pywhatsweb.contracts import history_data as hd
 from pywhatsweb.contracts.events import Origin, timestamp
 from pywhatsweb_fleet.session_worker.fenced import FencedEvents
 from pywhatsweb_fleet.session_worker.outcomes import error_of
@@ -46,6 +47,8 @@ def tell(events: FencedEvents, kind: str, raw: Mapping[str, Any]) -> Told | None
     """
     if kind == "undecryptable":
         return _undecryptable(events, raw)
+    if kind == "history":
+        return _history(events, raw)
     if kind not in _DATA and kind not in _CONTENTS:
         return None
     data = dict(raw)
@@ -89,3 +92,18 @@ def _undecryptable(events: FencedEvents, raw: Mapping[str, Any]) -> Told:
         details={"reason": str(raw.get("reason", ""))},
     )
     return Told("alert", data, chat, ("undecryptable", chat.key if chat else "-", str(raw.get("id"))))
+
+
+def _history(events: FencedEvents, raw: Mapping[str, Any]) -> Told:
+    chat = events.chat(raw.get("chat"))
+    oldest = dict(raw.get("oldest") or {})
+    at, code = oldest.pop("at", 0), raw.get("code")
+    fields = {
+        **raw,
+        "chat": chat,
+        "oldest": {**oldest, "sent_at": timestamp(at)} if oldest else None,
+        "error": error_of(code) if code else None,
+        "sent_at": timestamp(raw["at"]),
+    }
+    part = msgspec.convert(msgspec.to_builtins(fields), hd.HistoryPart)
+    return Told("history", part, chat, ("history", chat.key if chat else "-", part.id))

@@ -73,8 +73,9 @@ class Reports:
         if event_id is not None and await self._repeats.has(told.kind, chat, event_id, _time_of(unit.data)):
             return []
         if unit.kind == "message" and not unit.data.get("from_self"):
-            who = self._deps.metrics.who(self._events.tenant, self._events.session)
-            self._deps.metrics.messages_in.labels(str(unit.data.get("type")), *who).inc()
+            if not unit.data.get("history"):
+                who = self._deps.metrics.who(self._events.tenant, self._events.session)
+                self._deps.metrics.messages_in.labels(str(unit.data.get("type")), *who).inc()
             if chat is not None:
                 self._sending.cold.talked(chat)
         data = told.data

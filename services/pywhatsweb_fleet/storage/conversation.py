@@ -111,6 +111,16 @@ def page(  # noqa: PLR0917 - called through Store.read, by position
     return sorted(found, key=lambda row: (row.sent_at, row.event_id), reverse=True)[:limit]
 
 
+def oldest(conn: Connection, tenant: str, chat: str, session: str) -> MessageRow | None:
+    """The first message of a chat that is known."""
+    sql = (
+        f"SELECT {', '.join(MessageRow._fields)} FROM messages "
+        "WHERE tenant = ? AND chat = ? AND kind = 'message' AND session = ? ORDER BY sent_at, event_id LIMIT 1"
+    )
+    found = query(conn, sql, tenant, chat, session)
+    return MessageRow(*found[0]) if found else None
+
+
 def about(conn: Connection, tenant: str, message_ids: Sequence[str]) -> list[MessageRow]:
     """What names these messages as its target, oldest first."""
     return _of_messages(conn, "target_id", tenant, message_ids)

@@ -8,6 +8,7 @@ from typing import TypedDict, Unpack
 
 from pywhatsweb.client.control import Part
 from pywhatsweb.client.marking import ChatMarks
+from pywhatsweb.client.past import ChatPast
 from pywhatsweb.contracts import control_data as d
 from pywhatsweb.contracts import kanban_data as k
 from pywhatsweb.contracts.statuses import KanbanStatus
@@ -43,7 +44,7 @@ class MoveOptions(CardOptions, total=False):
     """Who does it, for the history."""
 
 
-class Chats(ChatMarks):
+class Chats(ChatMarks, ChatPast):
     """``chat.*``: on the board a chat is named by exactly one of `to` and `chat` (its key)."""
 
     async def list(

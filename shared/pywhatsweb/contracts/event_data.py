@@ -123,8 +123,8 @@ class Message(Contents, frozen=True, kw_only=True):
     """One message, from either side.
 
     `origin` is outbound for everything that this account said, from the fleet or from the phone; `from_self`
-    is the same seen from WhatsApp. `offline`: it waited at WhatsApp while the session was away. `history`: it
-    came with the history of a new pairing.
+    is the same seen from WhatsApp. `offline`: it waited at WhatsApp while the session was away. `history`: the
+    phone told it of the past, at pairing or when it was asked (history.fetch).
     """
 
     id: str

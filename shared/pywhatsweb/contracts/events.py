@@ -13,6 +13,7 @@ from functools import lru_cache
 from msgspec import Struct
 
 from pywhatsweb.contracts import event_data as d
+from pywhatsweb.contracts import history_data as hd
 from pywhatsweb.contracts.codec import CONTENT_TYPES, Form
 from pywhatsweb.contracts.event_data import Timestamp
 from pywhatsweb.contracts.statuses import (
@@ -147,6 +148,13 @@ class PostEvent(Event, frozen=True, kw_only=True, tag="post"):
     data: d.Post
 
 
+class HistoryEvent(Event, frozen=True, kw_only=True, tag="history"):
+    """The phone told a part of the past, at pairing or as the answer to history.fetch: its messages came before, as
+    `message` events marked `history`."""
+
+    data: hd.HistoryPart
+
+
 class PresenceEvent(Event, frozen=True, kw_only=True, tag="presence"):
     """Somebody is there or typing. May be lost: nothing is to be built on it."""
 
@@ -204,6 +212,7 @@ AnyEvent = (
     | ChatSettingEvent
     | MarkEvent
     | PostEvent
+    | HistoryEvent
     | PresenceEvent
     | ContactEvent
     | GroupEvent

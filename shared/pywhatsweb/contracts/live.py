@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 from msgspec import Struct
 
 from pywhatsweb.contracts import control_data as d
+from pywhatsweb.contracts import history_data as hd
 from pywhatsweb.contracts import live_data as lv
 from pywhatsweb.contracts import marking_data as md
 
@@ -68,6 +69,9 @@ VERBS: Final[dict[str, LiveVerb]] = {
     "chat.mute": LiveVerb(md.ChatMute, lv.Acted, "Mute a chat of the account, or end that", acts=True),
     "chat.pin": LiveVerb(md.ChatPin, lv.Acted, "Pin a chat in the account's list, or unpin it", acts=True),
     "chat.mark": LiveVerb(md.ChatUnread, lv.Acted, "Mark a chat of the account unread, or read", acts=True),
+    "history.fetch": LiveVerb(
+        hd.HistoryFetch, hd.HistoryFetched, "Ask the phone for older messages of a chat"
+    ),
     "message.star": LiveVerb(md.MessageStar, lv.Acted, "Star a message, or take the star away", acts=True),
 }
 

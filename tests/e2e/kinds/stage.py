@@ -123,6 +123,12 @@ class Stage:
         body = {"collection": collection, "index": index, "action": action}
         await self.whatsapp.post(f"/api/phones/{self.number}/state", **body)
 
+    async def past(self, contact: str, text: str, count: int) -> list[str]:
+        """The account's phone has had these texts of a contact for long."""
+        body = {"contact": contact, "text": text, "count": count}
+        ids: list[str] = (await self.whatsapp.post(f"/api/phones/{self.number}/past", **body))["ids"]
+        return ids
+
     async def stored(self, message_id: str) -> dict[str, Any]:
         """The file of a message that came, once the fleet has it."""
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from tests.e2e.kinds import own
+from tests.e2e.kinds import own, past
 from tests.e2e.kinds.cases import CASES, Direction
 
 FILE = Path(__file__).resolve().parents[3] / "docs" / "KINDS.md"
@@ -21,6 +21,7 @@ ENGINES: Final = ("baileys", "webjs")
 
 _PHONES_ONLY = "only phones share a moving position"
 _MENUS = "whatsapp-web.js has given its buttons and lists up: WhatsApp shows them to nobody"
+_ASKED_FOR = "it is asked for: `history.fetch`"
 _MENUS_IN = "told as `unsupported` with WhatsApp's name of it"
 REASONS: Final[dict[str, dict[tuple[str, Direction], str]]] = {
     "baileys": {
@@ -34,8 +35,11 @@ REASONS: Final[dict[str, dict[tuple[str, Direction], str]]] = {
         ("Status (stories)", "out"): "not offered yet",
         ("Channel posts", "out"): "not offered yet",
         ("Channel posts", "in"): "told as `post` events; the sandbox has no channels to show it",
+        ("History on request", "out"): _ASKED_FOR,
     },
     "webjs": {
+        ("History on request", "out"): _ASKED_FOR,
+        ("History on request", "in"): "not offered yet",
         ("Live location", "out"): _PHONES_ONLY,
         ("Live location", "in"): "the page tells where it began, not how it goes on",
         ("Votes in a poll", "out"): "not offered yet",
@@ -75,7 +79,7 @@ REASONS: Final[dict[str, dict[tuple[str, Direction], str]]] = {
 }
 """Cells without a test."""
 
-PARTS: Final = (own,)
+PARTS: Final = (own, past)
 """Modules whose cases are part of `CASES`."""
 
 KINDS: Final = tuple(

@@ -52,6 +52,7 @@ QUESTIONS: dict[str, Question] = {
     "record messages": lambda conn: conversation.record_messages(conn, [a_message(n) for n in range(70)]),
     "record statuses": lambda conn: conversation.record_statuses(conn, [a_status("e", "sent", 3)]),
     "page": lambda conn: conversation.page(conn, "acme", ["c1"], None, conversation.Position(5, "e"), 50),
+    "oldest": lambda conn: conversation.oldest(conn, "acme", "c1", "s1"),
     "changes": lambda conn: conversation.about(conn, "acme", ["M1"]),
     "by ids": lambda conn: conversation.by_ids(conn, "acme", ["M1"]),
     "statuses": lambda conn: conversation.statuses_of(conn, "acme", ["M1"]),

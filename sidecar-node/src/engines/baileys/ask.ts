@@ -1,12 +1,14 @@
 /** What the handlers of questions share. */
 import type { WASocket } from 'baileys';
 import type { ActFrame, Content } from '../../protocol.ts';
+import type { Histories } from './history.ts';
 
 /** What a handler gets. */
 export interface Ask {
   socket: WASocket;
   content: Content;
   frame: ActFrame;
+  histories: Histories;
   /** The jid that `to` names. Throws E_INVALID_RECIPIENT. */
   jid(): string;
 }

@@ -5,6 +5,7 @@ import { type ActFrame, ActionError, type Result } from '../../protocol.ts';
 import { type Handler, refusalOf } from './ask.ts';
 import { CHATS } from './chats.ts';
 import { GROUPS } from './groups.ts';
+import { HISTORY, type Histories } from './history.ts';
 import { requireJid } from './identity.ts';
 import { PROFILE } from './profile.ts';
 import { QUESTIONS } from './questions.ts';
@@ -12,17 +13,19 @@ import { QUESTIONS } from './questions.ts';
 /** At once, in one session; the worker allows fewer. */
 const MAX_ASKED = 64;
 
-const HANDLERS: Readonly<Record<string, Handler>> = { ...QUESTIONS, ...GROUPS, ...PROFILE, ...CHATS };
+const HANDLERS: Readonly<Record<string, Handler>> = { ...QUESTIONS, ...GROUPS, ...PROFILE, ...CHATS, ...HISTORY };
 
 /** Acts that are answered here. */
 export const ASKS: readonly string[] = Object.keys(HANDLERS);
 
 export class Asks {
   #socket: WASocket;
+  #histories: Histories;
   #under = 0;
 
-  constructor(socket: WASocket) {
+  constructor(socket: WASocket, histories: Histories) {
     this.#socket = socket;
+    this.#histories = histories;
   }
 
   /** Undefined for an act of another kind; never rejects. */
@@ -36,7 +39,8 @@ export class Asks {
     if (!this.#socket.ws.isOpen) return refused(new ActionError('E_CONNECTION_LOST'));
     this.#under++;
     try {
-      const ask = { socket: this.#socket, content: frame.content ?? {}, frame, jid: () => requireJid(frame.to) };
+      const [socket, histories] = [this.#socket, this.#histories];
+      const ask = { socket, histories, content: frame.content ?? {}, frame, jid: () => requireJid(frame.to) };
       return { ok: true, at: Date.now(), data: (await handler(ask)) ?? {} };
     } catch (error) {
       return refused(explained(error, frame.action));

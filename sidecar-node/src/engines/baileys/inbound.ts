@@ -12,13 +12,15 @@ import {
   WAMessageStubType,
 } from 'baileys';
 import { redact } from '../../logs.ts';
+import type { Settings } from '../../protocol.ts';
 import type { BoundedCache, SentMessages } from './caches.ts';
 import { settingOf } from './chats.ts';
+import { Histories, type HistorySink } from './history.ts';
 import { type Chat, chat, type Person, type Place, person, placeOf } from './identity.ts';
 import { contentFields, describe } from './messages.ts';
 import { postOf } from './posts.ts';
 
-export interface InboundSink {
+export interface InboundSink extends Pick<HistorySink, 'otherJid' | 'read'> {
   /** A durable event. */
   event(kind: string, data: Record<string, unknown>): void;
   /** One that may be lost. */
@@ -38,15 +40,18 @@ export class Inbound {
   #sink: InboundSink;
   #sent: SentMessages;
   #authors: BoundedCache;
+  readonly histories: Histories;
   /** The stanzas being handled, by message id: what Baileys drops of them is needed here. */
   #stanzas = new Map<string, Record<string, string>>();
   #tasks = new Set<Promise<void>>();
 
   /** `authors` learns who wrote each group message: replies, reactions and read marks must name them. */
-  constructor(sink: InboundSink, sent: SentMessages, authors: BoundedCache) {
+  constructor(sink: InboundSink, sent: SentMessages, authors: BoundedCache, settings: Settings) {
     this.#sink = sink;
     this.#sent = sent;
     this.#authors = authors;
+    const past = (message: WAMessage): boolean => this.#past(message);
+    this.histories = new Histories({ ...sink, past }, settings);
   }
 
   /** A stanza's handling begins; the function returned ends it, once its events are all out. */
@@ -55,6 +60,7 @@ export class Inbound {
     if (id) this.#stanzas.set(id, node.attrs);
     return async () => {
       if (this.#tasks.size > 0) await Promise.all(this.#tasks);
+      if (id) await this.histories.ended(id);
       if (id) this.#stanzas.delete(id);
     };
   }
@@ -66,11 +72,9 @@ export class Inbound {
 
   #takers: { [E in keyof BaileysEventMap]?: (data: BaileysEventMap[E]) => void } = {
     'messages.upsert': ({ messages }) => {
-      for (const message of messages) this.#message(message, false);
+      for (const message of messages) if (!this.histories.noticed(message)) this.#message(message);
     },
-    'messaging-history.set': ({ messages }) => {
-      for (const message of messages) this.#message(message, true);
-    },
+    'messaging-history.set': (past) => this.#later(this.histories.tell(past)),
     'messages.update': (updates) => this.#statuses(updates),
     'messages.delete': (gone) => {
       if ('keys' in gone) for (const key of gone.keys) this.#mark(key, 'delete_for_me', true);
@@ -104,13 +108,13 @@ export class Inbound {
     },
   };
 
-  #message(message: WAMessage, history: boolean): void {
+  #message(message: WAMessage): void {
     const { key } = message;
     if (!key.id || !key.remoteJid) return;
-    if (key.participant && !key.fromMe && !history) this.#authors.set(key.id, key.participant);
+    if (key.participant && !key.fromMe) this.#authors.set(key.id, key.participant);
     const place = placeOf(key.remoteJid);
     // Nothing in a channel is encrypted: what has no content there is no message.
-    if (place?.channel || (place && !isUndecryptable(message))) return history ? undefined : this.#post(message, place);
+    if (place?.channel || (place && !isUndecryptable(message))) return this.#post(message, place);
     if (isUndecryptable(message)) {
       const reason = redact(String(message.messageStubParameters?.[0] ?? ''));
       return this.#sink.event('undecryptable', { ...this.#head(message), reason });
@@ -125,13 +129,26 @@ export class Inbound {
       describe(message.message) ?? (key.isViewOnce ? { type: 'unsupported', body: { kind: 'view_once' } } : undefined);
     if (!described) return;
     const offline = this.#isOffline(message);
-    this.#sink.event('message', { ...this.#head(message), ...contentFields(described), offline, history });
+    this.#sink.event('message', { ...this.#head(message), ...contentFields(described), offline, history: false });
   }
 
   /** A status, or a channel's post: said to nobody in particular. */
   #post(message: WAMessage, place: Place): void {
     const post = postOf(message, place, this.#stanzas.get(message.key.id ?? '') ?? {}, this.#sink.me());
     if (post) this.#sink.event('post', post);
+  }
+
+  /** A message of the past. What only changed others the phone has folded into them. */
+  #past(message: WAMessage): boolean {
+    const { key } = message;
+    if (!key.id || !key.remoteJid || placeOf(key.remoteJid)) return false;
+    const content = normalizeMessageContent(message.message);
+    if (content?.protocolMessage || content?.reactionMessage || content?.pinInChatMessage) return false;
+    const described = content?.pollUpdateMessage ? undefined : describe(message.message);
+    if (!described) return false;
+    const head = this.#head(message, true);
+    this.#sink.event('message', { ...head, ...contentFields(described), offline: false, history: true });
+    return true;
   }
 
   #isOffline({ key }: WAMessage): boolean {
@@ -151,9 +168,9 @@ export class Inbound {
   }
 
   /** Whose and where a message is. */
-  #head(message: WAMessage): Record<string, unknown> {
+  #head(message: WAMessage, past = false): Record<string, unknown> {
     const { key } = message;
-    const where = this.#chat(key);
+    const where = this.#chat(key, past);
     return {
       id: key.id,
       chat: where,
@@ -163,10 +180,10 @@ export class Inbound {
     };
   }
 
-  #chat(key: WAMessageKey): Chat {
+  #chat(key: WAMessageKey, past: boolean): Chat {
     // Through somebody's list of recipients it comes to each alone.
     const sender = key.remoteJid?.endsWith('@broadcast') ? key.participant : key.remoteJid;
-    if (!key.fromMe) return chat(sender, key.remoteJidAlt);
+    if (!key.fromMe || past) return chat(sender, key.remoteJidAlt);
     // Of what we said on another device, Baileys tells our own other jid as the chat's.
     const attrs = this.#stanzas.get(key.id ?? '') ?? {};
     const alt = key.remoteJid?.endsWith('lid')

@@ -170,12 +170,13 @@ async function uploadedAgain(source: MediaSource, retry: Content, socket: WASock
   return { ...source, path: about.directPath ?? undefined, url: about.url ?? undefined };
 }
 
-function refusal(error: unknown): ActionError {
+export function refusal(error: unknown): ActionError {
   if (error instanceof ActionError) return error;
   const status = (error as { output?: { statusCode?: number } }).output?.statusCode;
   const detail = errorText(error);
   if (status === 404 || status === 410) return new ActionError('E_MEDIA_EXPIRED', detail);
-  if ((error as { code?: string }).code?.startsWith('ERR_OSSL'))
-    return new ActionError('E_MEDIA_DECRYPT_FAILED', detail);
+  const { code = '' } = error as { code?: string };
+  if (code.startsWith('ERR_OSSL')) return new ActionError('E_MEDIA_DECRYPT_FAILED', detail);
+  if (code.startsWith('Z_')) return new ActionError('E_MEDIA_CORRUPT', detail);
   return new ActionError('E_MEDIA_DOWNLOAD_FAILED', detail);
 }

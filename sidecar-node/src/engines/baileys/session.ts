@@ -20,6 +20,7 @@ import { Audiences } from './audiences.ts';
 import { BoundedCache, SentMessages } from './caches.ts';
 import { closedBy } from './closing.ts';
 import { OutputGate } from './gate.ts';
+import { otherJid, readHistory } from './history.ts';
 import { Inbound } from './inbound.ts';
 import { decodeCreds, encodeCreds, KeyStore } from './keys.ts';
 import { type ProxyAgent, proxyAgent } from './proxies.ts';
@@ -76,9 +77,12 @@ export class BaileysSession implements EngineSession {
         passing: (kind, data) => link.passing(kind, data),
         numberOf: (lid) => this.#socket.signalRepository.lidMapping.getPNForLID(lid),
         me: () => ({ id: this.#creds.me?.id, lid: this.#creds.me?.lid }),
+        otherJid: (jid) => otherJid(this.#socket, jid),
+        read: (notification) => readHistory(this.#socket, notification),
       },
       sent,
       authors,
+      settings,
     );
     const secure = !config.whatsapp_url?.startsWith('ws:');
     this.#proxy = settings.proxy ? proxyAgent(settings.proxy, secure) : undefined;
@@ -98,7 +102,7 @@ export class BaileysSession implements EngineSession {
     });
     const remembered = { authors, audiences: new Audiences(this.#keys) };
     this.#actions = new Actions(this.#socket, sent, this.#acks, remembered, link);
-    this.#asks = new Asks(this.#socket);
+    this.#asks = new Asks(this.#socket, this.#inbound.histories);
     this.#listen();
     link.state('connecting');
   }
@@ -107,7 +111,7 @@ export class BaileysSession implements EngineSession {
     const { ws } = this.#socket;
     ws.on('CB:ack,class:message', ({ attrs }: BinaryNode) => {
       // A nack that no send waits for any more is told as a status.
-      if (!this.#acks.received(attrs) && attrs.error && attrs.id)
+      if (!this.#acks.received(attrs) && attrs.error && attrs.id && !this.#inbound.histories.refused(attrs))
         this.#inbound.status(attrs.from, [attrs.id], 'failed', Date.now());
     });
     ws.on('frame', () => {

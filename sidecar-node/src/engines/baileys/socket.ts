@@ -15,6 +15,7 @@ import type { Link } from '../port.ts';
 import type { Acks } from './acks.ts';
 import { BoundedCache, Groups, type SentMessages } from './caches.ts';
 import type { OutputGate } from './gate.ts';
+import { wantedHistory } from './history.ts';
 import type { KeyStore } from './keys.ts';
 import { type ProxyAgent, proxyAgent } from './proxies.ts';
 
@@ -105,7 +106,7 @@ function socketConfig(parts: Parts, raw: () => WebSocket | undefined, groups: Gr
     logger: baileysLogger((level, event, fields) => link.log(level, event, fields)),
     markOnlineOnConnect: settings.mark_online ?? false,
     syncFullHistory: settings.history ?? false,
-    shouldSyncHistoryMessage: () => settings.history ?? false,
+    shouldSyncHistoryMessage: wantedHistory(settings),
     emitOwnEvents: false,
     generateHighQualityLinkPreview: false,
     getMessage: async ({ id }: { id?: string | null }) => (id ? sent.get(id) : undefined),
