@@ -81,6 +81,8 @@ const ROUTES: [method: string, path: RegExp, handler: Handler][] = [
   ['POST', /^\/api\/contacts\/([^/]+)\/reinstall$/, reinstall],
   ['POST', /^\/api\/groups$/, addGroup],
   ['POST', /^\/api\/groups\/act$/, groupAct],
+  ['POST', /^\/api\/channels$/, addChannel],
+  ['POST', /^\/api\/channels\/follow$/, followChannel],
   ['POST', /^\/api\/faults$/, addFault],
   ['DELETE', /^\/api\/faults$/, clearFaults],
 ];
@@ -276,6 +278,19 @@ function addGroup({ sandbox, body }: Call): unknown {
   if (!Array.isArray(participants)) throw new Refusal('"participants" must be a list of phone numbers.');
   const numbers = participants.map((each: unknown) => parseNumber(each, 'participants'));
   return sandbox.groups.create(parseNumber(body.owner ?? numbers[0], 'owner'), required(body, 'subject'), numbers);
+}
+
+function addChannel({ sandbox, body }: Call): unknown {
+  const { channels } = sandbox;
+  const description = body.description === undefined ? '' : required(body, 'description');
+  const { id, invite } = channels.create(parseNumber(body.owner, 'owner'), required(body, 'name'), description);
+  return { id, invite };
+}
+
+function followChannel({ sandbox: { channels }, body }: Call): unknown {
+  const channel = channels.get(required(body, 'channel'));
+  channels.follow(channel, parseNumber(body.by, 'by'));
+  return { followers: Object.keys(channel.followers).length };
 }
 
 /** `by` a member, what a client's stanza would say: `act` (add, subject, invite …), `participants`, `text`, `code`. */

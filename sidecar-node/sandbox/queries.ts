@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { answerChannels } from './channel_queries.ts';
 import { type Companion, companionJid } from './companions.ts';
 import type { Connection } from './connection.ts';
 import { typed, verifySignature } from './curve.ts';
@@ -98,7 +99,7 @@ const QUERIES: Record<string, (query: Query) => Answer> = {
     return typeof answer === 'number' ? new QueryError(`refused-${answer}`, answer) : answer;
   },
   'w:stats': () => [],
-  'w:mex': mex,
+  'w:mex': ({ sandbox, companion, first }) => answerChannels(sandbox, companion.number, first) ?? mex(),
   'w:biz': ({ sandbox, first }) => sandbox.profiles.answerBusiness(first),
   disappearing_mode: () => [],
   bot: () => [node('bot', { v: '2' }, [])],

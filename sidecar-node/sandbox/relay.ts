@@ -23,6 +23,7 @@ export class Relay {
     const { people, store } = this.#sandbox;
     const { to = '', id = '' } = stanza.attrs;
     const account = from.number;
+    if (to.endsWith('@newsletter')) return await this.#toChannel(connection, from, stanza, position);
     const group = sharedOf(this.#sandbox, to);
     const refused = this.refusal(from, to, id, position);
     if (refused) {
@@ -49,6 +50,20 @@ export class Relay {
         this.#sandbox.wake(from);
       })
       .catch((error: unknown) => logError('commit', error));
+  }
+
+  /** Where nothing is encrypted the server takes it as it is, and says under which number. */
+  async #toChannel(connection: Connection, from: Companion, stanza: Node, position: number): Promise<void> {
+    const { channels, faults, journal, store } = this.#sandbox;
+    const { id = '' } = stanza.attrs;
+    const fault = faults.take('nack', from.number);
+    const taken = fault ? { refused: fault.code } : channels.post(from, stanza, position);
+    const error = 'refused' in taken ? String(taken.refused) : undefined;
+    if (error) journal.append({ kind: 'nack', account: from.number, device: from.device, id, position, type: error });
+    await store.committed();
+    const ack = ackOf(stanza, error);
+    if ('serverId' in taken) ack.attrs.server_id = taken.serverId;
+    this.acknowledge(connection, from.number, () => connection.send(ack));
   }
 
   /** A <receipt> from a linked device: it settles what it names, and a retry receipt has the message sent again. */

@@ -3,6 +3,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { AppState } from './app_state.ts';
 import { type ServerIdentity, serverIdentity } from './certificate.ts';
+import { Channels } from './channels.ts';
 import { type Companion, Companions, sessionAddress } from './companions.ts';
 import type { DeviceConnection } from './device_connection.ts';
 import { Faults } from './faults.ts';
@@ -54,6 +55,7 @@ export class Sandbox {
   readonly signal: Signal;
   readonly senderKeys: SenderKeys;
   readonly groups: Groups;
+  readonly channels: Channels;
   readonly profiles: Profiles;
   readonly appState: AppState;
   readonly journal: Journal;
@@ -83,6 +85,7 @@ export class Sandbox {
     this.signal = new Signal(this.store, this.people);
     this.senderKeys = new SenderKeys(this.store);
     this.groups = new Groups(this);
+    this.channels = new Channels(this);
     this.profiles = new Profiles(this);
     this.appState = new AppState(this);
     this.journal = new Journal(this.store);

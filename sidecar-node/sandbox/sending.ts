@@ -24,6 +24,8 @@ const DEFAULT_MIME: Record<string, string> = {
 
 /** `POST /api/contacts/<number>/send`: builds what the contact sends and queues it. */
 export async function sendAsContact(sandbox: Sandbox, contact: Person, body: Body): Promise<{ ids: string[] }> {
+  if (typeof body.to === 'string' && body.to.endsWith('@newsletter'))
+    return await postInChannel(sandbox, contact, body);
   const group = typeof body.to === 'string' ? sandbox.groups.find(body.to) : undefined;
   const account = group ? contact.number : parseNumber(body.to, 'to');
   if (group && !sandbox.groups.isMember(group, contact)) {
@@ -42,6 +44,14 @@ export async function sendAsContact(sandbox: Sandbox, contact: Person, body: Bod
     : sendMany(sandbox, contact, account, body));
   await sandbox.store.committed();
   return { ids };
+}
+
+/** With `to` a channel of the contact's own. */
+async function postInChannel(sandbox: Sandbox, contact: Person, body: Body): Promise<{ ids: string[] }> {
+  const channel = sandbox.channels.get(String(body.to));
+  const id = sandbox.channels.say(channel, contact.number, await build(sandbox, contact, contact.number, body));
+  await sandbox.store.committed();
+  return { ids: [id] };
 }
 
 async function sendOne(

@@ -12,6 +12,7 @@ from pywhatsweb.contracts import subjects
 from pywhatsweb_fleet.dispatcher.alarms import Alarms
 from pywhatsweb_fleet.dispatcher.allowances import Allowances
 from pywhatsweb_fleet.dispatcher.backlogs import Backlogs
+from pywhatsweb_fleet.dispatcher.channels import Channels
 from pywhatsweb_fleet.dispatcher.claims import Claims
 from pywhatsweb_fleet.dispatcher.contacts import Contacts
 from pywhatsweb_fleet.dispatcher.control import SERVICE, answering
@@ -85,7 +86,7 @@ async def run(settings: DispatcherSettings, stopping: asyncio.Event) -> None:
         images = Images()
         stack.push_async_callback(images.close)
         marks, past = Marks(live, store), Histories(live, store)
-        parts = Contacts(live), Groups(live), Profiles(live, images), marks, past
+        parts = Contacts(live), Groups(live), Channels(live), Profiles(live, images), marks, past
         answers = {verb: handler for part in parts for verb, handler in part.answers().items()}
         await stack.enter_async_context(answering_live(bus, answers, directory.find))
         replicas = Replicas(bus, SERVICE, service)

@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 from pywhatsweb.client import board, control, law, people
 from pywhatsweb.client.bulk import Bulk, Campaign
 from pywhatsweb.client.bulk_rows import Row
+from pywhatsweb.client.channels import Channels
 from pywhatsweb.client.connection import Link, opened
 from pywhatsweb.client.consents import Consents
 from pywhatsweb.client.deadletters import DeadLetters
@@ -52,6 +53,7 @@ class FleetClient:
         self.contacts: people.Contacts = people.Contacts(self._asker)
         self.consents: Consents = Consents(self._asker)
         self.groups: people.Groups = people.Groups(self._asker)
+        self.channels: Channels = Channels(self._asker)
         self.profiles: people.Profiles = people.Profiles(self._asker)
         self.calls: people.Calls = people.Calls(self._asker)
         self.media: MediaFiles = MediaFiles(self._asker)

@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 from msgspec import Struct
 
+from pywhatsweb.contracts import channel_data as ch
 from pywhatsweb.contracts import control_data as d
 from pywhatsweb.contracts import history_data as hd
 from pywhatsweb.contracts import live_data as lv
@@ -63,6 +64,14 @@ VERBS: Final[dict[str, LiveVerb]] = {
         lv.ContactAct, lv.Acted, "Hear when a person is online or types, until the link closes", acts=True
     ),
     "call.reject": LiveVerb(lv.CallReject, lv.Acted, "Refuse a call that rings", acts=True),
+    "channel.get": LiveVerb(ch.ChannelRef, ch.Channel, "A channel, and what the account is in it"),
+    "channel.create": LiveVerb(ch.ChannelCreate, ch.Channel, "Make a channel", acts=True),
+    "channel.follow": LiveVerb(ch.ChannelRef, lv.Acted, "Follow a channel: its posts come", acts=True),
+    "channel.unfollow": LiveVerb(ch.ChannelRef, lv.Acted, "Follow it no more", acts=True),
+    "channel.mute": LiveVerb(
+        ch.ChannelMute, lv.Acted, "Mute a channel on the account's phones, or end that", acts=True
+    ),
+    "channel.delete": LiveVerb(ch.ChannelRef, lv.Acted, "Delete a channel that the account owns", acts=True),
     "chat.archive": LiveVerb(
         md.ChatArchive, lv.Acted, "Archive a chat of the account, or bring it back", acts=True
     ),

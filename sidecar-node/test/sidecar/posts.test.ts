@@ -30,6 +30,14 @@ async function post(content: Record<string, unknown>, action = 'send', group = S
   return { id, result: await worker.act('t/a', 2, action, { id, to: { group }, content }) };
 }
 
+const asked = (verb: string, content: Record<string, unknown>) => worker.act('t/a', 2, verb, { id: 'ask', content });
+
+async function ask(verb: string, content: Record<string, unknown>): Promise<Record<string, unknown>> {
+  const { ok, data, code, detail } = await asked(verb, content);
+  assert.ok(ok, `${code} ${detail}`);
+  return data as Record<string, unknown>;
+}
+
 async function shown(id: string, contact: string): Promise<JournalEntry> {
   return sandbox.entry((entry) => entry.kind === 'message' && entry.id === id && entry.contact === bare(contact));
 }
@@ -48,8 +56,12 @@ test('A status is shown to its audience and to nobody else; its readers are told
   }
   assert.deepEqual(await readersOf(id), [bare(ANA), bare(BIA)]);
   await until(() => {
-    const read = worker.frames.flatMap(({ kind, data }) => (kind === 'status' ? [data as Record<string, unknown>] : []));
-    const readers = read.filter(({ message_ids, status }) => status === 'read' && (message_ids as string[]).includes(id));
+    const read = worker.frames.flatMap(({ kind, data }) =>
+      kind === 'status' ? [data as Record<string, unknown>] : [],
+    );
+    const readers = read.filter(
+      ({ message_ids, status }) => status === 'read' && (message_ids as string[]).includes(id),
+    );
     return new Set(readers.map(({ by }) => (by as { lid: string }).lid)).size === 2 || undefined;
   });
 });
@@ -83,4 +95,53 @@ test('What nobody may see is refused, and a deletion of what is not known.', asy
   assert.equal((await post({ type: 'text', text: { body: 'x' } })).result.code, 'E_EMPTY_AUDIENCE');
   const unknown = await post({ message_id: '3EB0FFFFFFFFFFFFFFFFFF' }, 'delete');
   assert.equal(unknown.result.code, 'E_MESSAGE_NOT_FOUND');
+});
+
+test('A channel is made, posted in and taken back from; its followers see it.', async () => {
+  const made = await ask('channel.create', { name: 'Ofertas', description: 'Todo dia' });
+  const channel = made.channel as string;
+  assert.deepEqual([made.role, made.muted, made.subscribers], ['owner', false, 0]);
+  await sandbox.post(`/api/channels/follow`, { channel, by: ANA });
+  const { id, result } = await post({ type: 'text', text: { body: 'Pão a R$ 1' } }, 'send', channel);
+  assert.deepEqual([result.ok, result.message_id], [true, id]);
+  const entry = await shown(id, ANA);
+  assert.deepEqual([entry.text, entry.group], ['Pão a R$ 1', channel]);
+  const gone = await post({ message_id: id }, 'delete', channel);
+  assert.equal(gone.result.ok, true);
+  await sandbox.entry(({ type, id: of, contact }) => type === 'revoke' && of === id && contact === bare(ANA));
+  assert.equal((await ask('channel.get', { channel })).subscribers, 1);
+});
+
+test("Somebody else's channel is found by its link, followed, muted and left, and only read.", async () => {
+  const { id, invite } = await sandbox.post('/api/channels', { owner: BIA, name: 'Notícias' });
+  const channel = id as string;
+  assert.deepEqual((await ask('channel.get', { code: invite })).role, 'guest');
+  await ask('channel.follow', { channel });
+  await ask('channel.mute', { channel });
+  const { role, muted, name } = await ask('channel.get', { channel });
+  assert.deepEqual([role, muted, name], ['subscriber', true, 'Notícias']);
+  const say = (body: object) => sandbox.post(`/api/contacts/${bare(BIA)}/send`, { to: channel, ...body });
+  const { ids } = (await say({ text: 'Chuva' })) as { ids: string[] };
+  const { data } = (await worker.event('post', ({ id: of }) => of === ids[0])) as { data: Record<string, unknown> };
+  assert.deepEqual(
+    [data.place, data.channel, data.text, data.from_self],
+    ['channel', channel, { body: 'Chuva' }, false],
+  );
+  await sandbox.entry(({ kind, id: of }) => kind === 'inbound_acked' && of === ids[0]);
+  await say({ type: 'revoke', quoted_id: ids[0] });
+  await worker.event('post', ({ type, message_id }) => type === 'deleted' && message_id === ids[0]);
+  const refused = await post({ type: 'text', text: { body: 'eu também' } }, 'send', channel);
+  assert.equal(refused.result.code, 'E_NOT_CHANNEL_ADMIN');
+  await ask('channel.mute', { channel, muted: false });
+  await ask('channel.unfollow', { channel });
+  assert.equal((await ask('channel.get', { channel })).role, 'guest');
+});
+
+test('What is no channel, and a command that WhatsApp does not let be done, have codes of their own.', async () => {
+  const nowhere = '120363000000000000@newsletter';
+  assert.equal((await asked('channel.get', { channel: nowhere })).code, 'E_CHANNEL_NOT_FOUND');
+  assert.equal((await asked('channel.follow', { channel: nowhere })).code, 'E_CHANNEL_NOT_FOUND');
+  const { id } = await sandbox.post('/api/channels', { owner: BIA, name: 'Dela' });
+  assert.equal((await asked('channel.delete', { channel: id })).code, 'E_NOT_CHANNEL_ADMIN');
+  assert.equal((await post({ type: 'text', text: { body: 'x' } }, 'send', nowhere)).result.code, 'E_CHANNEL_NOT_FOUND');
 });

@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from tests.e2e.kinds import own, past
+from tests.e2e.kinds import own, past, posts
 from tests.e2e.kinds.cases import CASES, Direction
 
 FILE = Path(__file__).resolve().parents[3] / "docs" / "KINDS.md"
@@ -32,9 +32,6 @@ REASONS: Final[dict[str, dict[tuple[str, Direction], str]]] = {
         ("Votes in a poll", "out"): "Baileys cannot vote",
         ("Flow, product and product list", "out"): "only numbers of the business API have them",
         ("Flow, product and product list", "in"): "told as `unsupported` with WhatsApp's name of it",
-        ("Status (stories)", "out"): "not offered yet",
-        ("Channel posts", "out"): "not offered yet",
-        ("Channel posts", "in"): "told as `post` events; the sandbox has no channels to show it",
         ("History on request", "out"): _ASKED_FOR,
     },
     "webjs": {
@@ -79,7 +76,7 @@ REASONS: Final[dict[str, dict[tuple[str, Direction], str]]] = {
 }
 """Cells without a test."""
 
-PARTS: Final = (own, past)
+PARTS: Final = (own, past, posts)
 """Modules whose cases are part of `CASES`."""
 
 KINDS: Final = tuple(

@@ -86,6 +86,7 @@ async def test_a_kind_that_the_engine_cannot_send_is_rejected_with_engine_and_ki
         "verbs": ["delete", "react"],
         "features": ["reply"],
         "live": ["profile.get"],
+        "posts": [],
     }
     await declare(user, "w2", "location")
     tries = itertools.count()

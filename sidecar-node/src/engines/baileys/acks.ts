@@ -10,6 +10,13 @@ const NACK_CODES: Record<string, string> = {
   '421': 'E_WHATSAPP_ADDRESSING',
 };
 
+/** Of what was posted in a channel. */
+const CHANNEL_NACK_CODES: Record<string, string> = {
+  '401': 'E_NOT_CHANNEL_ADMIN',
+  '403': 'E_NOT_CHANNEL_ADMIN',
+  '404': 'E_CHANNEL_NOT_FOUND',
+};
+
 interface Waiter {
   resolve(at: number): void;
   reject(error: ActionError): void;
@@ -36,7 +43,8 @@ export class Acks {
   received(attrs: Record<string, string>): boolean {
     const waiter = this.#end(attrs.id ?? '');
     if (!waiter) return false;
-    const code = attrs.error && NACK_CODES[attrs.error];
+    const codes = attrs.from?.endsWith('@newsletter') ? CHANNEL_NACK_CODES : NACK_CODES;
+    const code = attrs.error && codes[attrs.error];
     if (!attrs.error) waiter.resolve(attrs.t ? Number(attrs.t) * 1000 : Date.now());
     else waiter.reject(code ? new ActionError(code) : new ActionError('E_WHATSAPP_REJECTED', attrs.error));
     return true;

@@ -20,7 +20,7 @@ import { build, decorate, edited, type Known, quoted, targetKey } from './conten
 import { requireJid } from './identity.ts';
 import { BUSINESS_NODE, interactiveOf } from './interactive.ts';
 import { blobOf, fetchMedia, isLarge } from './media.ts';
-import { STATUS } from './posts.ts';
+import { isChannel, STATUS, withdrawal } from './posts.ts';
 
 /** Actions a session may have queued; the worker paces long before. */
 const MAX_QUEUED = 1024;
@@ -163,7 +163,23 @@ export class Actions {
   async #delete(frame: ActFrame, content: Content): Promise<Departed> {
     const jid = requireJid(frame.to);
     if (content.for_everyone === false) return { rest: this.#hide(frame, jid, content) };
+    if (isChannel(jid)) return this.#withdraw(frame, jid, content);
     return this.#relay(frame, jid, { delete: targetKey(jid, content, frame.context, { ours: true }) });
+  }
+
+  /** It has the id of what it takes back. */
+  async #withdraw(frame: ActFrame, channel: string, content: Content): Promise<Departed> {
+    const message_id = required(frame);
+    const { id = '' } = targetKey(channel, content, frame.context, { ours: true });
+    const acked = this.#acks.wait(id ?? '');
+    try {
+      await this.#socket.sendNode(withdrawal(channel, id ?? ''));
+    } catch (error) {
+      throw failed(error, this.#acks.cancel(id ?? ''));
+    }
+    const rest = acked.then((at) => ({ message_id, at }));
+    rest.catch(() => {});
+    return { rest };
   }
 
   /** Beside what is sent: it has questions of its own. Done twice it is done once. */

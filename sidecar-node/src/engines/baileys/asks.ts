@@ -3,6 +3,7 @@ import type { WASocket } from 'baileys';
 import { errorText } from '../../logs.ts';
 import { type ActFrame, ActionError, type Result } from '../../protocol.ts';
 import { type Handler, refusalOf } from './ask.ts';
+import { CHANNELS } from './channels.ts';
 import { CHATS } from './chats.ts';
 import { GROUPS } from './groups.ts';
 import { HISTORY, type Histories } from './history.ts';
@@ -13,7 +14,14 @@ import { QUESTIONS } from './questions.ts';
 /** At once, in one session; the worker allows fewer. */
 const MAX_ASKED = 64;
 
-const HANDLERS: Readonly<Record<string, Handler>> = { ...QUESTIONS, ...GROUPS, ...PROFILE, ...CHATS, ...HISTORY };
+const HANDLERS: Readonly<Record<string, Handler>> = {
+  ...QUESTIONS,
+  ...GROUPS,
+  ...PROFILE,
+  ...CHATS,
+  ...CHANNELS,
+  ...HISTORY,
+};
 
 /** Acts that are answered here. */
 export const ASKS: readonly string[] = Object.keys(HANDLERS);

@@ -1,16 +1,30 @@
 /** What is posted to whoever follows: statuses, and posts of channels. */
-import { normalizeMessageContent, proto, type WAMessage } from 'baileys';
+import { type BinaryNode, normalizeMessageContent, proto, type WAMessage } from 'baileys';
 import { type Place, person } from './identity.ts';
 import { contentFields, describe } from './messages.ts';
 
 export const STATUS = 'status@broadcast';
-const KINDS = ['text', 'image', 'video', 'voice', 'delete'];
+const STATUS_KINDS = ['text', 'image', 'video', 'voice', 'delete'];
+/** No files: Baileys uploads them as those of chats, whose place channels do not read. */
+const CHANNEL_KINDS = ['text', 'delete'];
 /** What can be posted and taken back, as `contracts/capabilities.py` names it. */
-export const POSTS: readonly string[] = KINDS.map((kind) => `status_post.${kind}`);
+export const POSTS: readonly string[] = [
+  ...STATUS_KINDS.map((kind) => `status_post.${kind}`),
+  ...CHANNEL_KINDS.map((kind) => `channel_post.${kind}`),
+];
 
 const { REVOKE } = proto.Message.ProtocolMessage.Type;
 /** A channel's posts are taken back by a stanza of the same id with this `edit`, by their author or an admin. */
 const TAKEN_BACK = new Set(['7', '8']);
+const AS_ADMIN = '8';
+
+export const isChannel = (jid: string): boolean => jid.endsWith('@newsletter');
+
+/** Takes a channel's post back. */
+export function withdrawal(channel: string, id: string): BinaryNode {
+  const content = [{ tag: 'plaintext', attrs: {}, content: new Uint8Array() }];
+  return { tag: 'message', attrs: { to: channel, id, type: 'text', edit: AS_ADMIN }, content };
+}
 
 type Told = Record<string, unknown>;
 
