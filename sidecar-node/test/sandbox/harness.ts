@@ -43,7 +43,7 @@ const MAIN = new URL('../../sandbox/main.ts', import.meta.url).pathname;
 export async function until<T>(
   what: string,
   probe: () => T | Promise<T>,
-  timeoutMs = 15_000,
+  timeoutMs = 45_000,
 ): Promise<NonNullable<Awaited<T>>> {
   const deadline = Date.now() + timeoutMs;
   for (;;) {

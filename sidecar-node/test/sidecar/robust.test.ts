@@ -162,7 +162,7 @@ test('a worker that does not commit: the socket is paused at the credit and noth
   assert.ok(paused >= 3 && paused < 1500, `${paused} events with a credit of 5`);
   worker.autoCommit = true;
   worker.commit();
-  await until(() => events() >= 2000 || undefined, 30_000);
+  await until(() => events() >= 2000 || undefined, 60_000);
   const acked = async (): Promise<number> =>
     Number(
       (
@@ -171,7 +171,7 @@ test('a worker that does not commit: the socket is paused at the credit and noth
         )) as { entries: unknown[] }
       ).entries.length,
     );
-  await until(async () => (await acked()) >= 2001 || undefined, 30_000);
+  await until(async () => (await acked()) >= 2001 || undefined, 60_000);
 });
 
 test('open and close again and again: no socket, listener or session stays', async (t) => {
