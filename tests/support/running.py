@@ -118,7 +118,7 @@ class Plain:
     async def ask(self, verb: str, **arguments: Any) -> dict[str, Any]:
         """A control-plane request, in JSON: its whole answer."""
         answer = await self.client.request(
-            f"wa.ctl.{self.tenant}.{verb}", json.dumps(arguments).encode(), timeout=10
+            f"wa.ctl.{self.tenant}.{verb}", json.dumps(arguments).encode(), timeout=30
         )
         value: dict[str, Any] = json.loads(answer.data)
         return value
@@ -135,7 +135,7 @@ class Plain:
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
         headers = {"Nats-Msg-Id": msg_id} if msg_id else None
         answer = await self.client.request(
-            f"wa.cmd.{self.tenant}.{session}.{verb}", raw, headers=headers, timeout=10
+            f"wa.cmd.{self.tenant}.{session}.{verb}", raw, headers=headers, timeout=30
         )
         value: dict[str, Any] = json.loads(answer.data)
         return value

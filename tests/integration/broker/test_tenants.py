@@ -34,7 +34,7 @@ async def test_a_tenant_is_added_while_others_stay_connected(tmp_path: Path) -> 
             await tenants.admit(bus, described.platform_settings(), [user], accounts.by_signal(server))
             newcomer = await described.tenant("newcomer")
             for client, name in ((newcomer, "newcomer"), (acme, "acme")):
-                reply = await client.request(f"wa.cmd.{name}.s1.send", b"{}", timeout=2)
+                reply = await client.request(f"wa.cmd.{name}.s1.send", b"{}", timeout=20)
                 assert f"WA_CMD_{name}".encode() in reply.data
             assert lost == []
         await described.close()
@@ -73,7 +73,7 @@ async def test_messages_outlive_a_kill(tmp_path: Path) -> None:
             await tenants.ensure_all(bus, described.secrets.tenants)
         acme = await described.tenant("acme")
         for number in range(50):
-            await acme.request("wa.cmd.acme.s1.send", b"%d" % number, timeout=2)
+            await acme.request("wa.cmd.acme.s1.send", b"%d" % number, timeout=20)
         await described.close()
         server.kill()
         await server.wait()

@@ -42,7 +42,7 @@ async def test_a_bad_end_raises_with_its_code(fleet: Scripted) -> None:
     await fleet.answer("message.status", lambda _args: ErrorCode.E_COMMAND_NOT_FOUND)
     async with fleet.client() as client:
         session = client.session("s1")
-        warm = asyncio.create_task(client.handle("s1", "nobody").outcome(timeout=5))
+        warm = asyncio.create_task(client.handle("s1", "nobody").outcome(timeout=30))
         await wait_until(lambda: fleet.asked)  # subscribed, and has asked for the past
         for status, told, code in (
             ("rejected", "E_INVALID_PHONE", ErrorCode.E_INVALID_PHONE),
@@ -53,7 +53,7 @@ async def test_a_bad_end_raises_with_its_code(fleet: Scripted) -> None:
             handle = await session.send_text(TO, "x", id=status)
             await fleet.tell_status(status, status, told)
             with pytest.raises(MessageError) as ended:
-                await handle.outcome(timeout=5)
+                await handle.outcome(timeout=30)
             assert ended.value.code is code
             assert ended.value.details["status"] == status
         warm.cancel()
@@ -63,7 +63,7 @@ async def test_what_was_told_before_is_asked_for(fleet: Scripted) -> None:
     """A handle made from an id, after everything happened, finds the record."""
     await fleet.answer("message.status", lambda _args: record("delivered"))
     async with fleet.client() as client:
-        found = await client.handle("s1", "c1").outcome("sent", timeout=5)
+        found = await client.handle("s1", "c1").outcome("sent", timeout=30)
         assert found.status is MessageStatus.DELIVERED
         with pytest.raises(DeadlineError) as late:
             await client.handle("s1", "c1").outcome("read", timeout=0.3)
@@ -74,7 +74,7 @@ async def test_unknown_is_waited_out(fleet: Scripted) -> None:
     """A send whose end was not seen may be settled yet: then that is the outcome."""
     await fleet.answer("message.status", lambda _args: record("unknown"))
     async with fleet.client() as client:
-        waiting = asyncio.create_task(client.handle("s1", "c1").outcome(timeout=5))
+        waiting = asyncio.create_task(client.handle("s1", "c1").outcome(timeout=30))
         await wait_until(lambda: fleet.asked)  # subscribed, and has asked for the past
         await fleet.tell_status("c1", "delivered")
         assert (await waiting).status is MessageStatus.DELIVERED
@@ -87,7 +87,7 @@ async def test_a_session_is_followed_only_while_somebody_waits(fleet: Scripted) 
         before = len(client._link.wire._subs)
         handles = [await client.session("s1").send_text(TO, "x") for _ in range(20)]
         assert len(client._link.wire._subs) == before
-        await asyncio.gather(*(handle.outcome("read", timeout=5) for handle in handles))
+        await asyncio.gather(*(handle.outcome("read", timeout=30) for handle in handles))
         assert len(client._link.wire._subs) == before + 1 + 1  # nats-py's own inbox for requests
 
 

@@ -101,9 +101,9 @@ async def test_a_frozen_replica_publishes_nothing_stale(
             await user.publish(text(id="after"))
             await user.told("after", "accepted")
             second.send(signal.SIGTERM)
-            await asyncio.to_thread(second.process.wait, 10)
+            await asyncio.to_thread(second.process.wait, 30)
             await user.publish(text(id="last"))
-            await user.told("last", "accepted", timeout=3)
+            await user.told("last", "accepted", timeout=10)
         queue = [msgspec.msgpack.decode(stored.data)["text"]["body"] for stored in await user.outbox()]
         assert queue == [*(str(at) for at in range(EACH)), "hi", "hi"]
         told = [e["data"]["command_id"] for e in user.tenant.of("status")]
@@ -120,13 +120,13 @@ async def test_a_stopped_replica_hands_over_at_once(
         with replica(nats_server.url, tmp_path, "b") as second:
             await second.ready()
             second.send(signal.SIGTERM)
-            await asyncio.to_thread(second.process.wait, 10)
+            await asyncio.to_thread(second.process.wait, 30)
             assert second.process.returncode == 0
         await user.publish(text(id="c1"))
-        await user.told("c1", "accepted", timeout=1)
+        await user.told("c1", "accepted", timeout=10)
     async with dispatcher(nats_server.url, tmp_path):
         await user.publish(text(id="c2"))
-        await user.told("c2", "accepted", timeout=1)
+        await user.told("c2", "accepted", timeout=10)
 
 
 async def test_a_killed_broker_loses_nothing(user: User, nats_server: NatsServer, tmp_path: Path) -> None:
