@@ -12,7 +12,6 @@ from pywhatsweb.contracts.ids import TenantId
 from pywhatsweb_runtime.registry import TenantRecord
 from pywhatsweb_runtime.tenants import PerTenant
 
-
 ACME, RIVAL, NEWCOMER = TenantId("acme"), TenantId("rival"), TenantId("newcomer")
 
 
