@@ -56,20 +56,23 @@ export class AppState {
     ];
   }
 
-  /** `POST /api/phones/<n>/state {collection, index, action, removed?}`: its user changes something on the phone. */
-  changeOnPhone(account: string, body: Record<string, unknown>): { version: number } {
+  /**
+   * `POST /api/phones/<n>/state {collection, index, action, removed?}`: its user changes something on the phone. `by` is
+   * the device where that happens, else.
+   */
+  changeOnPhone(account: string, body: Record<string, unknown>, by = 0): { version: number } {
     const { collection: name, index, action, removed } = body;
     if (typeof name !== 'string' || !NAMES.includes(name))
       throw new Refusal(`"collection" must be one of ${NAMES.join(', ')}.`);
     if (!Array.isArray(index) || index.some((part) => typeof part !== 'string'))
       throw new Refusal('"index" must be a list of texts.');
     const value = proto.SyncActionValue.fromObject({ timestamp: Date.now(), ...(action as object) });
-    return { version: this.#change(account, name, { index, value, version: 1, removed: removed === true }) };
+    return { version: this.#change(account, name, { index, value, version: 1, removed: removed === true }, by) };
   }
 
-  #change(account: string, name: string, change: Change): number {
+  #change(account: string, name: string, change: Change, by = 0): number {
     const before = this.#known(account, name);
-    return this.#take(account, before, this.#seal(account).seal(before, change), 0);
+    return this.#take(account, before, this.#seal(account).seal(before, change), by);
   }
 
   #collection(companion: Companion, asked: Node): Node {
@@ -116,6 +119,7 @@ export class AppState {
     const codes = JSON.stringify([...macs].map(([at, code]) => [at, Buffer.from(code).toString('base64')]));
     store.run('INSERT OR REPLACE INTO state_collection VALUES (?, ?, ?, ?, ?)', account, name, version, sum, codes);
     for (const { index, value, removed } of changes) {
+      this.#show(account, { index, value, version, removed: removed === true }, by);
       const [what = '', about = ''] = index;
       const contact = people.ofJid(about)?.number ?? '';
       const action = proto.SyncActionValue.fromObject(value).toJSON();
@@ -134,6 +138,19 @@ export class AppState {
       const what = node('collection', { name, version: String(version) });
       const attrs = { from: SERVER_JID, type: 'server_sync', id, t: seconds() };
       queue.add(companion, 'notification', id, node('notification', attrs, [what]));
+      this.#sandbox.wake(companion);
+    }
+  }
+
+  /** A page is told each change itself: it reads no patches. */
+  #show(account: string, { index, value, removed }: Change, by: number): void {
+    const { companions, queue } = this.#sandbox;
+    for (const companion of companions.of(account)) {
+      if (companion.device === by || !isPage(companion)) continue;
+      const id = randomBytes(8).toString('hex');
+      const action = proto.SyncActionValue.fromObject(value).toJSON();
+      const said = Buffer.from(JSON.stringify({ index, action, removed }));
+      queue.add(companion, 'notification', id, node('notification', { type: 'state', id, t: seconds() }, said));
       this.#sandbox.wake(companion);
     }
   }

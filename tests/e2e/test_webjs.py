@@ -11,7 +11,8 @@ import psutil
 import pytest
 
 from tests.e2e.kinds.cases import CASES, Case
-from tests.e2e.kinds.stage import Stage
+from tests.e2e.kinds.files import picture
+from tests.e2e.kinds.stage import Stage, b64
 from tests.e2e.kinds.table import REASONS
 from tests.support import wait_until
 from tests.support.chaos.ground import browsers
@@ -92,6 +93,49 @@ async def test_a_cell(fleet: Fleet, number: str, case: Case) -> None:
     async with plain(fleet) as program, sandbox(fleet) as whatsapp:
         await _working(program, whatsapp, number)
         await case.run(Stage(program, whatsapp, "webjs", "s1", number))
+
+
+async def test_what_the_account_shows_and_whom_it_knows(fleet: Fleet, number: str) -> None:
+    """Numbers that exist, pictures, whom it blocked; its own name, about text and picture: asked of the page."""
+    async with plain(fleet) as program, sandbox(fleet) as whatsapp:
+        await _working(program, whatsapp, number)
+        shown, pest, nobody = "+5511977770091", "+5511977770092", "+5511977770093"
+        jpeg = b64(picture("JPEG"))
+        await whatsapp.post("/api/contacts", number=shown, profile={"picture": jpeg})
+        await whatsapp.post("/api/contacts", number=nobody, behaviour={"registered": False})
+
+        async def ask(verb: str, **arguments: Any) -> Any:
+            return await program.ok(verb, session_id="s1", **arguments)
+
+        checked = (await ask("contact.check", numbers=[shown, nobody, "no number"]))["numbers"]
+        assert [(one["exists"], one["pn"]) for one in checked] == [
+            (True, shown),
+            (False, None),
+            (False, None),
+        ]
+        assert (await ask("contact.picture", to=shown))["url"]
+        assert (await ask("contact.picture", to=pest))["url"] is None
+        await ask("contact.block", to=pest)
+        assert [one["pn"] for one in (await ask("contact.blocked"))["people"]] == [pest]
+        await whatsapp.post(f"/api/contacts/{pest}/send", to=number, text="let me in")
+        await ask("contact.unblock", to=pest)
+        assert (await ask("contact.blocked"))["people"] == []
+        await whatsapp.post(f"/api/contacts/{pest}/send", to=number, text="at last")
+
+        def heard() -> list[str]:
+            return [m["text"]["body"] for m in _inbound(program) if m["from"]["pn"] == pest]
+
+        await wait_until(lambda: "at last" in heard(), PATIENCE_S)
+        assert heard() == ["at last"]
+        await ask("profile.about", about="Atendemos até as 18h")
+        await ask("profile.name", name="Padaria Boa")
+        await ask("profile.picture", data=jpeg)
+        mine = await ask("profile.get")
+        assert (mine["about"], mine["person"]["name"]) == ("Atendemos até as 18h", "Padaria Boa")
+        assert mine["picture"]
+        assert (await whatsapp.get(f"/api/contacts/{number}"))["name"] == "Padaria Boa"
+        await ask("profile.picture", data=None)
+        assert (await ask("profile.get"))["picture"] is None
 
 
 async def test_a_killed_browser_comes_back_and_loses_nothing(fleet: Fleet, number: str) -> None:

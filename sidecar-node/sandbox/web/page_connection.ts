@@ -7,14 +7,12 @@ import { logError } from '../log.ts';
 import type { QueuedStanza } from '../queue.ts';
 import { Refusal } from '../refusal.ts';
 import type { Sandbox } from '../sandbox.ts';
-import { bytesOf, child, children, decodeNode, lidJid, type Node, parseJid, pnJid } from '../wire.ts';
+import { bytesOf, child, children, decodeNode, lidJid, type Node, pnJid } from '../wire.ts';
+import { answer, type Said, serverJid } from './page_questions.ts';
 import { fromPage, type PageMessage, toPage } from './translate.ts';
 
 const REFS = 6;
 const BATCH = 64;
-
-/** What a page says. `ref` numbers its questions. */
-type Said = { type: string; ref?: number } & Record<string, unknown>;
 
 /**
  * One page's socket: linking, login, messages both ways, as JSON. The page plays WhatsApp Web towards whatsapp-web.js;
@@ -111,6 +109,8 @@ export class PageConnection implements DeviceConnection {
       const { from, participant, id, type = 'delivered', t } = attrs;
       return this.#tell('receipt', { seq, id, from, participant, status: type, t: Number(t) });
     }
+    if (kind === 'notification')
+      return this.#tell('state', { seq, ...(JSON.parse(String(bytesOf(decoded))) as Record<string, unknown>) });
     const plain = bytesOf(child(decoded, 'plain'));
     const { from, participant, id, t, notify } = attrs;
     const other = attrs.participant_pn ?? attrs.sender_pn ?? attrs.sender_lid;
@@ -298,28 +298,7 @@ export class PageConnection implements DeviceConnection {
   }
 
   #ask(companion: Companion, said: Said): void {
-    this.#tell('answer', { ref: said.ref, data: this.#answer(companion, said) ?? null });
-  }
-
-  #answer(companion: Companion, said: Said): unknown {
-    const { people, groups } = this.#sandbox;
-    if (said.type === 'exists') {
-      const person = people.ofJid(serverJid(String(said.jid)));
-      if (!person || !people.behaviourOf(person).registered) return null;
-      return { pn: pnJid(person.number), lid: lidJid(person.lid), name: person.name };
-    }
-    if (said.type === 'groups') {
-      const own = groups.all().filter(({ members }) => members.some(({ number }) => number === companion.number));
-      return own.map(({ id, subject, owner, created, members }) => ({
-        id,
-        subject,
-        owner: pnJid(owner),
-        creation: Math.floor(created / 1000),
-        participants: members.map(({ number, role }) => ({ id: pnJid(number), isAdmin: role !== 'member' })),
-      }));
-    }
-    this.#sandbox.countUnhandled(`page ${said.type}`);
-    return null;
+    this.#tell('answer', { ref: said.ref, data: answer(this.#sandbox, companion, said) });
   }
 
   #tell(type: string, fields: Record<string, unknown>): void {
@@ -335,10 +314,4 @@ export class PageConnection implements DeviceConnection {
     this.#sandbox.goOffline(this.companion, this);
     this.#sandbox.journal.append({ kind: 'logout', account: this.companion.number, device: this.companion.device });
   }
-}
-
-/** A page calls a number's server `c.us`. */
-function serverJid(jid: string): string {
-  const address = parseJid(jid);
-  return address?.server === 'c.us' ? pnJid(address.user) : jid;
 }

@@ -9,7 +9,18 @@ import { mediaKindOf } from './translate.ts';
 /** The address of WhatsApp Web: the page is answered under it by the browser's driver, and asks from there. */
 const ORIGIN = 'https://web.whatsapp.com';
 const MAX_FILE = 256 * 1024 * 1024;
-const PARTS = ['models.js', 'store.js', 'state.js', 'inbox.js', 'link.js', 'actions.js', 'media.js', 'modules.js'];
+const PARTS = [
+  'models.js',
+  'store.js',
+  'state.js',
+  'inbox.js',
+  'link.js',
+  'marks.js',
+  'people.js',
+  'actions.js',
+  'media.js',
+  'modules.js',
+];
 
 /** The browser pages that play WhatsApp Web: where they come from, their files, and those that wait to be linked. */
 export class Pages {

@@ -41,11 +41,14 @@ export interface PageMessage {
   eventEndTime?: number;
   quotedStanzaID?: string;
   quotedParticipant?: string;
-  /** For `reaction`, `edit` and `revoke`: the message that it is about, and whether its sender is who sends this. */
+  /** Of `pin`: how long; 0 takes it away. */
+  seconds?: number;
+  /** For `reaction`, `edit`, `revoke` and `pin`: the message that it is about, and whether its sender is who sends this. */
   target?: { id: string; fromMe: boolean; participant?: string };
 }
 
 const { REVOKE, MESSAGE_EDIT } = proto.Message.ProtocolMessage.Type;
+const { PIN_FOR_ALL, UNPIN_FOR_ALL } = proto.Message.PinInChatMessage.Type;
 const MEDIA: Record<string, MediaKind> = {
   image: 'image',
   video: 'video',
@@ -184,7 +187,8 @@ export function fromPage(page: PageMessage, chat: string): proto.IMessage {
   const context = contextInfo ? { contextInfo } : {};
   const kind = mediaKindOf(page.type);
   if (kind) return sentMedia(page, context);
-  const key = { remoteJid: chat, ...page.target };
+  const about = aboutFromPage(page, { remoteJid: chat, ...page.target });
+  if (about) return about;
   switch (page.type) {
     case 'chat':
       return contextInfo || page.matchedText
@@ -227,6 +231,14 @@ export function fromPage(page: PageMessage, chat: string): proto.IMessage {
           endTime: page.eventEndTime,
         }),
       };
+    default:
+      throw new Refusal(`A page cannot send "${String(page.type).slice(0, 40)}".`);
+  }
+}
+
+/** A message about the one that `key` names. */
+function aboutFromPage(page: PageMessage, key: proto.IMessageKey): proto.IMessage | undefined {
+  switch (page.type) {
     case 'reaction':
       return { reactionMessage: { key, text: page.body ?? '', senderTimestampMs: Date.now() } };
     case 'edit':
@@ -240,8 +252,13 @@ export function fromPage(page: PageMessage, chat: string): proto.IMessage {
       };
     case 'revoke':
       return { protocolMessage: { type: REVOKE, key } };
+    case 'pin':
+      return {
+        messageContextInfo: { messageAddOnDurationInSecs: page.seconds ?? 0 },
+        pinInChatMessage: { key, type: page.seconds ? PIN_FOR_ALL : UNPIN_FOR_ALL, senderTimestampMs: Date.now() },
+      };
     default:
-      throw new Refusal(`A page cannot send "${String(page.type).slice(0, 40)}".`);
+      return undefined;
   }
 }
 

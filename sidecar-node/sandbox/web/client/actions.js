@@ -2,7 +2,7 @@
 
 import { ask, say, transmit } from './link.js';
 import { createWid, MsgKey } from './models.js';
-import { alternates, Chat, chatOf, keep, learn, learnGroups, Msg, made, me, show } from './state.js';
+import { alternates, Chat, chatOf, keep, learn, learnGroups, made, me, show } from './state.js';
 
 /** A message is on disk before it leaves, and leaves again at the next login until it is acknowledged. */
 export function addAndSendMsgToChat(_chat, fields) {
@@ -24,11 +24,11 @@ export function addAndSendMsgToChat(_chat, fields) {
 }
 
 /** A message about another one: it has an id of its own and is not shown. */
-async function sendAbout(model, type, body) {
+async function sendAbout(model, type, body, more = {}) {
   const id = await MsgKey.newId();
   const participant = model.id.participant?._serialized.replace('@c.us', '@s.whatsapp.net');
   const target = { id: model.id.id, fromMe: model.id.fromMe, ...(participant ? { participant } : {}) };
-  const outgoing = { id: { id }, to: model.id.remote, outgoing: { type, body, target } };
+  const outgoing = { id: { id }, to: model.id.remote, outgoing: { type, body, target, ...more } };
   if ((await transmit(outgoing)) < 0) throw new Error('WhatsApp refused it');
 }
 
@@ -46,12 +46,15 @@ export async function sendRevokeMsgs(_chat, { list }) {
   }
 }
 
-export async function sendDeleteMsgs(_chat, { list }) {
-  for (const model of list) Msg.remove(model);
-}
-
 export async function sendReactionToMsg(model, emoji) {
   await sendAbout(model, 'reaction', emoji ?? '');
+}
+
+const PIN = 1;
+
+export async function sendPinInChatMsg(model, action, duration) {
+  await sendAbout(model, 'pin', undefined, { seconds: action === PIN ? duration : 0 });
+  return { messageSendResult: 'OK' };
 }
 
 export async function forwardMessages({ chat, msgs }) {

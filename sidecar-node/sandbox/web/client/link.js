@@ -1,11 +1,15 @@
 /** The socket to the sandbox: linking, login, reconnecting, questions; what arrives is taken in turn. */
 import { message, receipt } from './inbox.js';
+import { stateChanged } from './marks.js';
 import { createWid } from './models.js';
+import { showBlocked } from './people.js';
 import { acked, Cmd, Conn, learnGroups, load, Msg, me, notice, Socket } from './state.js';
 import { forget, read, write } from './store.js';
 
 const RECONNECT_MS = 500;
 const QUERY_MS = 20_000;
+/** WhatsApp wants a new connection: a page loads itself anew. */
+const RESTART = '515';
 
 export const keys = {
   noise: randomBase64(),
@@ -18,6 +22,8 @@ let device;
 let rotation;
 let reference = 0;
 let ended = false;
+/** Whether what is sent reaches the server: it is sent at the login else, in its order. */
+let loggedIn = false;
 const questions = new Map();
 const incomingCalls = new Map();
 let taking = Promise.resolve();
@@ -55,6 +61,7 @@ function connect() {
   };
   socket.onclose = () => {
     clearTimeout(rotation);
+    loggedIn = false;
     if (ended) return;
     if (device) Socket.set({ state: 'OPENING' });
     else return Socket.set({ state: 'UNPAIRED_IDLE' });
@@ -82,13 +89,24 @@ const takers = {
     [me.pn, me.lid] = [createWid(pn), createWid(lid)];
     Conn.set({ pushname: name });
     learnGroups(await answerNow({ type: 'groups' }));
+    showBlocked(await answerNow({ type: 'blocked' }));
+    if (socket.readyState !== WebSocket.OPEN) return;
     Socket.set({ state: 'CONNECTED' });
-    for (const model of Msg.getModelsArray()) if (model.id.fromMe && model.ack === 0) transmit(model);
+    loggedIn = true;
+    for (const fields of waiting.values()) say(fields);
+    for (const model of Msg.getModelsArray())
+      if (model.id.fromMe && model.ack === 0 && !waiting.has(model.id.id)) transmit(model);
   },
   offline_end: () => Socket.set({ hasSynced: true }),
   failure: ({ code }) => (code === 401 ? loggedOut() : code === 403 ? end('TOS_BLOCK') : undefined),
   stream_error: ({ code, reason }) =>
-    reason === 'replaced' ? end('CONFLICT') : code === '401' ? loggedOut() : undefined,
+    reason === 'replaced'
+      ? end('CONFLICT')
+      : code === '401'
+        ? loggedOut()
+        : code === RESTART
+          ? location.reload()
+          : undefined,
   message: async (said) => {
     const shown = await message(said);
     say({ type: 'settle', kind: 'message', seq: said.seq, id: said.id, from: said.participant ?? said.from });
@@ -103,7 +121,12 @@ const takers = {
     const ack = error ? -1 : 1;
     sent.get(id)?.(ack);
     sent.delete(id);
+    waiting.delete(id);
     if (model && model.ack < 1) await acked(model, ack);
+  },
+  state: async (said) => {
+    await stateChanged(said);
+    say({ type: 'settle', kind: 'notification', seq: said.seq });
   },
   answer: ({ ref, data }) => questions.get(ref)?.(data),
   group: async ({ group, by, changes }) => {
@@ -132,13 +155,16 @@ async function take(said) {
 
 /** What to call when a message's acknowledgement comes. */
 const sent = new Map();
+/** What was not acknowledged yet, in its order. */
+const waiting = new Map();
 
 /** A message leaves; resolves with its acknowledgement, 1 or -1. */
 export function transmit(model) {
-  const { type, body, target } = model.outgoing ?? {};
-  const content = type ? { type, body, target } : plainContent(model);
+  const content = model.outgoing ?? plainContent(model);
   const acknowledged = new Promise((resolve) => sent.set(model.id.id, resolve));
-  say({ type: 'message', id: model.id.id, to: model.to._serialized, message: content });
+  const fields = { type: 'message', id: model.id.id, to: model.to._serialized, message: content };
+  waiting.set(model.id.id, fields);
+  if (loggedIn) say(fields);
   return acknowledged;
 }
 
@@ -146,7 +172,7 @@ function plainContent(model) {
   const plain = model.serialize();
   for (const name of ['messageSecret', 'waveform'])
     if (plain[name]) plain[name] = btoa(String.fromCharCode(...Object.values(plain[name])));
-  for (const name of ['id', 'from', 'to', 'author', 'self', 'ack', 'quotedMsg', 'local', 'isNewMsg'])
+  for (const name of ['id', 'from', 'to', 'author', 'self', 'ack', 'quotedMsg', 'local', 'isNewMsg', 'rowId'])
     delete plain[name];
   const jids = plain.mentionedJidList?.map((wid) =>
     String(wid._serialized ?? wid).replace(/@c\.us$/, '@s.whatsapp.net'),

@@ -6,14 +6,15 @@ import {
   forwardMessages,
   presence,
   queryWidExists,
-  sendDeleteMsgs,
   sendMessageEdit,
+  sendPinInChatMsg,
   sendReactionToMsg,
   sendRevokeMsgs,
   sendSeen,
 } from './actions.js';
 import { reactionTableMode } from './inbox.js';
 import { CallCollection, keys, linkByCode, start } from './link.js';
+import { archiveChat, markChatUnread, pinChat, sendDeleteMsgs, sendStarMsgs, sendUnstarMsgs } from './marks.js';
 import {
   downloadManager,
   encryptAndUpload,
@@ -23,7 +24,18 @@ import {
   uploadMedia,
 } from './media.js';
 import { createWid, MsgKey } from './models.js';
-import { Chat, Cmd, Conn, Contact, GroupMetadata, Msg, me, Socket } from './state.js';
+import {
+  blockContact,
+  getStatus,
+  ProfilePicThumb,
+  requestDeletePicture,
+  requestProfilePicFromServer,
+  sendSetPicture,
+  setMyStatus,
+  setPushname,
+  unblockContact,
+} from './people.js';
+import { Blocklist, Chat, Cmd, Conn, Contact, GroupMetadata, Msg, Mute, me, Socket } from './state.js';
 
 const nothing = async () => undefined;
 const no = () => false;
@@ -34,8 +46,11 @@ const otherOf = (server) => (wid) => (wid.server === server ? wid : alternateOf(
 Object.assign(Cmd, {
   sendRevokeMsgs,
   sendDeleteMsgs,
-  sendStarMsgs: nothing,
-  sendUnstarMsgs: nothing,
+  sendStarMsgs,
+  sendUnstarMsgs,
+  archiveChat,
+  pinChat,
+  markChatUnread,
   refreshQR: () => location.reload(),
 });
 Chat.find = async (id) => Chat.get(id) ?? (await findOrCreateLatestChat(createWid(id))).chat;
@@ -48,7 +63,12 @@ const modules = {
   WAWebSocketModel: { Socket },
   WAWebCmd: { Cmd },
   WAWebConnModel: { Conn },
-  WAWebCollections: { Msg, Chat, Contact, GroupMetadata, Blocklist: { get: () => undefined } },
+  WAWebCollections: { Msg, Chat, Contact, GroupMetadata, Mute, Blocklist, ProfilePicThumb },
+  WAWebContactStatusBridge: { getStatus, setMyStatus },
+  WAWebSetPushnameConnAction: { setPushname },
+  WAWebContactProfilePicThumbBridge: { requestProfilePicFromServer, sendSetPicture, requestDeletePicture },
+  WAWebBlockContactUtils: { getContactToBlockOnlyUseIfNoAssociatedChat: (contact) => contact },
+  WAWebBlockContactAction: { blockContact, unblockContact },
   WAWebCallCollection: CallCollection,
   WAWebOfflineHandler: { OfflineMessageHandler: { getOfflineDeliveryProgress: () => 100 } },
   WAWebAltDeviceLinkingApi: {
@@ -107,6 +127,8 @@ const modules = {
   WAWebSendReactionMsgAction: { sendReactionToMsg },
   WAWebAddonReactionTableMode: { reactionTableMode },
   WAWebChatForwardMessage: { forwardMessages },
+  WAWebPinMsgConstants: { getPinExpiryDuration: () => 604_800 },
+  WAWebSendPinMessageAction: { sendPinInChatMsg },
   WAWebVcardParsingUtils: { parseVcard: (text) => ({ name: /^FN[^:]*:(.*)$/m.exec(text)?.[1]?.trim() }) },
   WAWebVcardGetNameFromParsed: { vcardGetNameFromParsed: ({ name }) => name },
   WAWebMediaOpaqueData: OpaqueData,

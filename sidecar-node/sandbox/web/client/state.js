@@ -1,6 +1,7 @@
 /** The page's models: who is linked, how the socket stands, messages and chats. */
+import { muteChat } from './marks.js';
 import { Collection, createWid, Emitter, Model, MsgKey } from './models.js';
-import { readAll, write } from './store.js';
+import { erase, readAll, write } from './store.js';
 
 export const Socket = new Model({ state: 'UNLAUNCHED', hasSynced: false });
 export const Conn = new Model({ ref: '', platform: 'android', pushname: '' });
@@ -9,12 +10,24 @@ export const Msg = new Collection();
 export const Chat = new Collection();
 export const Contact = new Collection();
 export const GroupMetadata = new Collection();
+export const Mute = new Collection();
+export const Blocklist = new Collection();
 /** By the one address of a person, the other. */
 export const alternates = new Map();
 export const me = { pn: undefined, lid: undefined };
 
 Msg.getMessagesById = async (ids) => ({ messages: ids.map((id) => Msg.get(id)).filter(Boolean) });
 GroupMetadata.update = async () => undefined;
+
+class ChatMute extends Model {
+  mute({ expiration }) {
+    return muteChat(this.id, expiration);
+  }
+
+  unmute() {
+    return muteChat(this.id, 0);
+  }
+}
 
 export function chatOf(wid, t = 0) {
   const known = Chat.get(wid);
@@ -25,8 +38,11 @@ export function chatOf(wid, t = 0) {
     formattedTitle: wid.user,
     t,
     unreadCount: 0,
+    archive: false,
+    pin: 0,
     msgs: new Collection(),
   });
+  chat.mute = Mute.add(new ChatMute({ id: wid, expiration: 0 }));
   chat.isGroup = wid.isGroup();
   if (wid.isGroup()) {
     chat.groupMetadata = GroupMetadata.get(wid) ?? new Model({ id: wid, participants: [], isLidAddressingMode: false });
@@ -66,14 +82,20 @@ class Message extends Model {
   }
 }
 
+/** The newest message's place: messages of one second have an order, too. */
+let rows = 0;
+
 /** A message's model of its record: keys and addresses are objects again. */
 function modelOf(record) {
+  const rowId = record.rowId ?? rows + 1;
+  rows = Math.max(rows, rowId);
   const { id, from, to, author, ...rest } = record;
   const remote = createWid(id.remote);
   const participant = id.participant ? createWid(id.participant) : undefined;
   const key = new MsgKey({ ...id, remote, participant });
   return new Message({
     ...rest,
+    rowId,
     id: key,
     from: createWid(from),
     to: createWid(to),
@@ -97,6 +119,12 @@ function recordOf(message) {
 }
 
 export const keep = (message) => write('messages', message.id._serialized, recordOf(message));
+
+export async function drop(message) {
+  await erase('messages', message.id._serialized);
+  Chat.get(message.id.remote)?.msgs.remove(message);
+  Msg.remove(message);
+}
 
 /** A message's acknowledgement, on disk before anybody hears of it. */
 export async function acked(message, ack) {
@@ -139,6 +167,12 @@ export function notice(chat, { subtype, recipients, author, body }) {
   show(made({ ...about, id: key, from: chat._serialized, to: me.pn._serialized, ...(author ? { author } : {}) }));
 }
 
+/** How the account sees a chat. */
+export async function keepChat(chat) {
+  const { id, archive, pin, unreadCount, mute } = chat;
+  await write('chats', id._serialized, { id: id._serialized, archive, pin, unreadCount, expiration: mute.expiration });
+}
+
 export async function learn(one, other) {
   if (!one || !other || alternates.has(one)) return;
   alternates.set(one, other);
@@ -152,8 +186,13 @@ export async function load() {
     alternates.set(one, other);
     alternates.set(other, one);
   }
+  for (const { id, expiration, ...marks } of await readAll('chats')) {
+    const chat = chatOf(createWid(id));
+    Object.assign(chat, marks);
+    chat.mute.expiration = expiration;
+  }
   const records = await readAll('messages');
-  for (const record of records.sort((a, b) => a.t - b.t)) show(modelOf({ ...record, isNewMsg: false }));
+  for (const record of records.sort((a, b) => a.rowId - b.rowId)) show(modelOf({ ...record, isNewMsg: false }));
 }
 
 export const made = (fields) => modelOf(fields);

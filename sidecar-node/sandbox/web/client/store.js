@@ -30,6 +30,7 @@ async function transaction(store, mode, work) {
 export const read = (store, key) => transaction(store, 'readonly', (objects) => objects.get(key));
 export const readAll = (store) => transaction(store, 'readonly', (objects) => objects.getAll());
 export const write = (store, key, value) => transaction(store, 'readwrite', (objects) => objects.put(value, key));
+export const erase = (store, key) => transaction(store, 'readwrite', (objects) => objects.delete(key));
 
 export async function forget() {
   (await database()).close();

@@ -1,11 +1,11 @@
 /** The worker's actions on one session: in order up to their handing over to the page, then each waits for its ack. */
-import { errorText } from '../../logs.ts';
 import { type ActFrame, ActionError, type Content, type Result } from '../../protocol.ts';
 import type { Acks } from '../baileys/acks.ts';
 import type { Link } from '../port.ts';
 import { Attempts } from './attempts.ts';
 import { build, edited } from './content.ts';
-import { isGroup, requireJid } from './identity.ts';
+import { failed, isGone, refused } from './failures.ts';
+import { chat as chatOf, isGroup, requireJid } from './identity.ts';
 import { chatState, locate, setNextId } from './in_page.ts';
 import type { Client, Library, Page } from './library.ts';
 import { fetchMedia, fileOf } from './media.ts';
@@ -13,10 +13,22 @@ import type { People } from './people.ts';
 
 const MAX_QUEUED = 1024;
 const MAX_TYPING_MS = 30_000;
+const WEEK = 604_800;
 /** Questions: nothing that is sent waits for them. */
 const UNORDERED = new Set(['media.get', 'check_numbers']);
 
-export const ACTIONS = ['send', 'react', 'edit', 'delete', 'read', 'presence', 'check_numbers', 'media.get'];
+export const ACTIONS = [
+  'send',
+  'forward',
+  'react',
+  'edit',
+  'delete',
+  'pin',
+  'read',
+  'presence',
+  'check_numbers',
+  'media.get',
+];
 
 /** What is left of an action that was handed over; in an object, so that no await flattens it. */
 interface Begun {
@@ -99,7 +111,9 @@ export class Actions {
       case 'edit':
         return await this.#about(frame, content, (key) => this.#edit(key, content));
       case 'delete':
-        return await this.#about(frame, content, (key) => this.#delete(key, content));
+        return await this.#about(frame, content, (key) => this.#delete(frame, key, content));
+      case 'pin':
+        return await this.#about(frame, content, (key) => this.#pin(key, content));
       case 'read':
         await this.#parts.client.sendSeen(requireJid(frame.to));
         return {};
@@ -205,14 +219,20 @@ export class Actions {
     return await this.#page.evaluate(locate, chats, id, keys);
   }
 
+  /** A message's key in the page. Throws E_MESSAGE_NOT_FOUND. */
+  async find(chat: string, id: string): Promise<string> {
+    const target = await this.#locate(chat, id);
+    if (!target) throw new ActionError('E_MESSAGE_NOT_FOUND');
+    return target.key;
+  }
+
   async #about(frame: ActFrame, content: Content, work: (key: string) => Promise<unknown>): Promise<Begun> {
     const id = String(content.message_id ?? frame.context?.message_id ?? '');
     if (!id) throw new ActionError('E_MISSING_FIELD', 'message_id is missing');
-    const target = await this.#locate(requireJid(frame.to), id);
-    if (!target) throw new ActionError('E_MESSAGE_NOT_FOUND');
+    const target = await this.find(requireJid(frame.to), id);
     if (this.presets && frame.id) await this.#page.evaluate(setNextId, frame.id);
     try {
-      await work(target.key);
+      await work(target);
     } catch (error) {
       throw failed(error, isGone(error));
     } finally {
@@ -228,10 +248,23 @@ export class Actions {
     if (!done) throw new ActionError('E_EDIT_TOO_LATE');
   }
 
-  async #delete(key: string, content: Content): Promise<void> {
+  async #delete(frame: ActFrame, key: string, content: Content): Promise<void> {
     const message = await this.#parts.client.getMessageById(key);
     if (!message) throw new ActionError('E_MESSAGE_NOT_FOUND');
-    await message.delete(content.for_everyone !== false);
+    const everyone = content.for_everyone !== false;
+    await message.delete(everyone);
+    if (everyone) return;
+    const jid = requireJid(frame.to);
+    const { link, people } = this.#parts;
+    const { id, fromMe } = message.id;
+    const about = { message_id: id, mark: 'delete_for_me', on: true, from_self: fromMe };
+    link.event('mark', { chat: chatOf(jid, await people.other(jid)), ...about });
+  }
+
+  async #pin(key: string, content: Content): Promise<void> {
+    const message = await this.#parts.client.getMessageById(key);
+    const done = await (content.pinned === false ? message?.unpin() : message?.pin(Number(content.seconds ?? WEEK)));
+    if (!done) throw new ActionError('E_WHATSAPP_REJECTED', 'WhatsApp does not pin it');
   }
 
   async #presence(frame: ActFrame, content: Content): Promise<Begun> {
@@ -261,26 +294,4 @@ export class Actions {
     }
     return { data };
   }
-}
-
-/** The browser went while it was asked: what it did of it nobody knows. */
-const isGone = (error: unknown): boolean =>
-  /Target closed|Session closed|detached|Protocol error|Connection closed|context was destroyed/i.test(String(error));
-
-/** An error of the page as a refusal. `departed`: it may have sent all the same. */
-function failed(error: unknown, departed: boolean): ActionError {
-  if (error instanceof ActionError) return error;
-  const words = String((error as Error).message ?? error);
-  if (departed) return new ActionError('E_CONNECTION_LOST', '', true);
-  if (words.includes('no account at this number') || words.includes('No LID for user'))
-    return new ActionError('E_NOT_ON_WHATSAPP');
-  if (words.includes('not a member of this group')) return new ActionError('E_GROUP_NOT_FOUND');
-  if (words.includes('upload failed')) return new ActionError('E_MEDIA_UPLOAD_FAILED');
-  if (words.includes('WhatsApp refused it')) return new ActionError('E_WHATSAPP_REJECTED');
-  return new ActionError('E_ENGINE_ERROR', errorText(error));
-}
-
-function refused(error: unknown): Result {
-  const { code, message, uncertain } = failed(error, isGone(error));
-  return { ok: false, code, detail: message, uncertain };
 }

@@ -118,6 +118,8 @@ function moment(value: unknown, name: string): Date {
 /** Kinds of content that `build` can make. */
 export const KINDS: readonly string[] = [...Object.keys(BUILDERS), 'reaction'];
 
+const FORWARDED: Fields = { isForwarded: true, forwardingScore: 1 };
+
 export async function build(library: Library, content: Content, file: File): Promise<Built> {
   const type = String(content.type ?? '');
   const builder = BUILDERS[type];
@@ -125,6 +127,7 @@ export async function build(library: Library, content: Content, file: File): Pro
   const built = await builder(library, fields(content, type), content, file);
   const mentions = (content.mentions ?? fields(content, type).mentions) as (Address | string)[] | undefined;
   if (mentions?.length) built.options.mentions = mentions.map(requireJid);
+  if (content.forwarded === true) built.options.extra = { ...(built.options.extra as Fields), ...FORWARDED };
   return built;
 }
 

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { Config } from '../../protocol.ts';
 import type { EngineFactory } from '../port.ts';
 import { ACTIONS } from './actions.ts';
+import { ASKS } from './asks.ts';
 import { type Chromium, findChromium } from './browser.ts';
 import { KINDS } from './content.ts';
 import { type Library, loadLibrary } from './library.ts';
@@ -52,7 +53,7 @@ export const makeWebjsEngine: EngineFactory = async (config) => {
   };
   return {
     version: `${library.version} (Chromium ${chromium.major})`,
-    capabilities: [...KINDS, ...ACTIONS, ...FEATURES],
+    capabilities: [...KINDS, ...ACTIONS, ...ASKS, ...FEATURES],
     open: (frame, link) => new WebjsSession(frame, link, setting),
   };
 };

@@ -12,21 +12,59 @@ interface PageMessage {
   id: { id: string; fromMe: boolean; _serialized: string };
   t: number;
   ack: number;
+  star?: boolean;
+}
+
+/** `change:…` of a model: as it is now, its new value, the one before. */
+interface Changing<T> {
+  on(change: string, listener: (model: T, now: unknown, before: unknown) => void): void;
+}
+
+/** A change in how the account sees a chat, or a message of one. */
+export interface Mark {
+  chat: string;
+  change: 'archive' | 'mute' | 'pin' | 'unread' | 'star';
+  on: boolean;
+  /** Of `mute`: milliseconds; absent: for ever. */
+  until?: number;
+  /** Of `star`. */
+  message?: { id: string; fromMe: boolean };
 }
 
 interface PageChat {
+  id: Wid;
   t?: number;
+  archive?: boolean;
+  /** Since when, in seconds. */
+  pin?: number;
+  /** -1 when it was marked. */
+  unreadCount?: number;
   msgs: { getModelsArray(): PageMessage[] };
 }
 
 /** The page's globals. */
 interface Window {
   require(name: 'WAWebCollections'): {
-    Msg: {
+    Msg: Changing<PageMessage & { id: { remote: Wid } }> & {
       get(id: string): PageMessage | undefined;
       getMessagesById(ids: string[]): Promise<{ messages?: PageMessage[] }>;
     };
-    Chat: { get(id: Wid): PageChat | undefined; getModelsArray(): PageChat[] };
+    Chat: Changing<PageChat> & { get(id: Wid): PageChat | undefined; getModelsArray(): PageChat[] };
+    Mute?: Changing<{ id: Wid; expiration: number }>;
+    Contact: { find(id: Wid): Promise<unknown> };
+    Blocklist: { getModelsArray(): { id: Wid }[] };
+  };
+  require(name: 'WAWebCmd'): { Cmd: { markChatUnread(chat: PageChat, unread: boolean): Promise<void> } };
+  require(name: 'WAWebConnModel'): { Conn: { pushname: string } };
+  require(name: 'WAWebContactStatusBridge'): {
+    getStatus(of: { token: string; wid: Wid }): Promise<{ status?: string }>;
+  };
+  require(name: 'WAWebBlockContactUtils'): {
+    getContactToBlockOnlyUseIfNoAssociatedChat(contact: unknown, place: string): unknown;
+  };
+  require(name: 'WAWebBlockContactAction'): {
+    blockContact(how: { contact: unknown }): Promise<void>;
+    unblockContact(contact: unknown): Promise<void>;
   };
   require(name: 'WAWebMsgKey'): { newId(): Promise<string> };
   require(name: 'WAWebWidFactory'): { createWid(id: string): Wid };
@@ -38,18 +76,20 @@ interface Window {
     downloadManager: { downloadAndMaybeDecrypt(file: Record<string, unknown>): Promise<ArrayBuffer> };
   };
   WWebJS: {
+    getChat(id: string, how: { getAsModel: false }): Promise<PageChat>;
     getMessageModel(message: PageMessage): Model;
     sendChatstate(state: string, chat: string): Promise<boolean>;
     arrayBufferToBase64Async(bytes: ArrayBuffer): Promise<string>;
   };
   onAppStateHasSyncedEvent(): void;
+  pwwMarked(mark: Mark): void;
   pww: { next: string | undefined; files: Map<number, ArrayBuffer>; file: number };
 }
 
 /** Has the next message take the id in `pww.next`; false when this page does not let itself be told. */
 export function presetIds(): boolean {
   const page = globalThis as unknown as Window;
-  if (page.pww) return true;
+  page.pww = { next: undefined, files: new Map(), file: 0 };
   const keys = page.require('WAWebMsgKey');
   const made = keys.newId;
   const preset = async (): Promise<string> => {
@@ -62,10 +102,11 @@ export function presetIds(): boolean {
   } catch {
     return false;
   }
-  if (keys.newId !== preset) return false;
-  page.pww = { next: undefined, files: new Map(), file: 0 };
-  return true;
+  return keys.newId === preset;
 }
+
+/** Whether this is the page that `presetIds` was done in, and not one that was loaded since. */
+export const isPrepared = (): boolean => (globalThis as unknown as Partial<Window>).pww !== undefined;
 
 /** An empty one: the page chooses. */
 export function setNextId(id: string): void {
@@ -107,15 +148,15 @@ export async function locate(
   return null;
 }
 
-/** Messages since a time (seconds), oldest first, the newest `most` of them: what came while nobody listened. */
-export async function since(time: number, most: number): Promise<Model[]> {
+/** Messages since a time (seconds), oldest first: `most` of them behind the first `skip`. */
+export async function messagesSince(time: number, skip: number, most: number): Promise<Model[]> {
   const page = globalThis as unknown as Window;
   const found: PageMessage[] = [];
   for (const chat of page.require('WAWebCollections').Chat.getModelsArray()) {
     if ((chat.t ?? 0) < time) continue;
     let messages = chat.msgs.getModelsArray();
-    for (let round = 0; round < 20 && messages.length < most; round++) {
-      if (messages.some(({ t }) => t < time)) break;
+    // The page holds the newest ones of each chat, and reads older ones from its disk some at a time.
+    while (!messages.some(({ t }) => t < time)) {
       const earlier = await page.require('WAWebChatLoadMessages').loadEarlierMsgs({ chat });
       if (!earlier?.length) break;
       messages = [...earlier, ...messages];
@@ -123,7 +164,69 @@ export async function since(time: number, most: number): Promise<Model[]> {
     found.push(...messages.filter(({ t }) => t >= time));
   }
   found.sort((a, b) => a.t - b.t);
-  return found.slice(-most).map((message) => page.WWebJS.getMessageModel(message));
+  return found.slice(skip, skip + most).map((message) => page.WWebJS.getMessageModel(message));
+}
+
+/** Of a person's addresses the one under which the page has a chat; the first when it has none. */
+export function chatAmong(jids: string[]): string {
+  const page = globalThis as unknown as Window;
+  const { createWid } = page.require('WAWebWidFactory');
+  return jids.find((jid) => page.require('WAWebCollections').Chat.get(createWid(jid))) ?? (jids[0] as string);
+}
+
+/** Tells how the account's devices mark chats and messages from now on: the library tells some of it. */
+export function watchMarks(): void {
+  const page = globalThis as unknown as Window;
+  const { Chat, Mute, Msg } = page.require('WAWebCollections');
+  const tell = (id: { _serialized: string }, change: Mark['change'], on: boolean, more: Partial<Mark> = {}): void =>
+    page.pwwMarked({ chat: id._serialized, change, on, ...more });
+  Chat.on('change:archive', ({ id, archive }) => tell(id, 'archive', Boolean(archive)));
+  Chat.on('change:pin', ({ id, pin }) => tell(id, 'pin', Boolean(pin)));
+  Chat.on('change:unreadCount', ({ id }, now, before) => {
+    if (Number(now) < 0 || Number(before) < 0) tell(id, 'unread', Number(now) < 0);
+  });
+  Mute?.on('change:expiration', ({ id, expiration }) =>
+    tell(id, 'mute', expiration !== 0, expiration > 0 ? { until: expiration * 1000 } : {}),
+  );
+  Msg.on('change:star', ({ id, star }) =>
+    tell(id.remote, 'star', Boolean(star), { message: { id: id.id, fromMe: id.fromMe } }),
+  );
+}
+
+export async function markUnread(jid: string, unread: boolean): Promise<void> {
+  const page = globalThis as unknown as Window;
+  const chat = await page.WWebJS.getChat(jid, { getAsModel: false });
+  await page.require('WAWebCmd').Cmd.markChatUnread(chat, unread);
+}
+
+/** A person's about text; null when it is hidden, or there is none. */
+export async function aboutOf(jid: string): Promise<string | null> {
+  const page = globalThis as unknown as Window;
+  const wid = page.require('WAWebWidFactory').createWid(jid);
+  const found = await page.require('WAWebContactStatusBridge').getStatus({ token: '', wid });
+  return typeof found.status === 'string' && found.status ? found.status : null;
+}
+
+/** The name that the account shows to others. */
+export const ownName = (): string => (globalThis as unknown as Window).require('WAWebConnModel').Conn.pushname;
+
+/** As the library's `Contact.block`, for whom it wants a contact's whole model. */
+export async function setBlocked(jid: string, on: boolean): Promise<void> {
+  const page = globalThis as unknown as Window;
+  const wid = page.require('WAWebWidFactory').createWid(jid);
+  const contact = await page.require('WAWebCollections').Contact.find(wid);
+  const { getContactToBlockOnlyUseIfNoAssociatedChat: resolve } = page.require('WAWebBlockContactUtils');
+  const resolved = resolve(contact, 'ChatListBlock');
+  const { blockContact, unblockContact } = page.require('WAWebBlockContactAction');
+  await (on ? blockContact({ contact: resolved }) : unblockContact(resolved));
+}
+
+export function blockedJids(): string[] {
+  const page = globalThis as unknown as Window;
+  return page
+    .require('WAWebCollections')
+    .Blocklist.getModelsArray()
+    .map(({ id }) => id._serialized);
 }
 
 export async function chatState(state: string, chat: string): Promise<void> {

@@ -3,6 +3,7 @@ import { errorText } from '../../logs.ts';
 import { placeOf } from '../baileys/identity.ts';
 import type { Link } from '../port.ts';
 import { chat, isGroup, type Person, person } from './identity.ts';
+import type { Mark } from './in_page.ts';
 import {
   type Call,
   type Client,
@@ -67,12 +68,35 @@ export class Inbound {
       client.on(event, (notice: Notification) => this.#turn(() => this.#group(notice)));
   }
 
-  /** What came while nobody listened: told as it would have been. */
-  catchUp(models: Model[]): void {
-    for (const model of models) {
-      this.#turn(() => this.message(model, true));
-      if (model.id.fromMe && (model.ack ?? 0) > 0) this.ack(model, model.ack ?? 0);
-    }
+  /**
+   * What came while nobody listened: told as it would have been, before whatever the page shows from now on. `page`
+   * gives the messages behind the first so many, `most` at a time.
+   */
+  catchUp(page: (skip: number) => Promise<Model[]>, most: number): void {
+    this.#turn(async () => {
+      for (let skip = 0; ; skip += most) {
+        const models = await page(skip);
+        for (const model of models) await this.#missed(model);
+        if (models.length < most) return;
+      }
+    });
+  }
+
+  /** How the account sees a chat or message now. */
+  marked({ chat: jid, change, on, until, message }: Mark): void {
+    this.#turn(async () => {
+      const where = { chat: chat(jid, await this.#parts.people.other(jid)) };
+      const { link } = this.#parts;
+      if (message)
+        link.event('mark', { ...where, message_id: message.id, mark: change, on, from_self: message.fromMe });
+      else link.event('chat_setting', { ...where, change, on, ...(until ? { until } : {}) });
+    });
+  }
+
+  async #missed(model: Model): Promise<void> {
+    await this.#parts.room();
+    await this.message(model, true);
+    if (model.id.fromMe && (model.ack ?? 0) > 0) this.ack(model, model.ack ?? 0);
   }
 
   #turn(work: () => Promise<void>): void {

@@ -7,6 +7,7 @@ const require = createRequire(import.meta.url);
 
 export interface Page {
   evaluate<T, A extends unknown[]>(work: (...given: A) => T, ...given: A): Promise<Awaited<T>>;
+  exposeFunction(name: string, work: (...given: never[]) => void): Promise<void>;
   isClosed(): boolean;
   url(): string;
 }
@@ -46,6 +47,10 @@ export interface Message {
   rawData: Model;
   edit(content: string, options?: Record<string, unknown>): Promise<Message | null>;
   delete(everyone: boolean): Promise<void>;
+  star(): Promise<void>;
+  unstar(): Promise<void>;
+  pin(seconds: number): Promise<boolean>;
+  unpin(): Promise<boolean>;
 }
 
 export interface PollVote {
@@ -91,10 +96,22 @@ export interface Client extends EventEmitter {
   sendReaction(key: string, emoji: string): Promise<void>;
   sendSeen(chat: string): Promise<boolean>;
   getMessageById(key: string): Promise<Message | null>;
-  getNumberId(number: string): Promise<unknown>;
+  getNumberId(number: string): Promise<{ _serialized: string } | null>;
   getContactLidAndPhone(jids: string[]): Promise<{ lid?: string; pn?: string }[]>;
   sendPresenceAvailable(): Promise<void>;
   sendPresenceUnavailable(): Promise<void>;
+  archiveChat(chat: string): Promise<boolean>;
+  unarchiveChat(chat: string): Promise<boolean>;
+  /** False when as many as may be are pinned. */
+  pinChat(chat: string): Promise<boolean>;
+  unpinChat(chat: string): Promise<boolean>;
+  muteChat(chat: string, until?: Date): Promise<unknown>;
+  unmuteChat(chat: string): Promise<unknown>;
+  setStatus(about: string): Promise<void>;
+  setDisplayName(name: string): Promise<boolean>;
+  setProfilePicture(picture: unknown): Promise<boolean>;
+  deleteProfilePicture(): Promise<boolean | undefined>;
+  getProfilePicUrl(jid: string): Promise<string | undefined>;
 }
 
 export interface Library {

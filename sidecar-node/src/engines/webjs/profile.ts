@@ -44,14 +44,20 @@ interface Marker {
   generation: number;
   /** What the store still said when this machine opened it. */
   previous: number;
+  /** Whose it is: the worker looks whether it is still of use. */
+  session: string;
 }
 
 export class Profile {
   readonly folder: string;
+  #session: string;
   #record: ProfileRecord;
+  /** The folder's own number: whether it is still the one that was prepared. */
+  #inode: number | undefined;
 
   /** `creds`: the stored record, or undefined for a device that is to be paired. */
   constructor(profiles: string, session: string, creds: Uint8Array | undefined) {
+    this.#session = session;
     this.folder = join(profiles, createHash('sha256').update(session).digest('hex').slice(0, 32));
     this.#record = creds
       ? (JSON.parse(Buffer.from(creds).toString()) as ProfileRecord)
@@ -74,6 +80,17 @@ export class Profile {
 
   /** Makes the folder what the record says. False: neither here nor in the store, the login is lost. */
   async prepare(link: Link): Promise<boolean> {
+    const isThere = await this.#laidOut(link);
+    if (isThere) this.#inode = (await stat(this.data)).ino;
+    return isThere;
+  }
+
+  /** Whether the browser has what was prepared: without its folder Chromium makes an empty one, and has no login. */
+  async isIntact(): Promise<boolean> {
+    return (await stat(this.data).catch(() => undefined))?.ino === this.#inode;
+  }
+
+  async #laidOut(link: Link): Promise<boolean> {
     const marker = await this.#marker();
     const { profile, generation, snapshot } = this.#record;
     if (generation === 0) {
@@ -93,7 +110,8 @@ export class Profile {
   async opened(): Promise<Uint8Array> {
     const previous = this.#record.generation;
     this.#record = { ...this.#record, generation: previous + 1 };
-    const marker: Marker = { profile: this.#record.profile, generation: previous + 1, previous };
+    const { profile, generation } = this.#record;
+    const marker: Marker = { profile, generation, previous, session: this.#session };
     const path = join(this.folder, 'profile.json');
     await writeFile(`${path}.new`, JSON.stringify(marker), { mode: 0o600 });
     await rename(`${path}.new`, path);

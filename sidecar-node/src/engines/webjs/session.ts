@@ -5,14 +5,25 @@ import type { ActFrame, Closed, How, OpenFrame, Result, Settings } from '../../p
 import { Acks } from '../baileys/acks.ts';
 import type { EngineSession, Link, SessionStats } from '../port.ts';
 import { Actions } from './actions.ts';
+import { Asks } from './asks.ts';
 import { kill, launchOptions, memoryOf, proxyAccount, reap, userAgent } from './browser.ts';
 import { closedBy, PASSING } from './closing.ts';
 import type { Setting } from './engine.ts';
-import { hasSynced, presetIds, since, socketState, tellSynced } from './in_page.ts';
+import {
+  hasSynced,
+  isPrepared,
+  type Mark,
+  messagesSince,
+  presetIds,
+  socketState,
+  tellSynced,
+  watchMarks,
+} from './in_page.ts';
 import { Inbound } from './inbound.ts';
-import type { Client } from './library.ts';
+import type { Client, Model, Page } from './library.ts';
 import { People } from './people.ts';
 import { Profile } from './profile.ts';
+import { Units } from './units.ts';
 import { Watermark } from './watermark.ts';
 
 const FIRST_QR_MS = 60_000;
@@ -30,11 +41,13 @@ const FIRST_CLOSE_MS = 45_000;
 /** What a page may take to load anew. */
 const NAVIGATION_MS = 10_000;
 const MEMORY_EVERY_MS = 5_000;
-/** Messages asked for after a time away. */
-const CATCH_UP = 1_000;
+/** Messages asked for at a time, after a time away. */
+const CATCH_UP = 250;
 const OURS_KEPT = 2_048;
 
 export class WebjsSession implements EngineSession {
+  #units: Units;
+  /** Counts what is told. */
   #link: Link;
   #setting: Setting;
   #settings: Settings;
@@ -43,6 +56,7 @@ export class WebjsSession implements EngineSession {
   #client: Client | undefined;
   #people: People | undefined;
   #actions: Actions | undefined;
+  #asks: Asks | undefined;
   #inbound: Inbound | undefined;
   #watermark: Watermark;
   #acks = new Acks();
@@ -53,9 +67,7 @@ export class WebjsSession implements EngineSession {
   #attempt = 0;
   #isOpen = false;
   #authenticated = false;
-  #last = { emitted: 0, committed: 0, frameAt: Date.now() };
-  #waiting: { unit: number; resolve(): void }[] = [];
-  #blocked = false;
+  #frameAt = Date.now();
   #closing: Closed | undefined;
   #closed = false;
 
@@ -63,27 +75,12 @@ export class WebjsSession implements EngineSession {
     this.#frame = frame;
     this.#setting = setting;
     this.#settings = frame.settings ?? {};
-    this.#link = this.#counting(given);
+    this.#units = new Units(given);
+    this.#link = this.#units.link;
     this.#profile = new Profile(setting.profiles, frame.session, frame.creds ?? undefined);
     this.#watermark = new Watermark(this.#link);
     given.state('connecting');
     this.#start().catch((error: unknown) => this.#startFailed(error));
-  }
-
-  /** Remembers the number of the last unit, whoever tells one. */
-  #counting(link: Link): Link {
-    const counted = (unit: number): number => {
-      this.#last.emitted = unit;
-      return unit;
-    };
-    return new Proxy(link, {
-      get: (target, name: keyof Link) => {
-        if (name === 'event') return (kind: string, data: Record<string, unknown>) => counted(target.event(kind, data));
-        if (name === 'keysSet') return (...given: Parameters<Link['keysSet']>) => counted(target.keysSet(...given));
-        const value = target[name];
-        return typeof value === 'function' ? value.bind(target) : value;
-      },
-    });
   }
 
   async #start(): Promise<void> {
@@ -133,7 +130,7 @@ export class WebjsSession implements EngineSession {
       const state = await page?.evaluate(socketState).catch(() => '');
       isOut = page?.url().includes('post_logout=1') === true || state?.startsWith('UNPAIRED') === true;
     }
-    this.destroy(isOut ? closedBy('LOGOUT') : { reason: 'engine_error', detail: errorText(error) });
+    this.destroy(isOut ? await this.#unlinked() : { reason: 'engine_error', detail: errorText(error) });
   }
 
   /** A page that synced before the library listened is told of once more. */
@@ -161,14 +158,22 @@ export class WebjsSession implements EngineSession {
   }
 
   #showQr(code: string): void {
-    // A device that was linked and shows a QR has been unlinked.
-    if (this.#frame.creds) return this.destroy(closedBy('LOGOUT'));
+    if (this.#frame.creds) {
+      void this.#unlinked().then((closed) => this.destroy(closed));
+      return;
+    }
     this.#clear('start');
     this.#attempt++;
     const life = this.#attempt === 1 ? FIRST_QR_MS : NEXT_QR_MS;
     this.#link.state('qr', { code, expires_at: Date.now() + life, attempt: this.#attempt });
     // WhatsApp shows no more codes after six; the page cannot be asked for another one.
     this.#after('pairing', life + NEXT_QR_MS, { reason: 'pairing_timeout' });
+  }
+
+  /** A device that was linked and shows a QR has been unlinked, unless somebody took its profile away. */
+  async #unlinked(): Promise<Closed> {
+    if (await this.#profile.isIntact()) return closedBy('LOGOUT');
+    return { reason: 'engine_error', detail: 'the profile was removed' };
   }
 
   #showCode(code: string): void {
@@ -179,9 +184,9 @@ export class WebjsSession implements EngineSession {
 
   async #opened(client: Client): Promise<void> {
     this.#frameSeen();
-    if (this.#isOpen || this.#closing) return;
     const page = client.pupPage;
-    if (!page) return;
+    if (this.#closing || !page) return;
+    if (this.#isOpen) return await this.#openedAgain(page);
     this.#clear('pairing');
     this.#isOpen = true;
     await this.#learnMe(client);
@@ -190,11 +195,13 @@ export class WebjsSession implements EngineSession {
     // A login is worth nothing until it is stored: the browser ends once, so that its profile can be.
     if (!this.#profile.hasSnapshot) return await this.#restart(client);
     await this.#watermark.load();
-    this.#makeParts(client);
+    const { since } = this.#watermark;
+    this.#makeParts(client, (skip) => page.evaluate(messagesSince, since, skip, CATCH_UP));
     if (this.#actions) this.#actions.presets = await page.evaluate(presetIds);
     if (!this.#actions?.presets) this.#link.log('warn', 'ids_not_preset');
-    const missed = await page.evaluate(since, this.#watermark.since, CATCH_UP);
-    this.#inbound?.catchUp(missed);
+    const inbound = this.#inbound;
+    await page.exposeFunction('pwwMarked', (mark: Mark) => inbound?.marked(mark));
+    await page.evaluate(watchMarks);
     this.#watermark.begin();
     if (this.#closing) return;
     this.#clear('start');
@@ -204,13 +211,19 @@ export class WebjsSession implements EngineSession {
     });
   }
 
+  /** WhatsApp Web loads itself anew when it has a new version: what was laid into the page is gone. */
+  async #openedAgain(page: Page): Promise<void> {
+    if (!this.#actions || (await page.evaluate(isPrepared))) return;
+    this.destroy({ reason: 'connection_lost', detail: 'the page was loaded anew' });
+  }
+
   async #learnMe(client: Client): Promise<void> {
     const pn = `${client.info.wid.user}@c.us`;
     const lid = (await this.#people?.other(pn)) ?? undefined;
     this.#me = { pn, lid, name: client.info.pushname };
   }
 
-  #makeParts(client: Client): void {
+  #makeParts(client: Client, missed: (skip: number) => Promise<Model[]>): void {
     const people = this.#people ?? new People(client);
     const me = (): { pn: string; lid: string | undefined } => this.#me;
     this.#inbound = new Inbound({
@@ -220,9 +233,13 @@ export class WebjsSession implements EngineSession {
       me,
       isOurs: (id) => this.#ours.has(id) || this.#actions?.unnamed === true,
       acked: (id, ack) => this.#acked(id, ack),
-      room: () => this.#room(),
+      room: () => {
+        this.#frameSeen();
+        return this.#units.room();
+      },
       failed: (error) => this.destroy({ reason: 'engine_error', detail: errorText(error) }),
     });
+    this.#inbound.catchUp(missed, CATCH_UP);
     this.#inbound.listen(client);
     this.#actions = new Actions({
       library: this.#setting.library,
@@ -231,8 +248,16 @@ export class WebjsSession implements EngineSession {
       acks: this.#acks,
       people,
       me,
-      durable: (unit) => this.#until(unit),
+      durable: (unit) => this.#units.durable(unit),
       ours: (id) => this.#remember(id),
+    });
+    const actions = this.#actions;
+    this.#asks = new Asks({
+      client,
+      people,
+      me,
+      library: this.#setting.library,
+      find: (chat, id) => actions.find(chat, id),
     });
   }
 
@@ -247,7 +272,7 @@ export class WebjsSession implements EngineSession {
   }
 
   #frameSeen(): void {
-    this.#last.frameAt = Date.now();
+    this.#frameAt = Date.now();
   }
 
   #stateChanged(state: string): void {
@@ -292,37 +317,12 @@ export class WebjsSession implements EngineSession {
     this.#timers.delete(name);
   }
 
-  // Units.
-
   committed(unit: number): void {
-    this.#last.committed = Math.max(this.#last.committed, unit);
-    this.#release();
-  }
-
-  #until(unit: number): Promise<void> {
-    if (unit <= this.#last.committed) return Promise.resolve();
-    return new Promise((resolve) => this.#waiting.push({ unit, resolve }));
-  }
-
-  async #room(): Promise<void> {
-    this.#frameSeen();
-    while (this.#blocked || this.#last.emitted - this.#last.committed >= this.#link.credit)
-      await new Promise<void>((resolve) => this.#waiting.push({ unit: this.#last.committed, resolve }));
-  }
-
-  /** Whoever waits looks again. */
-  #release(): void {
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    for (const waiter of waiting) {
-      if (waiter.unit > this.#last.committed) this.#waiting.push(waiter);
-      else waiter.resolve();
-    }
+    this.#units.committed(unit);
   }
 
   press(blocked: boolean): void {
-    this.#blocked = blocked;
-    this.#release();
+    this.#units.press(blocked);
   }
 
   // Actions.
@@ -337,7 +337,8 @@ export class WebjsSession implements EngineSession {
     const answer = (result: Result): void => {
       if (this.#acting.delete(ref)) this.#link.result(ref, result);
     };
-    this.#actions.run(frame).then(answer, (error: unknown) => {
+    const result = this.#asks?.run(frame) ?? this.#actions.run(frame);
+    result.then(answer, (error: unknown) => {
       answer({ ok: false, code: 'E_INTERNAL', detail: errorText(error), uncertain: true });
     });
   }
@@ -417,7 +418,6 @@ export class WebjsSession implements EngineSession {
   }
 
   stats(): SessionStats {
-    const { emitted, committed, frameAt } = this.#last;
-    return { held_frames: 0, uncommitted: emitted - committed, last_frame_at: frameAt };
+    return { held_frames: 0, uncommitted: this.#units.uncommitted, last_frame_at: this.#frameAt };
   }
 }
