@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pywhatsweb.client import FleetClient, board, control, law, people, sending
+from pywhatsweb.client.channels import Channels
 from pywhatsweb.client.consents import Consents
 from pywhatsweb.client.deadletters import DeadLetters
 from pywhatsweb.client.durables import _sequence
@@ -31,6 +32,7 @@ from pywhatsweb.contracts.kanban_data import Policy
 from pywhatsweb.errors import BrokerError, ErrorCode, MediaError
 
 ACME = TenantId("acme")
+CHANNEL = "120363041234567890@newsletter"
 TO = "+5511999990001"
 GROUP = "120363000000000000"
 
@@ -140,6 +142,10 @@ async def test_every_verb_of_the_control_plane_has_its_method() -> None:
         *(getattr(board.Chats(asked), n)("s1", TO) for n in ("archive", "mute", "pin", "mark_unread")),
         board.Chats(asked).star("s1", TO, "3EB0"),
         board.Chats(asked).fetch_older("s1", TO),
+        Channels(asked).get("s1", CHANNEL),
+        Channels(asked).create("s1", "Ofertas"),
+        Channels(asked).mute("s1", CHANNEL, muted=False),
+        *(getattr(Channels(asked), name)("s1", CHANNEL) for name in ("follow", "unfollow", "delete")),
         people.Profiles(asked).get("s1"),
         people.Profiles(asked).set_about("s1", "Open until six"),
         people.Profiles(asked).set_name("s1", "Padaria"),
