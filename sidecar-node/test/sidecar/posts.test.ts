@@ -91,6 +91,21 @@ test('A status is taken back from whom it was shown to, also by a later link.', 
   }
 });
 
+test('A phone that cannot read a status gets it again, alone.', async () => {
+  const DORA = '+5511911111174';
+  await sandbox.post('/api/contacts', { number: DORA, behaviour: { retry_first: true } });
+  const { id } = await post({ type: 'text', text: { body: 'De novo' }, audience: people(ANA, DORA) });
+  const entry = await shown(id, DORA);
+  assert.deepEqual([entry.text, entry.group], ['De novo', STATUS]);
+  await sandbox.entry(({ kind, id: of, contact }) => kind === 'retry_request' && of === id && contact === bare(DORA));
+  await shown(id, ANA);
+  const again = (await sandbox.journal()).filter(({ kind, id: of }) => kind === 'repeat' && of === id);
+  assert.deepEqual(
+    again.filter(({ contact }) => contact !== bare(DORA)),
+    [],
+  );
+});
+
 test('What nobody may see is refused, and a deletion of what is not known.', async () => {
   assert.equal((await post({ type: 'text', text: { body: 'x' } })).result.code, 'E_EMPTY_AUDIENCE');
   const unknown = await post({ message_id: '3EB0FFFFFFFFFFFFFFFFFF' }, 'delete');

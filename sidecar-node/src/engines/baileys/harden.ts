@@ -23,6 +23,18 @@ const SEAMS: Seam[] = [
       '    const sendNode = (frame) => config.outgoing ? config.outgoing(frame, transmit) : transmit(frame);\n' +
       '    const transmit = (frame) => {\n',
   },
+  // A phone that could not read a status gets it again: Baileys would send it to nobody, or into the phone's own chat.
+  {
+    file: '/baileys/lib/Socket/messages-recv.js',
+    before: '        const sendToAll = !jidDecode(participant)?.device;\n',
+    after: '        const sendToAll = !jidDecode(participant)?.device && !isJidStatusBroadcast(remoteJid);\n',
+  },
+  {
+    file: '/baileys/lib/Socket/messages-send.js',
+    before:
+      '                if (isJidGroup(destinationJid)) {\n                    stanza.attrs.to = destinationJid;\n',
+    after: '                if (isGroupOrStatus) {\n                    stanza.attrs.to = destinationJid;\n',
+  },
   ...QUICK,
 ];
 
