@@ -17,9 +17,20 @@ import msgspec
 
 from pywhatsweb.contracts import streams, subjects
 from pywhatsweb.contracts.ids import SessionId
-from pywhatsweb_fleet.dispatcher import app
+from pywhatsweb_fleet.dispatcher import app, holds
+from pywhatsweb_fleet.dispatcher.allowances import Allowances
+from pywhatsweb_fleet.dispatcher.claims import Claims
+from pywhatsweb_fleet.dispatcher.directory import following
+from pywhatsweb_fleet.dispatcher.engines import Engines
+from pywhatsweb_fleet.dispatcher.inboxes import Inboxes
+from pywhatsweb_fleet.dispatcher.presence import Presence
 from pywhatsweb_fleet.dispatcher.settings import DispatcherSettings
-from pywhatsweb_runtime.bus import Stored
+from pywhatsweb_fleet.dispatcher.telling import Deps
+from pywhatsweb_fleet.dispatcher.templates import Templates
+from pywhatsweb_fleet.storage.store import Store
+from pywhatsweb_runtime.bus import Bus, Stored
+from pywhatsweb_runtime.metrics import Metrics
+from pywhatsweb_runtime.publisher import publishing
 from pywhatsweb_runtime.ready import announced
 from tests.support.fleet import Tenant
 from tests.support.waiting import wait_until
@@ -55,6 +66,21 @@ async def dispatcher(
     finally:
         stopping.set()
         await asyncio.wait_for(task, 20)
+
+
+@contextlib.asynccontextmanager
+async def parts(bus: Bus, store: Store) -> AsyncIterator[Deps]:
+    """What a dispatcher is made of, for tests that go a step at a time."""
+    presence = Presence()
+    async with (
+        publishing(bus) as publisher,
+        following(bus) as directory,
+        holds.following(bus, presence.learn) as cold,
+    ):
+        claims = Claims(store, 86_400_000)
+        inboxes = Inboxes(store, bus, directory, cold, presence, keep_ms=claims.keep_ms)
+        own = (Allowances(store), Engines(bus), Templates(store), inboxes)
+        yield Deps(bus, publisher, directory, claims, Metrics(), cold, *own)
 
 
 class Replica:

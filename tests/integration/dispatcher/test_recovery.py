@@ -10,23 +10,12 @@ import pytest
 
 from pywhatsweb.contracts import streams, subjects
 from pywhatsweb.contracts.ids import SessionId
-from pywhatsweb_fleet.dispatcher.allowances import Allowances
-from pywhatsweb_fleet.dispatcher.claims import Claims
-from pywhatsweb_fleet.dispatcher.directory import following
 from pywhatsweb_fleet.dispatcher.dispatching import Dispatching
-from pywhatsweb_fleet.dispatcher.engines import Engines
-from pywhatsweb_fleet.dispatcher.holds import ColdHolds
-from pywhatsweb_fleet.dispatcher.inboxes import Inboxes
-from pywhatsweb_fleet.dispatcher.presence import Presence
 from pywhatsweb_fleet.dispatcher.reading import Raw
-from pywhatsweb_fleet.dispatcher.telling import Deps
-from pywhatsweb_fleet.dispatcher.templates import Templates
 from pywhatsweb_fleet.storage import templates
 from pywhatsweb_fleet.storage.store import Store, open_store
-from pywhatsweb_runtime.metrics import Metrics
-from pywhatsweb_runtime.publisher import publishing
 from tests.support import NatsServer, wait_until
-from tests.support.dispatching import User, text
+from tests.support.dispatching import User, parts, text
 from tests.support.fleet import platform
 
 
@@ -56,19 +45,12 @@ async def redelivery(nats_server: NatsServer, tmp_path: Path) -> AsyncIterator[R
     """On streams whose dedupe window is over at once."""
     store = open_store(f"sqlite:///{tmp_path / 'fleet.db'}")
     await store.migrate()
-    async with (
-        platform(nats_server.url, "acme") as (bus, [tenant]),
-        publishing(bus) as publisher,
-    ):
+    async with platform(nats_server.url, "acme") as (bus, [tenant]):
         await tenant.wish("s1")
         name = streams.outbox_name(tenant.name)
         config = (await bus.api(f"STREAM.INFO.{name}"))["config"]
         await bus.api(f"STREAM.UPDATE.{name}", {**config, "duplicate_window": 100_000_000})
-        async with following(bus) as directory:
-            claims, holds = Claims(store, 86_400_000), ColdHolds(bus, lambda *_: None)
-            inboxes = Inboxes(store, bus, directory, holds, Presence(), keep_ms=claims.keep_ms)
-            own = (Allowances(store), Engines(bus), Templates(store), inboxes)
-            deps = Deps(bus, publisher, directory, claims, Metrics(), holds, *own)
+        async with parts(bus, store) as deps:
             yield Redelivery(User(tenant), Dispatching(tenant.name, deps), store)
     await store.close()
 

@@ -17,6 +17,8 @@ from pywhatsweb_fleet.storage import (
     conversation,
     credentials,
     idempotency,
+    inbox_choices,
+    inboxes,
     optouts,
     people,
     search,
@@ -24,6 +26,7 @@ from pywhatsweb_fleet.storage import (
     usage,
 )
 from pywhatsweb_fleet.storage.boards import ChatRow
+from pywhatsweb_fleet.storage.inbox_choices import Standing
 from pywhatsweb_fleet.storage.sealing import Keyring
 from pywhatsweb_fleet.storage.store import open_store
 from tests.integration.storage.test_conversation import a_message, a_status
@@ -37,6 +40,17 @@ KEYRING = Keyring([bytes(32)])
 CHAT = ChatRow("s1", "c1", None, None, None, 9, 9, 1, None, None, 0, None, 0, None)
 WISH = search.Wish(search.terms('a "phrase here" wor*'), session="s1", chats=("c1",), since=1)
 Question = Callable[[Connection], Any]
+
+
+def choose_for_inbox(conn: Connection) -> None:
+    """For somebody new, and again when their session is lost."""
+    key = TenantKey(bytes(32))
+    inbox = inboxes.InboxRow("acme", "@in", ("s1", "s2"), "least_contacts", "banned", 600, 1, None)
+    for seq, banned in enumerate((False, True), 1):
+        wish = inbox_choices.Wanted("@in", f"c{seq}", seq, "pn:+5511999990001", "c1", 1, 9)
+        standing = Standing(exists=True, works=not banned, banned=banned)
+        inbox_choices.choose(conn, "acme", key, [wish], {"@in": inbox}, lambda _: standing, {}, seq)  # noqa: B023
+
 
 QUESTIONS: dict[str, Question] = {
     "claim": lambda conn: idempotency.claim(conn, [a_claim("c1", 1), a_claim("c2", 2)]),
@@ -63,6 +77,9 @@ QUESTIONS: dict[str, Question] = {
     "answered": lambda conn: analytics.answered(conn, "acme", analytics.Span(1, 2)),
     "waiting": lambda conn: analytics.waiting(conn, "acme", analytics.Span(1, 2)),
     "opted out": lambda conn: optouts.blocked(conn, "acme", TenantKey(bytes(32)), WRITES, 9),
+    "inbox": choose_for_inbox,
+    "inbox's people": lambda conn: inboxes.people(conn, "acme", "@in"),
+    "forget inbox": lambda conn: inbox_choices.expire(conn, 1),
     "opt-outs": lambda conn: optouts.page(conn, "acme", "", 50),
     "agreed": lambda conn: consents.standing(conn, "acme", "marketing", ["c1", "c2"]),
     "consents": lambda conn: consents.page(conn, "acme", None, consents.Place("", ""), 50),
