@@ -164,6 +164,7 @@ test('closed with what WhatsApp said: to start anew, replaced, banned, unlinked'
     await sandbox.post('/api/faults', { kind, account: ME, code });
     const end = await closed(from);
     assert.deepEqual([end.reason, end.retry], [reason, retry], JSON.stringify(end));
+    if (code) assert.match(String(end.detail), /loaded anew/);
     if (kind !== 'unlink') await open(worker, 't/a', ++incarnation);
   }
   await until(() => browsers().length === 0, MS);

@@ -8,6 +8,7 @@ const require = createRequire(import.meta.url);
 export interface Page {
   evaluate<T, A extends unknown[]>(work: (...given: A) => T, ...given: A): Promise<Awaited<T>>;
   exposeFunction(name: string, work: (...given: never[]) => void): Promise<void>;
+  on(event: 'framenavigated', listener: () => void): unknown;
   isClosed(): boolean;
   url(): string;
 }

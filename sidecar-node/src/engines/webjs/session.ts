@@ -185,8 +185,7 @@ export class WebjsSession implements EngineSession {
   async #opened(client: Client): Promise<void> {
     this.#frameSeen();
     const page = client.pupPage;
-    if (this.#closing || !page) return;
-    if (this.#isOpen) return await this.#openedAgain(page);
+    if (this.#isOpen || this.#closing || !page) return;
     this.#clear('pairing');
     this.#isOpen = true;
     await this.#learnMe(client);
@@ -202,6 +201,7 @@ export class WebjsSession implements EngineSession {
     const inbound = this.#inbound;
     await page.exposeFunction('pwwMarked', (mark: Mark) => inbound?.marked(mark));
     await page.evaluate(watchMarks);
+    page.on('framenavigated', () => void this.#navigated(page));
     this.#watermark.begin();
     if (this.#closing) return;
     this.#clear('start');
@@ -212,8 +212,8 @@ export class WebjsSession implements EngineSession {
   }
 
   /** WhatsApp Web loads itself anew when it has a new version: what was laid into the page is gone. */
-  async #openedAgain(page: Page): Promise<void> {
-    if (!this.#actions || (await page.evaluate(isPrepared))) return;
+  async #navigated(page: Page): Promise<void> {
+    if (this.#closing || (await page.evaluate(isPrepared).catch(() => false))) return;
     this.destroy({ reason: 'connection_lost', detail: 'the page was loaded anew' });
   }
 
