@@ -67,7 +67,7 @@ function described(channel: Channel, viewer: string): unknown {
       description: text(description),
       invite,
       handle: null,
-      picture: null,
+      picture: { id: '', direct_path: '', type: 'IMAGE' },
       creation_time: String(Math.floor(created / 1000)),
       subscribers_count: String(Object.keys(followers).length),
       verification: 'UNVERIFIED',
