@@ -283,3 +283,17 @@ async def test_a_phone_that_does_not_answer(program: Plain, whatsapp: Sandbox, c
 
     await wait_until(answered, 90, message="the phone answers late")
     assert any(e["data"]["id"] == old and e["data"]["history"] for e in program.of("message", "live"))
+
+
+async def test_a_session_may_leave_the_files_of_statuses(program: Plain, whatsapp: Sandbox) -> None:
+    """With `post_files` false a status is told and its file is not fetched; a message's is."""
+    number = new_number()
+    await program.ok("session.start", session_id="frugal", settings={"post_files": False})
+    await pair(program, whatsapp, "frugal", number)
+    file = {"type": "image", "media_base64": base64.b64encode(picture("JPEG")).decode()}
+    await whatsapp.post(f"/api/contacts/{FRIEND}/send", to=number, status=True, **file)
+    await wait_until(lambda: program.of("post", "frugal"), 60)
+    answer = await whatsapp.post(f"/api/contacts/{FRIEND}/send", to=number, **file)
+    (told,) = await wait_until(lambda: program.of("media", "frugal"), 60)
+    assert told["data"]["message_id"] == answer["ids"][0]
+    assert "place" not in told["data"]

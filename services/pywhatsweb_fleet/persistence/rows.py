@@ -209,6 +209,8 @@ def _poll_vote(rows: Rows, subject: EventSubject, event: e.PollVoteEvent) -> Non
 
 def _media(rows: Rows, subject: EventSubject, event: e.MediaEvent) -> None:
     data = event.data
+    if data.chat is None:
+        return  # a post's, which the record does not keep
     at = milliseconds(event.timestamp)
     rows.messages[event.id] = MessageRow(
         subject.tenant, "", event.id, at, subject.session, data.chat.key, "media", "", "", False, None, None, None,
@@ -332,6 +334,7 @@ _KINDS: dict[type, Callable[[Rows, EventSubject, Any], None]] = {
     e.CallEvent: _happening,
     e.ChatSettingEvent: _happening,
     e.MarkEvent: _happening,
+    e.HistoryEvent: _happening,
     e.AlertEvent: _happening,
     e.DeadLetterEvent: _happening,
 }

@@ -63,10 +63,12 @@ class Wanted(msgspec.Struct, frozen=True, omit_defaults=True):
     """What an engine needs to fetch a file, and what the event tells of it."""
 
     source: bytes
-    chat: d.Chat
+    chat: d.Chat | None
     file: d.MediaFile
     sender: dict[str, Any] | None = None
     from_self: bool = False
+    place: str | None = None
+    """Of a post, which has no chat."""
 
 
 class Session(Protocol):
@@ -92,15 +94,34 @@ def fetch_of(events: FencedEvents, raw: Mapping[str, Any], message: d.Message) -
     wanted = Wanted(
         source, message.chat, without_source(file), dict(sender) if sender else None, message.from_self
     )
-    whose = str((sender or {}).get("lid") or (sender or {}).get("pn") or "")
-    stable = events.stable_id("media", message.chat.key, message.id, whose)
+    stable = events.stable_id("media", message.chat.key, message.id, _name(sender))
+    return _noted(events, stable, message.chat.key, message.id, wanted)
+
+
+def fetch_of_post(events: FencedEvents, raw: Mapping[str, Any], post: d.Post) -> Fetch | None:
+    """The same for a status, kept with what else its author sent, so that an erasure finds it. None for a channel's
+    file, which is not encrypted."""
+    source = (raw.get("media") or {}).get("source")
+    author = events.chat(raw.get("from"))
+    if post.media is None or not source or author is None or post.place != "status":
+        return None
+    wanted = Wanted(bytes(source), None, without_source(post.media), None, post.from_self, post.place)
+    stable = events.stable_id("media", post.place, post.id, _name(raw.get("from")))
+    return _noted(events, stable, author.key, post.id, wanted)
+
+
+def _name(sender: Mapping[str, Any] | None) -> str:
+    return str((sender or {}).get("lid") or (sender or {}).get("pn") or "")
+
+
+def _noted(events: FencedEvents, stable: str, chat: str, message_id: str, wanted: Wanted) -> Fetch:
     now = time.time_ns() // 1_000_000
     return Fetch(
         tenant=events.tenant,
         media_id=f"med_{stable[:24]}",
         session=events.session,
-        chat=message.chat.key,
-        message_id=message.id,
+        chat=chat,
+        message_id=message_id,
         wanted=msgspec.msgpack.encode(wanted),
         next_at=now,
         created_at=now,
@@ -273,12 +294,16 @@ class Fetcher:
     ) -> None:
         """The event, then the end of the row."""
         data = d.MediaStored(
-            message_id=fetch.message_id, chat=wanted.chat, media=file, error=error_of(code) if code else None
+            message_id=fetch.message_id,
+            chat=wanted.chat,
+            place=wanted.place or msgspec.UNSET,
+            media=file,
+            error=error_of(code) if code else None,
         )
         told = await session.events.submit(
             "media",
             data,
-            chat=fetch.chat,
+            chat=fetch.chat if wanted.chat is not None else None,
             event_id=session.events.stable_id("media", fetch.media_id, "failed" if code else "stored"),
         )
         await told
@@ -295,6 +320,8 @@ class Fetcher:
 
 
 def _action(fetch: Fetch, wanted: Wanted, sink: _Sink) -> port.Action:
+    if wanted.chat is None:  # no phone is asked for a post's file again
+        return port.Action("media.get", fetch.message_id, None, {"source": wanted.source}, sink=sink)
     chat = {"pn": wanted.chat.pn, "lid": wanted.chat.lid, "group": wanted.chat.group}
     retry: dict[str, Any] = {
         "message_id": fetch.message_id,

@@ -14,7 +14,7 @@ from pywhatsweb.contracts.events import MessageStatus, timestamp
 from pywhatsweb_fleet.session_worker.deps import Deps
 from pywhatsweb_fleet.session_worker.engines.port import EventUnit
 from pywhatsweb_fleet.session_worker.fenced import FencedEvents
-from pywhatsweb_fleet.session_worker.fetching import fetch_of, without_source
+from pywhatsweb_fleet.session_worker.fetching import fetch_of, fetch_of_post, without_source
 from pywhatsweb_fleet.session_worker.inbound import tell
 from pywhatsweb_fleet.session_worker.outcomes import error_of
 from pywhatsweb_fleet.session_worker.repeats import Repeats
@@ -23,6 +23,7 @@ from pywhatsweb_fleet.session_worker.sent import Sent, SentBook
 from pywhatsweb_fleet.session_worker.units import TOO_LARGE
 from pywhatsweb_fleet.storage import idempotency
 from pywhatsweb_fleet.storage.faults import StorageUnavailable
+from pywhatsweb_fleet.storage.media_fetches import Fetch
 from pywhatsweb_runtime import tracing
 from pywhatsweb_runtime.publisher import PubAck
 
@@ -49,6 +50,8 @@ class Reports:
         self._sending = sending
         self._looked = looked
         self._repeats = Repeats(deps, events)
+        self.post_files = True
+        """Whether files of statuses are fetched, too."""
 
     async def store(self, unit: EventUnit) -> Futures:
         """Publishes what the unit tells; the futures say when it is durable.
@@ -78,13 +81,23 @@ class Reports:
                 self._deps.metrics.messages_in.labels(str(unit.data.get("type")), *who).inc()
             if chat is not None:
                 self._sending.cold.talked(chat)
-        data = told.data
-        if isinstance(data, d.Message) and self._deps.fetching is not None:
-            fetch = fetch_of(self._events, unit.data, data)
-            if fetch is not None and data.media is not None:
-                await self._deps.fetching(fetch)
-                data = msgspec.structs.replace(data, media=without_source(data.media))
+        data = await self._noting_file(unit, told.data)
         return [await self._events.submit(told.kind, data, chat=chat, event_id=event_id)]
+
+    async def _noting_file(self, unit: EventUnit, data: Any) -> Any:
+        """What is to be told, once it is noted that its file is to be fetched. Raises StorageUnavailable."""
+        fetch = self._fetch_of(unit, data)
+        if fetch is None or self._deps.fetching is None:
+            return data
+        await self._deps.fetching(fetch)
+        return msgspec.structs.replace(data, media=without_source(data.media))
+
+    def _fetch_of(self, unit: EventUnit, data: Any) -> Fetch | None:
+        if isinstance(data, d.Message):
+            return fetch_of(self._events, unit.data, data)
+        if isinstance(data, d.Post) and self.post_files:
+            return fetch_of_post(self._events, unit.data, data)
+        return None
 
     async def _misfit(self, unit: EventUnit, code: str = "E_INTERNAL") -> asyncio.Future[PubAck]:
         kind = unit.data.get("kind", "") if unit.kind == TOO_LARGE else unit.kind
@@ -118,8 +131,8 @@ class Reports:
             data = d.Status(
                 command_id=entry.command_id,
                 message_id=message_id,
-                status=status,
                 inbox_id=entry.inbox,
+                status=status,
                 error=error_of("E_WHATSAPP_REJECTED") if status is MessageStatus.FAILED else None,
                 chat=chat,
                 by=person if in_group else None,

@@ -92,6 +92,7 @@ class OwnedSession:
             settled=self._sending.settled,
         )
         self._reports = Reports(deps, self.events, book, self._sending, self.lane.looked)
+        self._reports.post_files = record.settings.get("post_files") is not False
         self.told = Announcer(deps, self.events, self._sending.cold, engine=engine.name, epoch=epoch)
         self._heart = heartbeat.Heartbeat(deps.settings.heartbeat_s, deps.settings.heartbeat_timeout_s)
         self._watch = heartbeat.Watch(
@@ -173,6 +174,7 @@ class OwnedSession:
         self._sending.pacer = Pacer(pacing_of(self._deps.settings, record), time.monotonic())
         self._sending.ack_timeout_s = ack_timeout_of(self._deps.settings, record)
         self._calls.wanted = record.settings.get("calls")
+        self._reports.post_files = record.settings.get("post_files") is not False
         link, self._link = self._link, None
         self.lane.close()
         if link is not None:

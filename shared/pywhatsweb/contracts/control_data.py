@@ -70,6 +70,7 @@ class SessionSettings(Args, frozen=True, kw_only=True):
     """What is null keeps the tenant's default. `history`: take the phone's history at pairing.
 
     `ack_timeout_s`: how long a send waits for WhatsApp's acknowledgement before its outcome is ``unknown``.
+    `post_files`: whether files of statuses are fetched, as those of messages are; they are unless it is false.
     """
 
     pacing: Pacing | None = None
@@ -77,6 +78,7 @@ class SessionSettings(Args, frozen=True, kw_only=True):
     history: bool | None = None
     ack_timeout_s: Annotated[float, Meta(ge=1, le=60)] | None = None
     calls: CallSettings | None = None
+    post_files: bool | None = None
 
 
 class SessionStart(Args, frozen=True, kw_only=True):
@@ -136,9 +138,9 @@ class SessionCapabilities(Result, frozen=True, kw_only=True):
     verbs: list[str]
     features: list[str]
     live: list[str] = field(default_factory=list)
-
-
     posts: list[str] = field(default_factory=list)
+
+
 class SessionQr(Result, frozen=True, kw_only=True):
     """The present QR code, raw, as a PNG data URL and as text for a terminal. E_QR_NOT_AVAILABLE when there
     is none."""

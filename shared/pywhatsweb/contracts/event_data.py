@@ -264,7 +264,8 @@ class ChatSetting(Data, frozen=True, kw_only=True):
 
 class Post(Contents, frozen=True, kw_only=True):
     """A status (story; `place` status) or a channel's post (`place` channel, `channel` its id). Of one that was taken
-    back `type` is deleted, and `message_id` tells which. A file is described, not fetched."""
+    back `type` is deleted, and `message_id` tells which. A status's file is fetched as a message's is (setting
+    `post_files`); a channel's is described only."""
 
     id: str
     place: str
@@ -276,10 +277,10 @@ class Post(Contents, frozen=True, kw_only=True):
     media: MediaFile | None = None
     sent_at: Timestamp
     offline: bool = False
-
-
     command_id: str | UnsetType = UNSET
     """Of the command that posted it, or took it back."""
+
+
 class Marked(Data, frozen=True, kw_only=True):
     """`mark`: star (`on` false takes it back) or delete_for_me; `from_self` says whose the message is."""
 
@@ -377,9 +378,10 @@ class DeadLetter(Data, frozen=True, kw_only=True):
 
 
 class MediaStored(Data, frozen=True, kw_only=True):
-    """`media.id` is for media.get; null with an `error`."""
+    """`media.id` is for media.get; null with an `error`. `chat` is null for a post's file, which has a `place`."""
 
     message_id: str
-    chat: Chat
+    chat: Chat | None = None
+    place: str | UnsetType = UNSET
     media: MediaFile
     error: ErrorBody | None = None

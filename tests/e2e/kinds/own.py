@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from typing import Any
 
 from tests.e2e.kinds.cases import FRIEND, FRIEND_JID, case
@@ -115,8 +117,16 @@ async def status_in(stage: Stage) -> None:
     )
     gone = await stage.said("post", by=POSTER, status=True, type="revoke", quoted_id=data["id"])
     assert (gone["type"], gone["message_id"]) == ("deleted", data["id"])
-    seen = await stage.said("post", by=POSTER, status=True, type="image", media_base64=b64(picture("JPEG")))
+    raw = picture("JPEG")
+    seen = await stage.said("post", by=POSTER, status=True, type="image", media_base64=b64(raw))
     assert (seen["type"], seen["media"]["mime_type"]) == ("image", "image/jpeg")
+    assert "source" not in seen["media"], "the key that opens it at WhatsApp"
+    stored = await stage.stored(seen["id"])
+    assert stored["sha256"] == hashlib.sha256(raw).hexdigest()
+    kept = await stage.program.ok("media.get", session_id=stage.session, message_id=seen["id"])
+    assert base64.b64decode(kept["data"]) == raw
+    files = await stage.program.ok("media.list", to=POSTER)
+    assert [one["id"] for one in files["media"]] == [stored["id"]], "an erasure of its author finds it"
     # What is said to all who follow is no message: no chat is opened by it, and no card.
     chat = await stage.program.ask("chat.card", to=POSTER, session_id=stage.session)
     assert chat["error"]["code"] == "E_CHAT_NOT_FOUND"

@@ -40,8 +40,16 @@ async def history_in(stage: Stage) -> None:
 
 
 async def _fetched(stage: Stage, **arguments: Any) -> dict[str, Any]:
-    data = await stage.program.ok("history.fetch", session_id=stage.session, to=ELDER, wait_s=9, **arguments)
-    return dict(data)
+    """A busy machine's phone may take its time: it is asked again."""
+
+    async def answered() -> Any:
+        answer = await stage.program.ask(
+            "history.fetch", session_id=stage.session, to=ELDER, wait_s=8, **arguments
+        )
+        assert answer["ok"] or answer["error"]["code"] == "E_PHONE_SILENT", answer
+        return answer.get("data")
+
+    return dict(await wait_until(answered, 90, message="the phone answers"))
 
 
 async def _part(stage: Stage, request: str) -> dict[str, Any]:
