@@ -58,6 +58,13 @@ async def test_a_kind_that_the_engine_cannot_send_is_rejected_with_engine_and_ki
     for name, body, verb, lacking in (
         ("place", pin, "send", "location"),
         ("asked", named, "send", "interactive.button"),
+        ("posted", text("all", to="status"), "send", "status_post.text"),
+        (
+            "unposted",
+            {"to": "120363041234567890@newsletter", "message_id": "A"},
+            "delete",
+            "channel_post.delete",
+        ),
         ("look", {"to": "+5511999990001", "message_ids": ["A"]}, "read", "read"),
         (
             "gone",
