@@ -177,11 +177,18 @@ async def test_a_killed_dispatcher_gives_nobody_two_sessions(
         first.send(signal.SIGKILL)
     with replica(nats_server.url, tmp_path, "b") as second:
         await second.ready()
+        # What the first had told of and not queued yet is queued by the second.
+        outbox, waiting = streams.outbox_name(numbers.tenant.name), PEOPLE * EACH
+
+        async def all_queued() -> bool:
+            info = await numbers.tenant.bus.api(f"STREAM.INFO.{outbox}")
+            return int(info["state"]["messages"]) >= waiting
 
         def all_told() -> bool:
-            return len({e["data"]["command_id"] for e in numbers.tenant.of("status")}) >= PEOPLE * EACH
+            return len({e["data"]["command_id"] for e in numbers.tenant.of("status")}) >= waiting
 
-        await wait_until(all_told, 90, message="every command is told of")
+        await wait_until(all_queued, 90, message="every command is queued")
+        await wait_until(all_told, 60, message="every command is told of")
     where: dict[str, list[tuple[str, str]]] = {}
     for session in ("s1", "s2"):
         for name in await queued(numbers, session):
