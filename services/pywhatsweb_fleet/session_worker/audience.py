@@ -20,6 +20,8 @@ from pywhatsweb_fleet.storage.faults import StorageUnavailable
 
 log = structlog.get_logger(__name__)
 
+READER_S: Final = 0.1
+"""Seconds that a reader may take: each needs a ciphertext of their own, and at the first time a session."""
 _RECIPIENT: Final = f"group:{STATUS}"
 
 
@@ -49,6 +51,13 @@ class Audience:
         if not readers:
             raise EngineError("E_EMPTY_AUDIENCE")
         return {**body, "audience": [_engines(reader) for reader in readers]}
+
+
+def patience_s(queued: Queued, body: Mapping[str, Any]) -> float:
+    """How much longer than a message a status may take."""
+    if queued.recipient != _RECIPIENT:
+        return 0.0
+    return READER_S * (len(body.get("audience") or ()) or MAX_AUDIENCE)
 
 
 def _address(who: str, region: str) -> str:

@@ -20,7 +20,7 @@ from pywhatsweb.errors import get_retryable_errors
 from pywhatsweb_fleet.session_worker import outgoing
 from pywhatsweb_fleet.session_worker.attaching import KINDS as FILE_KINDS
 from pywhatsweb_fleet.session_worker.attaching import SLOWEST, Attached, Attaching
-from pywhatsweb_fleet.session_worker.audience import Audience
+from pywhatsweb_fleet.session_worker.audience import Audience, patience_s
 from pywhatsweb_fleet.session_worker.cold import ColdHold
 from pywhatsweb_fleet.session_worker.deps import Deps
 from pywhatsweb_fleet.session_worker.engines import port
@@ -230,7 +230,9 @@ class Sending:
             act = asyncio.ensure_future(link.act(_action(queued, body, self.pacer, flight.attached)))
             try:
                 with tracing.following("whatsapp", tracing.current()):
-                    async with asyncio.timeout(self.ack_timeout_s + _upload_s(flight.attached)):
+                    async with asyncio.timeout(
+                        self.ack_timeout_s + _upload_s(flight.attached) + patience_s(queued, body)
+                    ):
                         done = await asyncio.shield(act)
             except TimeoutError:
                 act.add_done_callback(lambda late: self._settle_late(flight, late))

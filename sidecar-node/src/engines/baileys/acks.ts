@@ -3,6 +3,8 @@ import { ActionError } from '../../protocol.ts';
 
 /** How long an ack may take on a live connection, in milliseconds. */
 const ACK_MS = 60_000;
+/** How long one reader more of a status may take. */
+const READER_MS = 100;
 
 const NACK_CODES: Record<string, string> = {
   '463': 'E_WHATSAPP_REACHOUT_LIMITED',
@@ -27,11 +29,15 @@ interface Waiter {
 export class Acks {
   #waiting = new Map<string, Waiter>();
 
-  /** Resolves with the server's time in milliseconds; rejects with the nack's code, or uncertain at the end. */
-  wait(id: string): Promise<number> {
+  /**
+   * Resolves with the server's time in milliseconds; rejects with the nack's code, or uncertain at the end. `readers`:
+   * for how many it is encrypted first.
+   */
+  wait(id: string, readers = 0): Promise<number> {
     if (this.#waiting.has(id)) throw new ActionError('E_DUPLICATE_ID');
     const acked = new Promise<number>((resolve, reject) => {
-      const timer = setTimeout(() => this.#end(id)?.reject(new ActionError('E_ACK_TIMEOUT', '', true)), ACK_MS);
+      const late = (): void => this.#end(id)?.reject(new ActionError('E_ACK_TIMEOUT', '', true));
+      const timer = setTimeout(late, ACK_MS + READER_MS * readers);
       timer.unref();
       this.#waiting.set(id, { resolve, reject, timer, departed: false });
     });

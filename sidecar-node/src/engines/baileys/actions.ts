@@ -247,11 +247,12 @@ export class Actions {
   async #depart(frame: ActFrame, jid: string, message: proto.IMessage, options: RelayOptions): Promise<Departed> {
     const id = required(frame);
     this.#me();
-    const readers = jid === STATUS ? { statusJidList: await this.#audiences.of(frame, this.#socket) } : {};
+    const readers = jid === STATUS ? await this.#audiences.of(frame, this.#socket) : undefined;
     this.#sent.add(id, message);
-    const acked = this.#acks.wait(id);
+    const acked = this.#acks.wait(id, readers?.length);
+    const to = readers && { statusJidList: readers };
     try {
-      await this.#socket.relayMessage(jid, message, { ...options, ...readers, messageId: id });
+      await this.#socket.relayMessage(jid, message, { ...options, ...to, messageId: id });
     } catch (error) {
       throw failed(error, this.#acks.cancel(id));
     }
