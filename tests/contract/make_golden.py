@@ -165,6 +165,7 @@ _DATA: dict[str, dict[str, Any]] = {
         "more": True,
         "sent_at": _AT,
     },
+    "label": {"label_id": "6", "change": "add", "chat": _CHAT, "message_id": _WAMID},
     "mark": {"chat": _CHAT, "message_id": _WAMID, "mark": "star", "on": True, "from_self": True},
     "presence": {"chat": _CHAT, "from": _FROM, "state": "composing"},
     "contact": {"person": _FROM, "name": "Zoë", "pn": _TO, "lid": "123456789012345"},

@@ -36,6 +36,7 @@ _COMMANDS = {
     "consent": ("consent:app", "Keep who agreed to what, and who opted out."),
     "group": ("group:app", "Make groups, see and change them, invite and join."),
     "channel": ("channel:app", "Find, make, follow, mute and leave channels."),
+    "label": ("label:app", "See and change an account's labels, and what has them."),
     "profile": ("profile:app", "See and change what an account shows of itself."),
     "chat": ("chat:app", "See the Kanban board and move its chats."),
     "deadletter": ("deadletter:app", "See what was set aside, put it back or drop it."),

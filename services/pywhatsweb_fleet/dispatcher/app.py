@@ -22,6 +22,7 @@ from pywhatsweb_fleet.dispatcher.groups import Groups
 from pywhatsweb_fleet.dispatcher.histories import Histories
 from pywhatsweb_fleet.dispatcher.holds import following as hearing_of_holds
 from pywhatsweb_fleet.dispatcher.inboxes import Inboxes
+from pywhatsweb_fleet.dispatcher.labels import Labels
 from pywhatsweb_fleet.dispatcher.live import Live
 from pywhatsweb_fleet.dispatcher.live import answering as answering_live
 from pywhatsweb_fleet.dispatcher.marks import Marks
@@ -86,7 +87,8 @@ async def run(settings: DispatcherSettings, stopping: asyncio.Event) -> None:
         images = Images()
         stack.push_async_callback(images.close)
         marks, past = Marks(live, store), Histories(live, store)
-        parts = Contacts(live), Groups(live), Channels(live), Profiles(live, images), marks, past
+        people = Contacts(live), Groups(live), Channels(live), Profiles(live, images)
+        parts = (*people, marks, past, Labels(live))
         answers = {verb: handler for part in parts for verb, handler in part.answers().items()}
         await stack.enter_async_context(answering_live(bus, answers, directory.find))
         replicas = Replicas(bus, SERVICE, service)

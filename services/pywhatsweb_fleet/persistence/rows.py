@@ -335,6 +335,7 @@ _KINDS: dict[type, Callable[[Rows, EventSubject, Any], None]] = {
     e.ChatSettingEvent: _happening,
     e.MarkEvent: _happening,
     e.HistoryEvent: _happening,
+    e.LabelEvent: _happening,
     e.AlertEvent: _happening,
     e.DeadLetterEvent: _happening,
 }

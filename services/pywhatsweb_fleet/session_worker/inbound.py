@@ -9,6 +9,7 @@ import msgspec
 
 from pywhatsweb.contracts import event_data as d
 from pywhatsweb.contracts import history_data as hd
+from pywhatsweb.contracts import label_data as lb
 from pywhatsweb.contracts.events import Origin, timestamp
 from pywhatsweb_fleet.session_worker.fenced import FencedEvents
 from pywhatsweb_fleet.session_worker.outcomes import error_of
@@ -35,9 +36,10 @@ _DATA: dict[str, type[d.Data]] = {
     "pin": d.Pinned,
     "chat_setting": d.ChatSetting,
     "mark": d.Marked,
+    "label": lb.LabelChange,
 }
 _TIMES = ("sent_at", "at", "last_seen_at", "until")
-_NOT_STABLE = ("presence", "contact", "group", "chat_setting", "mark")
+_NOT_STABLE = ("presence", "contact", "group", "chat_setting", "mark", "label")
 
 
 def tell(events: FencedEvents, kind: str, raw: Mapping[str, Any]) -> Told | None:

@@ -17,6 +17,7 @@ from pywhatsweb.client.consents import Consents
 from pywhatsweb.client.deadletters import DeadLetters
 from pywhatsweb.client.durables import DurableStream
 from pywhatsweb.client.inboxes import Inboxes
+from pywhatsweb.client.labels import Labels
 from pywhatsweb.client.media import MediaFiles
 from pywhatsweb.client.outcomes import Outcomes
 from pywhatsweb.client.publishing import Publisher, publishing
@@ -54,6 +55,7 @@ class FleetClient:
         self.consents: Consents = Consents(self._asker)
         self.groups: people.Groups = people.Groups(self._asker)
         self.channels: Channels = Channels(self._asker)
+        self.labels: Labels = Labels(self._asker)
         self.profiles: people.Profiles = people.Profiles(self._asker)
         self.calls: people.Calls = people.Calls(self._asker)
         self.media: MediaFiles = MediaFiles(self._asker)

@@ -17,6 +17,7 @@ from pywhatsweb.contracts import control_data as d
 from pywhatsweb.contracts import deadletter_data as dl
 from pywhatsweb.contracts import inbox_data as ib
 from pywhatsweb.contracts import kanban_data as k
+from pywhatsweb.contracts import label_data as lb
 from pywhatsweb.contracts import law_data as ld
 from pywhatsweb.contracts import media_data as m
 from pywhatsweb.contracts import record_data as r
@@ -201,6 +202,8 @@ def check(args: d.Args) -> None:
         raise _missing("id")
     if isinstance(args, dl.DeadLetterChoice) and args.all == (args.id is not None):
         raise _missing("id")
+    if isinstance(args, lb.LabelPut) and args.name is None and (args.label_id is None or args.color is None):
+        raise _missing("name")
     _check_own(args)
 
 

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from pywhatsweb.contracts import event_data as d
 from pywhatsweb.contracts import history_data as hd
+from pywhatsweb.contracts import label_data as lb
 from pywhatsweb.contracts.codec import CONTENT_TYPES, Form
 from pywhatsweb.contracts.event_data import Timestamp
 from pywhatsweb.contracts.statuses import (
@@ -155,6 +156,13 @@ class HistoryEvent(Event, frozen=True, kw_only=True, tag="history"):
     data: hd.HistoryPart
 
 
+class LabelEvent(Event, frozen=True, kw_only=True, tag="label"):
+    """A device of the account (its phone, the fleet, another one) made, changed or deleted a label, or put it on a chat
+    or message, or took it off. The first look at the labels may bring what was so before."""
+
+    data: lb.LabelChange
+
+
 class PresenceEvent(Event, frozen=True, kw_only=True, tag="presence"):
     """Somebody is there or typing. May be lost: nothing is to be built on it."""
 
@@ -213,6 +221,7 @@ AnyEvent = (
     | MarkEvent
     | PostEvent
     | HistoryEvent
+    | LabelEvent
     | PresenceEvent
     | ContactEvent
     | GroupEvent

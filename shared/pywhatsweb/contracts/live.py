@@ -9,6 +9,7 @@ from msgspec import Struct
 from pywhatsweb.contracts import channel_data as ch
 from pywhatsweb.contracts import control_data as d
 from pywhatsweb.contracts import history_data as hd
+from pywhatsweb.contracts import label_data as lb
 from pywhatsweb.contracts import live_data as lv
 from pywhatsweb.contracts import marking_data as md
 
@@ -81,6 +82,11 @@ VERBS: Final[dict[str, LiveVerb]] = {
     "history.fetch": LiveVerb(
         hd.HistoryFetch, hd.HistoryFetched, "Ask the phone for older messages of a chat"
     ),
+    "label.list": LiveVerb(d.SessionRef, lb.Labels, "The labels of a business account"),
+    "label.put": LiveVerb(lb.LabelPut, lb.Label, "Make a label, or change its name or colour", acts=True),
+    "label.delete": LiveVerb(lb.LabelRef, lv.Acted, "Delete a label", acts=True),
+    "label.add": LiveVerb(lb.LabelAttach, lv.Acted, "Put a label on a chat or message", acts=True),
+    "label.remove": LiveVerb(lb.LabelAttach, lv.Acted, "Take a label from a chat or message", acts=True),
     "message.star": LiveVerb(md.MessageStar, lv.Acted, "Star a message, or take the star away", acts=True),
 }
 

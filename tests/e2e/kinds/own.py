@@ -90,6 +90,58 @@ async def star_in(stage: Stage) -> None:
     await stage.heard("mark", message_id=ours, mark="star", on=True, from_self=True)
 
 
+@case("Labels", "out")
+async def labels_out(stage: Stage) -> None:
+    theirs = (await stage.said(text="quero pagar"))["id"]
+    made = await _label(stage, "put", name="A pagar", color=5)
+    number = made["label_id"]
+    assert (made["name"], made["color"]) == ("A pagar", 5)
+    seen = (await stage.state("label_edit", number))["labelEditAction"]
+    assert (seen["name"], seen["color"]) == ("A pagar", 5)
+    await stage.heard("label", label_id=number, change="put", name="A pagar", color=5)
+    for about in ({}, {"message_id": theirs}):
+        await _label(stage, "add", label_id=number, to=CONTACT, **about)
+        kind, what = ("label_message", theirs) if about else ("label_jid", JID)
+        assert (await stage.state(kind, what))["labelAssociationAction"]["labeled"] is True
+        await stage.heard("label", label_id=number, change="add", message_id=about.get("message_id"))
+        await _label(stage, "remove", label_id=number, to=CONTACT, **about)
+        assert (await stage.state(kind, what))["labelAssociationAction"].get("labeled", False) is False
+    changed = await _label(stage, "put", label_id=number, name="Pago")
+    assert (changed["name"], changed["color"]) == ("Pago", 5), "what was not named stays"
+    assert changed in (await _label(stage, "list"))["labels"]
+    await _label(stage, "delete", label_id=number)
+    assert (await stage.state("label_edit", number))["labelEditAction"]["deleted"] is True
+    body = {"session_id": stage.session, "label_id": number, "to": CONTACT}
+    gone = await stage.program.ask("label.add", **body)
+    assert gone["error"]["code"] == "E_LABEL_NOT_FOUND"
+
+
+@case("Labels", "in")
+async def labels_in(stage: Stage) -> None:
+    await stage.on_phone("regular", ["label_edit", "71"], labelEditAction={"name": "VIP", "color": 3})
+    await stage.heard("label", label_id="71", change="put", name="VIP", color=3)
+    associated = {"labeled": True}
+    await stage.on_phone("regular", ["label_jid", "71", FRIEND_JID], labelAssociationAction=associated)
+
+    def told() -> bool:
+        changes = [e["data"] for e in stage.program.of("label", stage.session)]
+        return any(
+            (c["label_id"], c["change"]) == ("71", "add") and c["chat"]["pn"] == FRIEND for c in changes
+        )
+
+    await wait_until(told, 90, message="the label on the chat")
+    assert {"label_id": "71", "name": "VIP", "color": 3} in (await _label(stage, "list"))["labels"]
+    gone = {"name": "VIP", "color": 3, "deleted": True}
+    await stage.on_phone("regular", ["label_edit", "71"], labelEditAction=gone)
+    await stage.heard("label", label_id="71", change="delete")
+    assert "71" not in [one["label_id"] for one in (await _label(stage, "list"))["labels"]]
+
+
+async def _label(stage: Stage, verb: str, **body: Any) -> dict[str, Any]:
+    data = await stage.program.ok(f"label.{verb}", session_id=stage.session, **body)
+    return dict(data)
+
+
 @case("Delete for me", "out")
 async def delete_for_me_out(stage: Stage) -> None:
     theirs = (await stage.said(text="não preciso mais"))["id"]

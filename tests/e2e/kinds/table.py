@@ -37,6 +37,8 @@ REASONS: Final[dict[str, dict[tuple[str, Direction], str]]] = {
     "webjs": {
         ("History on request", "out"): _ASKED_FOR,
         ("History on request", "in"): "not offered yet",
+        ("Labels", "out"): "not offered yet",
+        ("Labels", "in"): "not offered yet",
         ("Live location", "out"): _PHONES_ONLY,
         ("Live location", "in"): "the page tells where it began, not how it goes on",
         ("Votes in a poll", "out"): "not offered yet",

@@ -18,6 +18,7 @@ from pywhatsweb.client.consents import Consents
 from pywhatsweb.client.deadletters import DeadLetters
 from pywhatsweb.client.durables import _sequence
 from pywhatsweb.client.inboxes import Inboxes
+from pywhatsweb.client.labels import Labels
 from pywhatsweb.client.local import read_ready
 from pywhatsweb.client.media import MediaFiles
 from pywhatsweb.client.sending import SessionClient, media_fields
@@ -142,6 +143,11 @@ async def test_every_verb_of_the_control_plane_has_its_method() -> None:
         *(getattr(board.Chats(asked), n)("s1", TO) for n in ("archive", "mute", "pin", "mark_unread")),
         board.Chats(asked).star("s1", TO, "3EB0"),
         board.Chats(asked).fetch_older("s1", TO),
+        Labels(asked).list("s1"),
+        Labels(asked).create("s1", "VIP", color=3),
+        Labels(asked).change("s1", "6", color=4),
+        Labels(asked).delete("s1", "6"),
+        *(getattr(Labels(asked), n)("s1", "6", TO) for n in ("add", "remove")),
         Channels(asked).get("s1", CHANNEL),
         Channels(asked).create("s1", "Ofertas"),
         Channels(asked).mute("s1", CHANNEL, muted=False),

@@ -49,8 +49,8 @@ def test_types():
     """Every type has its Struct, its header, and a docstring that says when it is emitted."""
     assert set(events.EVENT_TYPES) == {
         "qr", "pairing_code", "session", "message", "status", "chat", "reaction", "edit", "delete", "pin", "poll_vote",
-        "chat_setting", "mark", "post", "history", "presence", "contact", "group", "call", "alert", "deadletter",
-            "media",
+        "chat_setting", "mark", "post", "history", "label", "presence", "contact", "group", "call", "alert",
+            "deadletter", "media",
     }  # fmt: skip
     for name, kind in events.EVENT_TYPES.items():
         assert events.CE_TYPES[name] == f"pywhatsweb.{name}"

@@ -2,6 +2,7 @@
 import type { WASocket } from 'baileys';
 import type { ActFrame, Content } from '../../protocol.ts';
 import type { Histories } from './history.ts';
+import type { Labels } from './labels.ts';
 
 /** What a handler gets. */
 export interface Ask {
@@ -9,6 +10,7 @@ export interface Ask {
   content: Content;
   frame: ActFrame;
   histories: Histories;
+  labels: Labels;
   /** The jid that `to` names. Throws E_INVALID_RECIPIENT. */
   jid(): string;
 }

@@ -2,12 +2,13 @@
 import type { WASocket } from 'baileys';
 import { errorText } from '../../logs.ts';
 import { type ActFrame, ActionError, type Result } from '../../protocol.ts';
-import { type Handler, refusalOf } from './ask.ts';
+import { type Ask, type Handler, refusalOf } from './ask.ts';
 import { CHANNELS } from './channels.ts';
 import { CHATS } from './chats.ts';
 import { GROUPS } from './groups.ts';
-import { HISTORY, type Histories } from './history.ts';
+import { HISTORY } from './history.ts';
 import { requireJid } from './identity.ts';
+import { LABELS } from './labels.ts';
 import { PROFILE } from './profile.ts';
 import { QUESTIONS } from './questions.ts';
 
@@ -21,19 +22,23 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
   ...CHATS,
   ...CHANNELS,
   ...HISTORY,
+  ...LABELS,
 };
 
 /** Acts that are answered here. */
 export const ASKS: readonly string[] = Object.keys(HANDLERS);
 
+/** What a session keeps for them. */
+type Known = Pick<Ask, 'histories' | 'labels'>;
+
 export class Asks {
   #socket: WASocket;
-  #histories: Histories;
+  #known: Known;
   #under = 0;
 
-  constructor(socket: WASocket, histories: Histories) {
+  constructor(socket: WASocket, known: Known) {
     this.#socket = socket;
-    this.#histories = histories;
+    this.#known = known;
   }
 
   /** Undefined for an act of another kind; never rejects. */
@@ -47,8 +52,8 @@ export class Asks {
     if (!this.#socket.ws.isOpen) return refused(new ActionError('E_CONNECTION_LOST'));
     this.#under++;
     try {
-      const [socket, histories] = [this.#socket, this.#histories];
-      const ask = { socket, histories, content: frame.content ?? {}, frame, jid: () => requireJid(frame.to) };
+      const [socket, content] = [this.#socket, frame.content ?? {}];
+      const ask = { ...this.#known, socket, content, frame, jid: () => requireJid(frame.to) };
       return { ok: true, at: Date.now(), data: (await handler(ask)) ?? {} };
     } catch (error) {
       return refused(explained(error, frame.action));

@@ -48,7 +48,7 @@ function me(socket: WASocket): NonNullable<WASocket['authState']['creds']['me']>
 }
 
 /** Resolves once the phone has shared the state's key. */
-async function hasKey({ authState, ev }: WASocket): Promise<void> {
+export async function hasKey({ authState, ev }: WASocket): Promise<void> {
   if (authState.creds.myAppStateKeyId) return;
   const { promise, resolve } = Promise.withResolvers<void>();
   const heard = ({ myAppStateKeyId }: { myAppStateKeyId?: string }): void => {

@@ -17,6 +17,7 @@ import type { BoundedCache, SentMessages } from './caches.ts';
 import { settingOf } from './chats.ts';
 import { Histories, type HistorySink } from './history.ts';
 import { type Chat, chat, type Person, type Place, person, placeOf } from './identity.ts';
+import { associationOf, type Labels, labelOf } from './labels.ts';
 import { contentFields, describe } from './messages.ts';
 import { postOf } from './posts.ts';
 
@@ -25,6 +26,8 @@ export interface InboundSink extends Pick<HistorySink, 'otherJid' | 'read'> {
   event(kind: string, data: Record<string, unknown>): void;
   /** One that may be lost. */
   passing(kind: string, data: Record<string, unknown>): void;
+  /** What is known of the account's labels. */
+  readonly labels: Labels;
   /** The jid with the number of a LID's person, when it is known. */
   numberOf(lid: string): Promise<string | null>;
   /** Our own jids. */
@@ -103,6 +106,12 @@ export class Inbound {
     'groups.update': (groups) => {
       for (const each of groups) this.#groupUpdate(each);
     },
+    'labels.edit': (edit) => {
+      this.#sink.event('label', labelOf(edit));
+      this.#later(this.#sink.labels.learn(edit));
+    },
+    'labels.association': (change) =>
+      this.#later(this.#ofChat(change.association.chatId, 'label', associationOf(change))),
     call: (calls) => {
       for (const each of calls) this.#call(each);
     },

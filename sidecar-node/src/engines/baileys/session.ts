@@ -23,6 +23,7 @@ import { OutputGate } from './gate.ts';
 import { otherJid, readHistory } from './history.ts';
 import { Inbound } from './inbound.ts';
 import { decodeCreds, encodeCreds, KeyStore } from './keys.ts';
+import { Labels } from './labels.ts';
 import { type ProxyAgent, proxyAgent } from './proxies.ts';
 import { makeSocket, rawSocket, release } from './socket.ts';
 
@@ -71,6 +72,7 @@ export class BaileysSession implements EngineSession {
     );
     const sent = new SentMessages(this.#keys);
     const authors = new BoundedCache(512, AUTHORS_MS);
+    const labels = new Labels(this.#keys);
     this.#inbound = new Inbound(
       {
         event: (kind, data) => this.#gate.emitted(link.event(kind, data)),
@@ -79,6 +81,7 @@ export class BaileysSession implements EngineSession {
         me: () => ({ id: this.#creds.me?.id, lid: this.#creds.me?.lid }),
         otherJid: (jid) => otherJid(this.#socket, jid),
         read: (notification) => readHistory(this.#socket, notification),
+        labels,
       },
       sent,
       authors,
@@ -102,7 +105,7 @@ export class BaileysSession implements EngineSession {
     });
     const remembered = { authors, audiences: new Audiences(this.#keys) };
     this.#actions = new Actions(this.#socket, sent, this.#acks, remembered, link);
-    this.#asks = new Asks(this.#socket, this.#inbound.histories);
+    this.#asks = new Asks(this.#socket, { histories: this.#inbound.histories, labels });
     this.#listen();
     link.state('connecting');
   }
