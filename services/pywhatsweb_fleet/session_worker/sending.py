@@ -113,11 +113,11 @@ class Sending:
         self._link = link
         self._in_flight: dict[str, _InFlight] = {}
         self._heads: dict[str, _InFlight] = {}
-        """What was queued first when the lane opened: an earlier owner or link may have sent it."""
+        """What is queued and may have been sent: by an earlier owner or link, or without an acknowledgement."""
         self._outcomes: dict[str, Callable[[], Awaitable[Futures]]] = {}
         """How to tell again what became of a command that has not left the queue yet."""
-        self._performed: set[str] = set()
-        """Commands that leave the queue when it is next acknowledged."""
+        self._performed: dict[str, str] = {}
+        """Commands that leave the queue when it is next acknowledged, and their messages."""
         self._unkept: set[str] = set()
         """Commands sent over a link that went before the keys of its sends were durable."""
         self._interruptions: OrderedDict[str, int] = OrderedDict()
@@ -148,19 +148,19 @@ class Sending:
 
     def settled(self) -> None:
         """Everything performed so far has left the queue. What a receipt alone has shown to be sent is still in it."""
-        for digest in self._performed:
+        for digest, message_id in self._performed.items():
             self._outcomes.pop(digest, None)
-        self._unkept -= self._performed
+            self._heads.pop(message_id, None)
+        self._unkept -= self._performed.keys()
         self._performed.clear()
 
     async def perform(self, queued: Queued, stored: Stored) -> Futures:
         """The futures of the outcome's events. Raises Interrupted when the link is gone: the command stays queued."""
         futures = await self._perform(queued, stored)
-        self._performed.add(queued.digest)
+        self._performed[queued.digest] = queued.message_id
         return futures
 
     async def _perform(self, queued: Queued, stored: Stored) -> Futures:
-        waited = self._heads.pop(queued.message_id, None) is not None
         again = self._outcomes.get(queued.digest)
         known = self._book.get(queued.message_id)
         last = known.last if known is not None else None
@@ -169,7 +169,7 @@ class Sending:
         if again is None and last is not None and last.rank == MessageStatus.FAILED.rank:
             return []  # an earlier owner's: the durable record has its end, so the stream has it too
         flight = _InFlight(queued, stored)
-        flight.waited = waited
+        flight.waited = queued.message_id in self._heads
         # One that the record knows as sent is sent again all the same: whether its keys were kept, no record says.
         if known is None:
             self._book.put(queued.message_id, _begun(queued))
@@ -178,6 +178,7 @@ class Sending:
         if queued.verb in SENDS and await self._opted_out(flight):
             return await self._failed(flight, port.EngineError("E_CONTACT_OPTED_OUT", "opted out"), 1)
         self._in_flight[queued.message_id] = flight
+        self._heads.pop(queued.message_id, None)
         try:
             return await self._try(flight)
         except BaseException:
@@ -204,12 +205,16 @@ class Sending:
             flight = self._heads.pop(message_id, None)
             known = self._book.get(message_id)
             last = known.last if known is not None else None
-            if flight is None or last not in {None, MessageStatus.UNKNOWN}:
+            if flight is None or not (last is None or self._unsure(flight, last)):
                 return
             if last is None:
                 self._book.put(message_id, _begun(flight.queued))
         if not flight.told:
             flight.told = await self._sent(flight, int(time.time() * 1000))
+
+    def _unsure(self, flight: _InFlight, last: MessageStatus) -> bool:
+        """Whether this owner has `unknown` to tell of it, or told it: of an earlier one's the record may lag."""
+        return last is MessageStatus.UNKNOWN and flight.queued.digest in self._outcomes
 
     async def _try(self, flight: _InFlight) -> Futures:
         queued = flight.queued
@@ -387,6 +392,9 @@ class Sending:
             command_id=queued.command_id,
             message_id=queued.message_id,
         )
+
+        if queued.verb == "send":
+            self._heads[queued.message_id] = flight
 
         async def tell() -> Futures:
             return [

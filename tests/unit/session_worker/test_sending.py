@@ -278,3 +278,22 @@ async def test_what_could_not_be_told_before_a_receipt_is_told_first(unknown: bo
     assert session.told == ["message", "sent", "read"]
     await session.sending.perform(queued, stored)  # it is still queued: told again, under the same ids
     assert session.told == ["message", "sent", "read", "message", "sent"]
+
+
+@pytest.mark.parametrize("reopened", [False, True])
+async def test_an_unknown_that_was_refused_is_sent_when_a_receipt_says_so(reopened: bool) -> None:
+    """PostgreSQL seed 331: a full stream refused `unknown`, took `delivered` and `read`, and then `unknown`."""
+    session = Session(0.01)
+    queued, stored = command()
+    session.refusal = ApiError(10077, "maximum bytes exceeded")
+    await asyncio.gather(*await session.sending.perform(queued, stored), return_exceptions=True)
+    if reopened:
+        session.sending.remember_heads([Stored(stored.subject, 1, BODY, to_headers(queued))])
+        await asyncio.gather(*await session.sending.perform(queued, stored), return_exceptions=True)
+    session.refusal = None
+    session.told.clear()
+    await session.reports().store(EventUnit(1, "status", {"message_ids": ["3EB0AA"], "status": "read"}))
+    assert session.told == ["message", "sent", "read"]
+    await session.sending.perform(queued, stored)
+    assert session.told == ["message", "sent", "read", "message", "sent"]
+    assert session.link.acts == 1
