@@ -99,7 +99,7 @@ async def _answer(request: Request[Any, Any, Any], route: Route, deps: Deps) -> 
         )
         session = call.path.get("session_id")
         if session is not None:
-            told["X-Session-Id"] = call.who.session(session)
+            told["X-Session-Id"] = call.who.addressee(session)
         answer = await route.handler(call)
         return _response(answer, _form(call), told)
     except Exception as error:

@@ -54,7 +54,12 @@ class World:
         await self.bus.client.flush()
 
     async def tell(
-        self, session: str = "s1", status: str = "sent", tenant: str = "demo", command: str = "c"
+        self,
+        session: str = "s1",
+        status: str = "sent",
+        tenant: str = "demo",
+        command: str = "c",
+        inbox: str | None = None,
     ) -> int:
         """A status event; its stream sequence."""
         self.told += 1
@@ -63,7 +68,9 @@ class World:
             tenant_id=tenant,
             session_id=session,
             timestamp=events.timestamp(),
-            data=e.Status(command_id=command, message_id="3EB0", status=MessageStatus(status)),
+            data=e.Status(
+                command_id=command, message_id="3EB0", status=MessageStatus(status), inbox_id=inbox
+            ),
         )
         answer = await self.bus.request(
             event_ingest(TenantId(tenant), SessionId(session), "status", ChatKey("-")),

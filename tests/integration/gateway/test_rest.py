@@ -90,9 +90,9 @@ async def test_waiting_for_the_outcome(world: World) -> None:
     """200 when it is sent, the failure's problem when it fails, 202 with the last status when it takes too long."""
     await world.answers("message.status", lambda _: ErrorCode.E_COMMAND_NOT_FOUND)
 
-    async def send(client: httpx.AsyncClient, command: str, seconds: float) -> httpx.Response:
+    async def send(client: httpx.AsyncClient, command: str, seconds: float, to: str = "s1") -> httpx.Response:
         return await client.post(
-            "/v1/sessions/s1/messages",
+            f"/v1/sessions/{to}/messages",
             params={"wait": "sent", "timeout": seconds},
             json={**TEXT, "id": command},
         )
@@ -116,6 +116,16 @@ async def test_waiting_for_the_outcome(world: World) -> None:
         late = await send(client, "c4", 0.2)
         assert (late.status_code, late.json()["status"]) == (202, "accepted")
         is_problem(await send(client, "c5", 9999), 400, "E_INVALID_FIELD")
+        waiting = asyncio.ensure_future(send(client, "c6", 60, "@support"))
+        await stored(5)
+        await world.tell("s7", command="c6")  # another session's command of the same id
+        await world.tell("s2", "accepted", command="c6", inbox="@support")
+        await world.tell("s2", "read", command="c6")  # receipts need not name the inbox
+        answer = await waiting
+        assert (answer.status_code, answer.json()["status"]) == (200, "read"), answer.text
+        assert answer.headers["X-Session-Id"] == answer.json()["session_id"] == "@support"
+        is_problem(await send(client, "c7", 5, "@Support"), 400, "E_INVALID_SESSION_ID")
+        is_problem(await client.get("/v1/sessions/@support"), 400, "E_INVALID_SESSION_ID")
 
 
 async def test_who_may_not_come_in(world: World) -> None:

@@ -152,6 +152,12 @@ async def test_a_receipt_after_a_lost_acknowledgement_is_told_after_sent(
         await wait_until(lambda: "read" in acme.statuses("c"), 20)
         for name in ("a", "b", "c"):
             assert acme.statuses(name) == ["sent", "delivered", "read"]
+        await acme.enqueue("s1", "of-an-inbox", inbox="@support")
+        await wait_until(lambda: "read" in acme.statuses("of-an-inbox"), 30)
+        told = [e["data"] for e in acme.of("status")]
+        named = {one["command_id"] for one in told if one.get("inbox_id") == "@support"}
+        assert named == {"of-an-inbox"}
+        assert [one.get("inbox_id") for one in told if one["command_id"] in named] == ["@support"] * 3
 
 
 async def test_what_waits_is_not_sent_to_who_opted_out_meanwhile(

@@ -73,6 +73,16 @@ async def test_a_key_opens_only_for_its_tenant() -> None:
         await refused(ErrorCode.E_AUTHENTICATION_FAILED, entered.enter(headers, "a"))
 
 
+def test_a_bound_key_sends_to_an_inbox_that_it_names() -> None:
+    """The inbox would else lead to sessions that the key may not touch."""
+    bound = Principal(TenantId("demo"), "k", frozenset({"send"}), frozenset({"s1", "@sales"}))
+    assert bound.addressee("s1") == bound.session("s1") == "s1"
+    assert bound.addressee("@sales") == "@sales"
+    for refuses, name in ((bound.addressee, "@support"), (bound.addressee, "s2"), (bound.session, "@sales")):
+        with pytest.raises(GatewayError):
+            refuses(name)
+
+
 async def test_refusals_are_counted_by_address() -> None:
     """After its burst of wrong keys an address waits, with a right key too; another address does not."""
     api_key, known = made()
