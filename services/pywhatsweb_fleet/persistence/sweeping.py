@@ -116,8 +116,13 @@ def _reported(person: Person, values: dict[str, Any]) -> bool:
     }
 
 
-def _signal_key(person: Person, values: dict[str, Any]) -> bool:
-    """Signal's keys are named by addresses: ``5511….0``, ``123_1.0``, ``group::5511….0``."""
+def _key(person: Person, values: dict[str, Any]) -> bool:
+    """Signal's keys are named by addresses: ``5511….0``, ``123_1.0``, ``group::5511….0``.
+
+    To whom a status went (ADR 0024) is sealed, so it goes whoever is erased.
+    """
+    if values["kind"] == "audience":
+        return True
     names = {name.lstrip("+") for name in person.addresses}
     return not names.isdisjoint(_DIGITS.findall(values["key_id"]))
 
@@ -132,7 +137,7 @@ _RULES: Final[dict[str, Callable[[Person, dict[str, Any]], bool]]] = {
     "contacts": _addressed,
     "identities": _addressed,
     "chats": _addressed,
-    "credentials": _signal_key,
+    "credentials": _key,
     "audit_words": _reasoned,
 }
 

@@ -160,3 +160,10 @@ test('What is no channel, and a command that WhatsApp does not let be done, have
   assert.equal((await asked('channel.delete', { channel: id })).code, 'E_NOT_CHANNEL_ADMIN');
   assert.equal((await post({ type: 'text', text: { body: 'x' } }, 'send', nowhere)).result.code, 'E_CHANNEL_NOT_FOUND');
 });
+
+test("A status from the account's own phone is told as ours.", async () => {
+  const said = { to: ACCOUNT, status: true, text: 'Do celular' };
+  const { ids } = (await sandbox.post(`/api/contacts/${bare(ACCOUNT)}/send`, said)) as { ids: string[] };
+  const { data } = (await worker.event('post', ({ id: of }) => of === ids[0])) as { data: Record<string, unknown> };
+  assert.deepEqual([data.from_self, (data.from as { pn: string }).pn], [true, ACCOUNT]);
+});

@@ -118,6 +118,7 @@ async def live(bus: Bus, publisher: Publisher, store: Store) -> None:
         ("session", f"{PN[1:]}.0", b"x"),
         ("session", f"{LID}_1.0", b"x"),
         ("session", "5511900000003.0", b"x"),
+        ("audience", "WAMSTATUS", b"x"),
     ]
     await store.transact(credentials.write, keyring, "acme", "s1", 1, b"creds", keys)
     card = kanban.CardRow(
@@ -195,6 +196,7 @@ async def test_nothing_of_the_person_is_left(
     assert others == [await store.read(people.get, "acme", pn=traffic.contact(n)[1].pn) for n in range(50)]
     for kept in ("5511900000003.0", "'other'", "call [erased] back", "is right", "WAM99"):
         assert kept in rows, kept
+    assert "WAMSTATUS" not in rows, "whom a status was for is sealed, and may have been them"
     assert await store.read(audit.first_flaw, "acme") is None, "the trail holds without the words"
     assert [one.entry.action for one in await store.read(audit.page, "acme")][:2] == [
         "data.erase",
