@@ -74,7 +74,8 @@ async def _drop_queues(bus: Bus, tenant: TenantId, execute: Execute) -> int:
         )
     }
     commands = streams.commands_name(tenant)
-    for session, command, sequence in await _undispatched(bus, tenant, commands):
+    for addressee, command, sequence in await _undispatched(bus, tenant, commands):
+        session = _session(execute, tenant, addressee, command)
         # On record too: the same command, published once more, is a repeat of what may have been sent. One that is on
         # record was dispatched, and only not removed yet.
         if _remember(execute, tenant, session, command, sequence):
@@ -97,7 +98,7 @@ async def _drop_queues(bus: Bus, tenant: TenantId, execute: Execute) -> int:
 
 
 async def _undispatched(bus: Bus, tenant: TenantId, stream: str) -> list[tuple[str, str, int]]:
-    """Session, id and sequence of send commands that the dispatcher had not taken yet."""
+    """Session (or inbox), id and sequence of send commands that the dispatcher had not taken yet."""
     found = []
     sequence = 1
     async with reading(bus) as reader:
@@ -119,6 +120,15 @@ def _command_id(body: bytes) -> str | None:
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
     return value if isinstance(value, str) else None
+
+
+def _session(execute: Execute, tenant: str, addressee: str, command: str) -> str:
+    """Whom an inbox had given the command to already; else where it was sent to."""
+    rows = execute(
+        "SELECT session FROM inbox_commands WHERE tenant = ? AND inbox = ? AND command_id = ?",
+        tenant, addressee, command,
+    )  # fmt: skip
+    return str(rows[0][0]) if rows else addressee
 
 
 def _remember(execute: Execute, tenant: str, session: str, command: str, sequence: int) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
+import sqlite3
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -19,6 +21,8 @@ from pywhatsweb_fleet.dispatcher.dispatching import Dispatching
 from pywhatsweb_fleet.dispatcher.reading import Raw, Tenant
 from pywhatsweb_fleet.dispatcher.telling import Deps
 from pywhatsweb_fleet.storage.store import Store
+from pywhatsweb_fleet.up.backups import Manifest
+from pywhatsweb_fleet.up.requeueing import bring_back
 from pywhatsweb_runtime import provision, registry
 from tests.support import NatsServer, wait_until
 from tests.support.dispatching import User, dispatcher, parts, replica, text
@@ -158,6 +162,40 @@ async def test_a_session_that_stops_keeps_its_people_for_a_while(
         await make(numbers, sessions=["s1"], failover="never")
         assert await replay.chosen(replay.raw("out-of-the-list", person(2))) == ["s1"]
         assert await moves(record) == [("s2", "s1", "gone"), ("s1", "s2", "stopped")]
+
+
+async def test_a_restored_fleet_sends_nothing_old(
+    nats_server: NatsServer, tmp_path: Path, numbers: User, replay: Replay
+) -> None:
+    """What was on its way through an inbox when the backup was made ends as unknown, where it was; sent once more under
+    its id, it goes nowhere."""
+    await inbox(numbers, nats_server, tmp_path)
+    for n, name in enumerate(("given", "waits"), 1):
+        await numbers.publish(text(id=name, to=person(n)), INBOX)
+    assert await replay.chosen(replay.raw("given", person(1))) == ["s1"]
+    manifest = Manifest(
+        format=1,
+        version="",
+        made_at="",
+        schema="",
+        database="sqlite",
+        stopped=True,
+        tenants=["acme"],
+        streams={},
+    )
+    with contextlib.closing(sqlite3.connect(tmp_path / "fleet.db", isolation_level=None)) as conn:
+        unknown = await bring_back(
+            numbers.tenant.bus, manifest, tmp_path, lambda sql, *values: conn.execute(sql, values).fetchall(),
+            keep_queues=False,
+        )  # fmt: skip
+    assert unknown == 2
+    async with dispatcher(nats_server.url, tmp_path):
+        for n, (name, where) in enumerate((("given", "s1"), ("waits", INBOX)), 1):
+            await numbers.publish(text(id=name, to=person(n)), INBOX)
+            first, again = await numbers.told(name, "unknown", "rejected", timeout=60)
+            assert first["session_id"] == again["session_id"] == where
+            assert again["data"]["error"]["code"] == "E_DUPLICATE_ID"
+    assert await queued(numbers, "s1") == await queued(numbers, "s2") == []
 
 
 async def test_a_killed_dispatcher_gives_nobody_two_sessions(
