@@ -173,10 +173,20 @@ class SessionClient:
         preview_url: bool = False,
         preview: content.LinkPreview | None = None,
         mentions: Sequence[str] = (),
+        background: str | None = None,
         **options: Unpack[SendOptions],
     ) -> Handle:
-        """A text of 1 to 65536 characters. `mentions`: those whom it names as ``@5511999990001``, as E.164."""
-        text = content.Text(body=body, preview_url=preview_url, preview=preview, mentions=list(mentions))
+        """A text of 1 to 65536 characters. `mentions`: those whom it names as ``@5511999990001``, as E.164.
+
+        `background` of a status: its colour, ``#075E54``.
+        """
+        text = content.Text(
+            body=body,
+            preview_url=preview_url,
+            preview=preview,
+            mentions=list(mentions),
+            background=background,
+        )
         return await self.send(c.SendText(to=to, text=text, **_envelope(options)))
 
     async def send_image(

@@ -72,6 +72,8 @@ class Text(Content, frozen=True, kw_only=True):
     preview_url: bool = False
     preview: LinkPreview | None = None
     mentions: Mentions = []
+    background: Annotated[str, limits.text(7, 7, r"^#[0-9A-Fa-f]{6}$")] | None = None
+    """Of a status: the colour that it stands on, ``#075E54``."""
 
 
 class Media(Content, frozen=True, kw_only=True):

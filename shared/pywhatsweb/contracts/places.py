@@ -37,6 +37,8 @@ def check(command: Any, content: Any = None) -> None:
     place = place_of(getattr(command, "to", None))
     if getattr(command, "audience", None) is not None and (place is None or place.kind != "status"):
         raise ContractError(ErrorCode.E_INVALID_FIELD, {"path": "$.audience"})
+    if getattr(content, "background", None) is not None and (place is None or place.kind != "status"):
+        raise ContractError(ErrorCode.E_INVALID_FIELD, {"path": "$.text.background"})
     if place is None:
         return
     for name in _NOT_THERE:

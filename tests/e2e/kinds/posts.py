@@ -44,25 +44,25 @@ async def refused(stage: Stage, to: str, code: str, **body: Any) -> dict[str, An
 
 @case("Status (stories)", "out")
 async def status_out(stage: Stage) -> None:
-    text: dict[str, Any] = {"type": "text", "text": {"body": "Feriado: fechados amanhã"}}
+    said = {"body": "Feriado: fechados amanhã", "background": "#aa3355"}
+    text: dict[str, Any] = {"type": "text", "text": said}
     post = await posted(stage, "status", audience=[READER, FRIEND], **text)
     assert (post["place"], post["channel"], post["text"]) == ("status", None, text["text"])
-    assert [text_of(entry) for entry in await views(stage, post["id"], READER, FRIEND)] == [
-        text["text"]["body"]
-    ] * 2
+    shown = [inner(entry)["extendedTextMessage"] for entry in await views(stage, post["id"], READER, FRIEND)]
+    assert [(one["text"], one["backgroundArgb"]) for one in shown] == [(said["body"], 0xFFAA3355)] * 2
     await stage.heard("status", message_id=post["id"], command_id=post["command_id"], status="read")
     gone = await posted(stage, "status", "delete", message_id=post["id"])
     assert (gone["type"], gone["message_id"]) == ("deleted", post["id"])
     assert [entry["type"] for entry in await views(stage, gone["id"], READER, FRIEND)] == ["revoke", "revoke"]
-    shown = await posted(
+    seen = await posted(
         stage,
         "status",
         type="image",
         image={"data": b64(picture("PNG")), "caption": "promoção"},
         audience=[READER],
     )
-    assert shown["media"]["mime_type"] == "image/png"
-    assert inner(await stage.shown_file(shown["id"]))["imageMessage"]["caption"] == "promoção"
+    assert seen["media"]["mime_type"] == "image/png"
+    assert inner(await stage.shown_file(seen["id"]))["imageMessage"]["caption"] == "promoção"
     await _by_default(stage)
     details = await refused(
         stage, "status", "E_UNSUPPORTED_TYPE", type="poll", poll={"name": "?", "options": ["a", "b"]}

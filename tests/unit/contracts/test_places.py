@@ -55,6 +55,8 @@ def test_a_channel_is_named_by_its_id() -> None:
         ({"to": "status", "context": {"message_id": "3EB0A1B2C3D4E5F60718293A"}}, "$.context"),
         ({"to": CHANNEL, "disappear_after": 86_400}, "$.disappear_after"),
         ({"to": "status", **IMAGE}, "$.view_once"),
+        ({"to": CHANNEL, "text": {"body": "x", "background": "#075E54"}}, "$.text.background"),
+        ({"to": "+5511999990001", "text": {"body": "x", "background": "#075E54"}}, "$.text.background"),
     ],
 )
 def test_what_does_not_go_with_a_place_is_refused(body: dict[str, Any], path: str) -> None:

@@ -20,7 +20,7 @@ import { build, decorate, edited, type Known, quoted, targetKey } from './conten
 import { requireJid } from './identity.ts';
 import { BUSINESS_NODE, interactiveOf } from './interactive.ts';
 import { blobOf, fetchMedia, isLarge } from './media.ts';
-import { isChannel, STATUS, withdrawal } from './posts.ts';
+import { backgroundOf, isChannel, STATUS, withdrawal } from './posts.ts';
 
 /** Actions a session may have queued; the worker paces long before. */
 const MAX_QUEUED = 1024;
@@ -127,6 +127,7 @@ export class Actions {
     if (frame.context?.message_id) {
       options.quoted = quoted(jid, frame.context, await this.#known(frame.context.message_id));
     }
+    if (jid === STATUS) options.backgroundColor = backgroundOf(content);
     if (frame.typing_ms) await this.#type(jid, frame.typing_ms);
     if (content.type === 'interactive') return this.#interactive(frame, jid, content, options);
     return this.#relay(frame, jid, build(content, blobOf(this.#link, frame.ref, content)), options);

@@ -1,5 +1,6 @@
 /** What is posted to whoever follows: statuses, and posts of channels. */
 import { type BinaryNode, normalizeMessageContent, proto, type WAMessage } from 'baileys';
+import type { Content } from '../../protocol.ts';
 import { type Place, person } from './identity.ts';
 import { contentFields, describe } from './messages.ts';
 
@@ -17,6 +18,15 @@ const { REVOKE } = proto.Message.ProtocolMessage.Type;
 /** A channel's posts are taken back by a stanza of the same id with this `edit`, by their author or an admin. */
 const TAKEN_BACK = new Set(['7', '8']);
 const AS_ADMIN = '8';
+
+/** WhatsApp's own green, where a status asks for none: without any, phones show its text on nothing. */
+const BACKGROUND = '#075E54';
+
+/** What a status of words, or a voice, stands on. */
+export function backgroundOf({ text }: Content): string {
+  const { background } = (text ?? {}) as { background?: unknown };
+  return typeof background === 'string' ? background : BACKGROUND;
+}
 
 export const isChannel = (jid: string): boolean => jid.endsWith('@newsletter');
 
