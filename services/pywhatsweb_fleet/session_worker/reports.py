@@ -25,6 +25,7 @@ from pywhatsweb_fleet.storage import idempotency
 from pywhatsweb_fleet.storage.faults import StorageUnavailable
 from pywhatsweb_fleet.storage.media_fetches import Fetch
 from pywhatsweb_runtime import tracing
+from pywhatsweb_runtime.bus import ApiError
 from pywhatsweb_runtime.publisher import PubAck
 
 log = structlog.get_logger(__name__)
@@ -177,11 +178,15 @@ class Reports:
 def _unless_stored(
     entry: Sent, status: MessageStatus, before: MessageStatus | None
 ) -> Callable[[asyncio.Future[PubAck]], None]:
-    """A status that the stream refused has not been told: it must count as news when it comes again."""
+    """A status that the stream refused, or may not have, must be told when it comes again."""
 
     def look(future: asyncio.Future[PubAck]) -> None:
-        if future.cancelled() or future.exception() is not None:
+        if future.cancelled():
+            entry.doubt(status)
+        elif isinstance(future.exception(), ApiError):
             entry.take_back(status, before)
+        elif future.exception() is not None:
+            entry.doubt(status)
 
     return look
 

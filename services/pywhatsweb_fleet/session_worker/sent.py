@@ -26,11 +26,15 @@ class Sent(msgspec.Struct):
     last: MessageStatus | None = None
     traceparent: str = ""
     inbox: str | None = None
+    _doubtful: frozenset[MessageStatus] = frozenset()
     _telling: asyncio.Future[Any] | None = None
     _tell: Callable[[], Awaitable[Any]] | None = None
 
     def advance(self, status: MessageStatus) -> bool:
-        """Takes the step if it goes forward; whether it did."""
+        """Takes the step if it goes forward, or may not have been told; whether it is to be told."""
+        if status in self._doubtful:
+            self._doubtful -= {status}
+            return True
         if not may_follow(self.last, status):
             return False
         self.last = status
@@ -56,8 +60,12 @@ class Sent(msgspec.Struct):
         if self._telling is not None:
             await asyncio.shield(self._telling)
 
+    def doubt(self, status: MessageStatus) -> None:
+        """Nobody knows whether it was told: it counts as taken, and is told when it comes again."""
+        self._doubtful |= {status}
+
     def take_back(self, status: MessageStatus, before: MessageStatus | None) -> None:
-        """The step could not be told, and nothing came after it."""
+        """The step was not told, and nothing came after it."""
         if self.last is status:
             self.last = before
 

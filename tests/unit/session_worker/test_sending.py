@@ -68,7 +68,7 @@ class Session:
             chat=lambda who: None,
         )
         self.sending = Sending(deps, events, self.book, Pacer(OFF, 0.0), link=lambda: self.link)
-        self.refusal: ApiError | None = None
+        self.refusal: ApiError | BrokerUnavailable | None = None
         self.away = False
         self._parts = deps, events
 
@@ -297,3 +297,22 @@ async def test_an_unknown_that_was_refused_is_sent_when_a_receipt_says_so(reopen
     await session.sending.perform(queued, stored)
     assert session.told == ["message", "sent", "read", "message", "sent"]
     assert session.link.acts == 1
+
+
+async def test_a_receipt_of_which_nobody_knows_whether_it_is_stored_is_not_followed_by_sent() -> None:
+    """PostgreSQL seed 406: nats-server was frozen when `read` was told; it was stored, and the late `sent` after it."""
+    session = Session(0.01)
+    await session.sending.perform(*command())
+    session.sending.settled()
+    session.told.clear()
+    reports, receipt = session.reports(), EventUnit(1, "status", {"message_ids": ["3EB0AA"], "status": "read"})
+    session.refusal = BrokerUnavailable()
+    (lost,) = await reports.store(receipt)
+    with pytest.raises(BrokerUnavailable):
+        await lost
+    session.refusal = None
+    session.link.answer.set_result(Done("3EB0AA", 1))
+    await asyncio.sleep(0.02)
+    await asyncio.gather(*await reports.store(receipt))
+    assert await reports.store(receipt) == []
+    assert session.told == ["read", "read"]
