@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pywhatsweb_fleet.session_worker.engines.port import Action, Done, EngineError
+from pywhatsweb_fleet.session_worker.engines.simulated import groups
 from pywhatsweb_fleet.session_worker.engines.simulated.account import Account, chat_of, known_person
 from pywhatsweb_fleet.session_worker.engines.simulated.settings import SimulatedSettings
 
@@ -95,7 +96,7 @@ _ANSWERS: dict[str, Answer] = {
     "chat.mark": _marked,
     "message.star": _marked,
 }
-ASKS = frozenset(_ANSWERS)
+ASKS = frozenset((*_ANSWERS, *groups.VERBS))
 
 
 _SETTINGS = {

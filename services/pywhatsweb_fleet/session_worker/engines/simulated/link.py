@@ -21,6 +21,7 @@ from pywhatsweb_fleet.session_worker.engines.port import (
     SessionHost,
     StateChange,
 )
+from pywhatsweb_fleet.session_worker.engines.simulated import groups
 from pywhatsweb_fleet.session_worker.engines.simulated.account import Account
 from pywhatsweb_fleet.session_worker.engines.simulated.answers import answer_at_once, carried
 from pywhatsweb_fleet.session_worker.engines.simulated.asks import ASKS, answer, told_of
@@ -231,10 +232,13 @@ class SimulatedSession:
         return await future
 
     def _answer(self, action: Action) -> Done:
-        done = answer(self._account, self.settings, action, self._engine.now_ms())
+        whatsapp, now = self._engine.whatsapp, self._engine.now_ms()
+        if action.action in groups.VERBS:
+            return whatsapp.groups.answer(self._account, self.settings, action, now)
+        done = answer(self._account, self.settings, action, now)
         told = told_of(action)
         if told is not None:
-            self._engine.whatsapp.deliver(self._account.session, f"{told[0]}:{secrets.token_hex(8)}", *told)
+            whatsapp.deliver(self._account.session, f"{told[0]}:{secrets.token_hex(8)}", *told)
         return done
 
     async def _hand_over(self, action: Action) -> Done:

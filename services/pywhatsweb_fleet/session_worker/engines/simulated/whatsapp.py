@@ -22,6 +22,7 @@ from pywhatsweb_fleet.session_worker.engines.simulated.account import (
     known_person,
 )
 from pywhatsweb_fleet.session_worker.engines.simulated.agenda import Agenda
+from pywhatsweb_fleet.session_worker.engines.simulated.groups import Groups
 from pywhatsweb_fleet.session_worker.engines.simulated.journal import (
     Accepted,
     Acknowledged,
@@ -54,6 +55,7 @@ class SimulatedWhatsApp:
         self.agenda = Agenda()
         self.accepted: deque[Accepted] = deque(maxlen=keep)
         self.accepted_count = 0
+        self.groups = Groups(self)
         self._accounts: dict[str, Account] = {}
         self._seen: dict[str, None] = {}
         self._file = StateFile(state_file) if state_file is not None else None
@@ -66,6 +68,9 @@ class SimulatedWhatsApp:
         if found is None:
             found = self._accounts[session] = Account(session)
         return found
+
+    def accounts(self) -> list[Account]:
+        return [*self._accounts.values()]
 
     def scan(self, session: str) -> bool:
         """The phone scans the QR code, or types the pairing code. False when none is shown."""
