@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import shutil
 from collections.abc import Iterator
@@ -9,7 +10,10 @@ from typing import Any
 
 import psutil
 import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
 
+from tests.e2e.kinds import hostile, odd
 from tests.e2e.kinds.cases import CASES, Case
 from tests.e2e.kinds.files import picture
 from tests.e2e.kinds.stage import Stage, b64
@@ -136,6 +140,37 @@ async def test_what_the_account_shows_and_whom_it_knows(fleet: Fleet, number: st
         assert (await whatsapp.get(f"/api/contacts/{number}"))["name"] == "Padaria Boa"
         await ask("profile.picture", data=None)
         assert (await ask("profile.get"))["picture"] is None
+
+
+@settings(
+    max_examples=2,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
+    phases=(Phase.generate,),
+)
+@given(batch=st.lists(odd.in_a_page, min_size=10, max_size=10))
+async def test_what_is_sent_is_seen_and_what_is_said_is_told(
+    fleet: Fleet, number: str, batch: list[Any]
+) -> None:
+    """Whatever people write: each is sent and seen unchanged, and told unchanged when the contact sends it back."""
+    async with plain(fleet) as program, sandbox(fleet) as whatsapp:
+        await _working(program, whatsapp, number)
+        stage = Stage(program, whatsapp, "webjs", "s1", number)
+        await asyncio.gather(*(odd.there_and_back(stage, kind, content) for kind, content in batch))
+
+
+async def test_the_hostile_contact(fleet: Fleet, number: str) -> None:
+    """A flood, huge and tricky names, numbers that are none, a page that claims to be a picture: told, and no more."""
+    async with plain(fleet) as program, sandbox(fleet) as whatsapp:
+        await _working(program, whatsapp, number)
+        stage = Stage(program, whatsapp, "webjs", "s1", number)
+        before = _browsers(fleet)
+        await hostile.large(stage)
+        await hostile.disguised(stage)
+        await hostile.flood(stage, 300)
+        await stage.sent("text", {"body": "ainda aqui"})
+        assert _browsers(fleet) == before, "its browser was not started again"
 
 
 async def test_a_killed_browser_comes_back_and_loses_nothing(fleet: Fleet, number: str) -> None:

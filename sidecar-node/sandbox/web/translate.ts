@@ -103,7 +103,7 @@ function contentOf(message: proto.IMessage): PageMessage | undefined {
   }
   const { locationMessage: place, contactMessage: card, contactsArrayMessage: cards } = message;
   if (place) {
-    const loc = [place.name, place.address].filter(Boolean).join('\n');
+    const loc = place.address ? `${place.name ?? ''}\n${place.address}` : (place.name ?? '');
     return { type: 'location', lat: place.degreesLatitude ?? 0, lng: place.degreesLongitude ?? 0, loc };
   }
   if (card) return { type: 'vcard', body: card.vcard ?? '', vcardFormattedName: card.displayName ?? '' };

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from hypothesis import strategies as st
 
 from pywhatsweb.contracts import content as c
+from tests.e2e.kinds.cases import inner
+from tests.e2e.kinds.stage import Stage, b64
 
 _TRICKS = (
     "\u202e\u2066evil\u2069",
@@ -68,3 +71,38 @@ documents = joined(
     optional("caption", words(c.MAX_CAPTION)), optional("filename", words(c.MAX_FILENAME))
 ).map(lambda document: ("document", document))
 messages = st.one_of(texts, places, polls, cards, documents)
+
+
+def _fits_a_page(message: tuple[str, Any]) -> bool:
+    """WhatsApp Web has a place's name and address as two lines of one text."""
+    kind, content = message
+    return kind != "location" or not any("\n" in content.get(line, "") for line in ("name", "address"))
+
+
+in_a_page = messages.filter(_fits_a_page)
+_AS_PROTO = {
+    "text": (("extendedTextMessage", "conversation"), {"body": "text"}),
+    "location": (("locationMessage",), {"name": "name", "address": "address"}),
+    "poll": (("pollCreationMessage", "pollCreationMessageV3"), {"name": "name"}),
+    "document": (("documentMessage",), {"caption": "caption", "filename": "fileName"}),
+    "contacts": (("contactMessage",), {}),
+}
+
+
+async def there_and_back(stage: Stage, kind: str, content: Any) -> None:
+    """What the contact opened says what was sent, and is told as it was sent when the contact sends it back."""
+    sent = {**content, "data": b64(b"%PDF-1.4 " + os.urandom(64))} if kind == "document" else content
+    shown = inner(await stage.sent(kind, sent))
+    fields, names = _AS_PROTO[kind]
+    field = next(name for name in fields if name in shown)
+    seen = shown[field] if field != "conversation" else {"text": shown[field]}
+    field = field if field != "conversation" else "extendedTextMessage"
+    for ours, theirs in names.items():
+        if ours in content or ours != "filename":  # a document without a name is given one by its engine
+            assert seen.get(theirs) == content.get(ours), (kind, ours)
+    told = (await stage.said(type="message", message={field: seen}))[kind]
+    if kind == "document":
+        told = {name: value for name, value in told.items() if name in content}
+    if kind == "poll":
+        told = {"selectable": 1, **told}
+    assert told == content

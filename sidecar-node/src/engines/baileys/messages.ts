@@ -46,7 +46,7 @@ type MediaProto = Nullable<{
 const encoder = new Encoder({ ignoreUndefined: true });
 
 /** A number that every reader can hold. */
-function counted(value: unknown): number {
+export function counted(value: unknown): number {
   const number = Number(value ?? 0);
   return Number.isSafeInteger(number) && number >= 0 ? number : 0;
 }

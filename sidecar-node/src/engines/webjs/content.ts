@@ -66,7 +66,10 @@ const BUILDERS: Record<string, Builder> = {
   location: (library, body) => {
     const about = { name: text(body.name) ?? '', address: text(body.address) ?? '' };
     const place = new library.Location(Number(body.latitude), Number(body.longitude), about);
-    return { content: place, options: { extra: { loc: [about.name, about.address].filter(Boolean).join('\n') } } };
+    return {
+      content: place,
+      options: { extra: { loc: about.address ? `${about.name}\n${about.address}` : about.name } },
+    };
   },
   contacts: (_library, _body, content) => {
     const cards = (content.contacts as Fields[]).map((card) => ({

@@ -1,5 +1,6 @@
 /** What WhatsApp Web's models of messages say, in the shapes of a send command. */
 import { encode } from '@msgpack/msgpack';
+import { counted } from '../baileys/messages.ts';
 import * as vcards from '../vcard.ts';
 import type { Model } from './library.ts';
 
@@ -46,7 +47,16 @@ export function describe(model: Model): Described | undefined {
   if (SILENT.has(model.type)) return undefined;
   const file = FILES[model.type];
   if (file) return { type: file, body: fileFields(file, model), media: mediaOf(model) };
-  return readers[model.type]?.(model) ?? { type: 'unsupported', body: { kind: model.type } };
+  return readBy(readers[model.type], model) ?? { type: 'unsupported', body: { kind: model.type } };
+}
+
+/** Strangers choose every value: one that no reader expects must not end the session, which would get it again. */
+function readBy(reader: ((model: Model) => Described) | undefined, model: Model): Described | undefined {
+  try {
+    return reader?.(model);
+  } catch {
+    return undefined;
+  }
 }
 
 const readers: Record<string, (model: Model) => Described> = {
@@ -104,7 +114,7 @@ function bytesOf(value: unknown): Uint8Array | undefined {
 
 function fileFields(type: string, model: Model): Record<string, unknown> {
   const { caption, isViewOnce: view_once, isGif: gif, filename, duration } = model;
-  const seconds = duration === undefined ? undefined : Number(duration);
+  const seconds = duration === undefined ? undefined : counted(duration);
   if (type === 'image') return optional({ caption, view_once });
   if (type === 'video') return optional({ caption, view_once, gif, seconds });
   if (type === 'document') return optional({ caption, filename });
@@ -122,7 +132,7 @@ function mediaOf(model: Model): Record<string, unknown> {
   );
   return {
     mime_type: model.mimetype,
-    size: Number(model.size ?? 0),
+    size: counted(model.size),
     sha256: typeof filehash === 'string' ? Buffer.from(filehash, 'base64').toString('hex') : undefined,
     filename: model.filename,
     source,
