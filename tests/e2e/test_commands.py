@@ -11,6 +11,7 @@ import httpx
 import nats
 import pytest
 
+from tests.e2e.test_terminal import pww
 from tests.support import wait_until
 from tests.support.running import Fleet, Plain, Sandbox, new_number, pair, plain, sandbox
 
@@ -152,6 +153,32 @@ async def test_whoever_writes_pare_is_left_alone(fleet: Fleet) -> None:
             assert answer.status_code == 200, answer.text
         await program.publish("bad", text("another-offer", to=contact, purpose="marketing"))
         assert (await program.outcome("another-offer"))["status"] == "sent"
+
+
+async def test_an_inbox_of_two_numbers(fleet: Fleet) -> None:
+    """Made and sent to at the command line: each of two people gets a number of their own, and keeps it."""
+    people = {"inbox-a": "+5511988880081", "inbox-b": "+5511988880082"}
+    async with plain(fleet) as program, sandbox(fleet) as whatsapp:
+        numbers = {name: await working(program, whatsapp, name) for name in ("bad", "line-2")}
+        told = await asyncio.to_thread(pww, fleet, "inbox", "set", "@line", *numbers, "--format", "json")
+        assert json.loads(told)["sessions"] == [*numbers]
+        where: dict[str, str] = {}
+        for name, to in people.items():
+            line = ("send", f"first of {name}", "--session", "@line", "--to", to, "--id", name)
+            await asyncio.to_thread(pww, fleet, *line, "--purpose", "service", "--wait", "delivered")
+            where[name] = (await program.ok("message.status", id=name, session_id="@line"))["session_id"]
+        assert sorted(where.values()) == sorted(numbers)
+        for name, to in people.items():
+            await program.publish("@line", text(f"{name}-2", to=to, text={"body": f"second of {name}"}))
+            assert (await program.outcome(f"{name}-2"))["inbox_id"] == "@line"
+            seen = [entry["text"] for entry in await whatsapp.decrypted(numbers[where[name]])]
+            assert [one for one in seen if one.endswith(f" of {name}")] == [
+                f"first of {name}",
+                f"second of {name}",
+            ]
+        shown = await asyncio.to_thread(pww, fleet, "inbox", "list")
+        assert "bad 1, line-2 1" in shown
+        await asyncio.to_thread(pww, fleet, "inbox", "delete", "@line")
 
 
 async def test_another_tenants_commands_cannot_be_published(fleet: Fleet) -> None:
