@@ -1,10 +1,7 @@
 /** Baileys' events, as they are made, into the event kinds of PROTOCOL.md. */
-import { createHash } from 'node:crypto';
 import {
   type BaileysEventMap,
   type BinaryNode,
-  decryptPollVote,
-  jidNormalizedUser,
   normalizeMessageContent,
   proto,
   type WAMessage,
@@ -20,6 +17,7 @@ import { type Chat, chat, type Person, type Place, person, placeOf } from './ide
 import { associationOf, type Labels, labelOf } from './labels.ts';
 import { contentFields, describe } from './messages.ts';
 import { postOf } from './posts.ts';
+import { votesOf } from './votes.ts';
 
 export interface InboundSink extends Pick<HistorySink, 'otherJid' | 'read'> {
   /** A durable event. */
@@ -238,7 +236,8 @@ export class Inbound {
     const head = { ...this.#head(message), message_id: pollId };
     const made = await this.#sent.get(pollId);
     const secret = made?.messageContextInfo?.messageSecret;
-    const options = made && secret && update.vote ? this.#votes(message, update, made, secret) : undefined;
+    const me = this.#sink.me();
+    const options = made && secret && update.vote ? votesOf(message.key, update, made, secret, me) : undefined;
     if (options) this.#sink.event('poll_vote', { ...head, options });
     else
       this.#sink.event('message', {
@@ -248,38 +247,6 @@ export class Inbound {
         offline: false,
         history: false,
       });
-  }
-
-  #votes(
-    { key }: WAMessage,
-    update: proto.Message.IPollUpdateMessage,
-    made: proto.IMessage,
-    secret: Uint8Array,
-  ): string[] | undefined {
-    const creation = made.pollCreationMessage ?? made.pollCreationMessageV2 ?? made.pollCreationMessageV3;
-    const me = this.#sink.me();
-    const voters = key.fromMe
-      ? [me.lid, me.id]
-      : [key.participant || key.remoteJid, key.participantAlt || key.remoteJidAlt];
-    // The voter's device chose the address form, and the key is bound to it: each pairing is tried.
-    for (const voter of voters)
-      for (const creator of [me.lid, me.id]) {
-        if (!voter || !creator) continue;
-        try {
-          const vote = decryptPollVote(update.vote as proto.Message.IPollEncValue, {
-            pollCreatorJid: jidNormalizedUser(creator),
-            pollMsgId: update.pollCreationMessageKey?.id ?? '',
-            pollEncKey: secret,
-            voterJid: jidNormalizedUser(voter),
-          });
-          const chosen = new Set((vote.selectedOptions ?? []).map((hash) => Buffer.from(hash).toString('hex')));
-          const names = (creation?.options ?? []).map(({ optionName }) => optionName ?? '');
-          return names.filter((name) => chosen.has(createHash('sha256').update(name).digest('hex')));
-        } catch {
-          /* not this pairing */
-        }
-      }
-    return undefined;
   }
 
   /** Work that a stanza's end must wait for. */
