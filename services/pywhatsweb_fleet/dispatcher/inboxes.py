@@ -27,7 +27,7 @@ from pywhatsweb_fleet.dispatcher.holds import ColdHolds
 from pywhatsweb_fleet.dispatcher.presence import Presence
 from pywhatsweb_fleet.dispatcher.reading import Job, Tenant
 from pywhatsweb_fleet.storage import audit, inbox_choices, inboxes
-from pywhatsweb_fleet.storage.inbox_choices import Chosen, Refused, Standing, Wanted
+from pywhatsweb_fleet.storage.inbox_terms import Chosen, Refused, Standing, Wanted
 from pywhatsweb_fleet.storage.inboxes import InboxRow
 from pywhatsweb_fleet.storage.store import Store
 from pywhatsweb_runtime.bus import Bus

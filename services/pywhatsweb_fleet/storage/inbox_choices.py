@@ -19,6 +19,7 @@ from pywhatsweb.contracts.statuses import MessageStatus
 from pywhatsweb.errors import ErrorCode
 from pywhatsweb_fleet.storage import inboxes
 from pywhatsweb_fleet.storage.inbox_tables import inbox_commands, inbox_contacts
+from pywhatsweb_fleet.storage.inbox_terms import Chosen, Move, Refused, Standing, Wanted
 from pywhatsweb_fleet.storage.inboxes import InboxRow
 from pywhatsweb_fleet.storage.optouts import aliases
 from pywhatsweb_fleet.storage.statements import insert_rows, is_postgres, query, rows_parameters, rows_source
@@ -30,62 +31,6 @@ AGAIN_MS: Final = 30_000
 _UNCLAIMED_MS: Final = 3_600_000
 """What was given to a session is claimed in the next moment, or, after a crash, when it is delivered again."""
 _WAITS: Final = (MessageStatus.ACCEPTED.value, MessageStatus.QUEUED.value)
-
-
-class Wanted(NamedTuple):
-    """A command to an inbox. ``target``: the id of the command that it cancels; else it is for ``address``.
-
-    ``seq``: in the commands stream; ``due_at``, ``expires``: milliseconds since 1970.
-    """
-
-    inbox: str
-    command_id: str
-    seq: int
-    address: str
-    chat: str
-    due_at: int
-    expires: int
-    target: str = ""
-
-    @property
-    def id(self) -> _Id:
-        return self.inbox, self.command_id
-
-
-class Standing(NamedTuple):
-    """How a session is. ``passing``: it is not WORKING, but on its way there by itself; ``away_ms``: for how long."""
-
-    exists: bool
-    works: bool = False
-    passing: bool = False
-    banned: bool = False
-    away_ms: int = 0
-    held_until: int = 0
-    """Until when it must not write to anybody new; 0: it may."""
-
-
-class Refused(NamedTuple):
-    code: ErrorCode
-    details: Mapping[str, Any] = {}
-
-
-class Move(NamedTuple):
-    """A person goes on with another session; ``chat`` is one of their keys."""
-
-    inbox: str
-    chat: str
-    before: str
-    after: str
-    why: str
-
-
-class Chosen(NamedTuple):
-    """``where``: for each of the wanted, in their order, a session or why none."""
-
-    where: list[str | Refused]
-    moves: list[Move]
-    counts: dict[str, Counter[str]]
-    """How many people each session of an inbox has by now, where that was asked."""
 
 
 class _Contact(NamedTuple):

@@ -14,7 +14,7 @@ from pywhatsweb.contracts.statuses import MessageStatus
 from pywhatsweb.errors import ErrorCode
 from pywhatsweb_fleet.storage import idempotency, inbox_choices, inboxes, people
 from pywhatsweb_fleet.storage.idempotency import Claim, Outcome
-from pywhatsweb_fleet.storage.inbox_choices import Chosen, Refused, Standing, Wanted
+from pywhatsweb_fleet.storage.inbox_terms import Chosen, Refused, Standing, Wanted
 from pywhatsweb_fleet.storage.inboxes import InboxRow
 from pywhatsweb_fleet.storage.people import Sighting
 from pywhatsweb_fleet.storage.store import Store, open_store

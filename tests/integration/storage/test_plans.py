@@ -26,7 +26,7 @@ from pywhatsweb_fleet.storage import (
     usage,
 )
 from pywhatsweb_fleet.storage.boards import ChatRow
-from pywhatsweb_fleet.storage.inbox_choices import Standing
+from pywhatsweb_fleet.storage.inbox_terms import Standing, Wanted
 from pywhatsweb_fleet.storage.sealing import Keyring
 from pywhatsweb_fleet.storage.store import open_store
 from tests.integration.storage.test_conversation import a_message, a_status
@@ -47,7 +47,7 @@ def choose_for_inbox(conn: Connection) -> None:
     key = TenantKey(bytes(32))
     inbox = inboxes.InboxRow("acme", "@in", ("s1", "s2"), "least_contacts", "banned", 600, 1, None)
     for seq, banned in enumerate((False, True), 1):
-        wish = inbox_choices.Wanted("@in", f"c{seq}", seq, "pn:+5511999990001", "c1", 1, 9)
+        wish = Wanted("@in", f"c{seq}", seq, "pn:+5511999990001", "c1", 1, 9)
         standing = Standing(exists=True, works=not banned, banned=banned)
         inbox_choices.choose(conn, "acme", key, [wish], {"@in": inbox}, lambda _: standing, {}, seq)  # noqa: B023
 
