@@ -305,7 +305,10 @@ async def test_a_receipt_of_which_nobody_knows_whether_it_is_stored_is_not_follo
     await session.sending.perform(*command())
     session.sending.settled()
     session.told.clear()
-    reports, receipt = session.reports(), EventUnit(1, "status", {"message_ids": ["3EB0AA"], "status": "read"})
+    reports, receipt = (
+        session.reports(),
+        EventUnit(1, "status", {"message_ids": ["3EB0AA"], "status": "read"}),
+    )
     session.refusal = BrokerUnavailable()
     (lost,) = await reports.store(receipt)
     with pytest.raises(BrokerUnavailable):
