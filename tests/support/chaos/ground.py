@@ -130,7 +130,7 @@ class Disk:
             return False
 
     def fill(self) -> None:
-        with self._ballast.open("ab") as file, contextlib.suppress(OSError):
+        with contextlib.suppress(OSError), self._ballast.open("ab") as file:
             while True:
                 file.write(bytes(65536))
                 file.flush()
