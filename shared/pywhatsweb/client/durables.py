@@ -31,6 +31,8 @@ _SILENCE_S: Final = 3.0
 """Beyond a pull's own end, after which it counts as lost."""
 _PAUSE_S: Final = 0.5
 _REMEMBERED: Final = 8192
+_QUIET: Final = 2
+"""Round trips without a message, after which a pull brings no more for now."""
 
 
 class DurableStream:
@@ -80,7 +82,9 @@ class DurableStream:
         if self._subscription is not None:
             subscription, self._subscription = self._subscription, None
             self._link.on_reconnect.remove(self._reconnected)
-            # First, else what is given back comes right back to this inbox.
+            with contextlib.suppress(BrokerError):
+                await self._receive_rest()
+            # Before anything is given back, which else comes right back to this inbox.
             await self._link.unsubscribe(subscription)
             with contextlib.suppress(BrokerError):
                 await self._link.flush(2.0)
@@ -90,6 +94,15 @@ class DurableStream:
             self._given = None
             with contextlib.suppress(BrokerError):
                 await self._link.flush(2.0)
+
+    async def _receive_rest(self) -> None:
+        """What the broker is sending of the present pull: without its inbox it would be nobody's, for a minute."""
+        quiet = 0
+        while self._due > 0 and quiet < _QUIET:
+            due = self._due
+            await self._link.flush(2.0)
+            await asyncio.sleep(0)  # its callback's turn
+            quiet = quiet + 1 if self._due == due else 0
 
     async def __aenter__(self) -> Self:
         return await self.open()
