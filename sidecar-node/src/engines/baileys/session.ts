@@ -101,6 +101,7 @@ export class BaileysSession implements EngineSession {
       proxy: this.#proxy,
       tap: (event, data) => this.#tap(event, data),
       handle: (node, run) => this.#handle(node, run),
+      lapsed: () => this.destroy({ reason: 'lease_lapsed' }),
       stuck: (tag) => this.destroy({ reason: 'engine_error', detail: `handling of a ${tag} never ended` }),
     });
     const remembered = { authors, audiences: new Audiences(this.#keys) };

@@ -47,6 +47,8 @@ export interface Parts {
   handle(node: BinaryNode, run: () => Promise<void>): Promise<void>;
   /** Baileys' handling of such a stanza will never end. */
   stuck(tag: string): void;
+  /** Ownership lapsed: the session ends here. */
+  lapsed(): void;
 }
 
 /** An `iq` that hands something to the server which must be durable here first. */
@@ -72,9 +74,13 @@ function makeCork(raw: () => WebSocket | undefined): () => void {
 }
 
 /** Decides when a stanza made by Baileys really leaves. Resolves at once for a held one: Baileys awaits its sends. */
-function outgoing({ gate, link, acks }: Parts, cork: () => void) {
+function outgoing({ gate, link, acks, lapsed }: Parts, cork: () => void) {
   return async (node: BinaryNode, transmit: (node: BinaryNode) => Promise<void>): Promise<void> => {
-    if (!link.owned()) throw new Error('ownership lapsed');
+    if (!link.owned()) {
+      // At once: Baileys drops the message whose receipt cannot leave, and its keys must not become durable without it.
+      lapsed();
+      throw new Error('ownership lapsed');
+    }
     if (node.tag === 'iq') {
       const kind = needsDurable(node);
       if (kind) await gate.durable(kind);
