@@ -43,6 +43,8 @@ class Sender:
         self.accepted: list[str] = []
         """Command ids in the order in which they were stored."""
         self.texts: dict[str, str] = {}
+        self.twice: set[str] = set()
+        """Those that the stream holds twice."""
         self.refused: Counter[str] = Counter()
         """How often the broker did not take one at first, by JetStream's code."""
         self._client = client
@@ -62,6 +64,7 @@ class Sender:
             await self._until_stored(body, command)
         elif draw < 0.08:  # one that does not know of Nats-Msg-Id: the stream holds the command twice
             await self._until_stored(body, None)
+            self.twice.add(command)
 
     async def _until_stored(self, body: bytes, message_id: str | None) -> None:
         headers = {"Nats-Msg-Id": message_id} if message_id else None

@@ -121,13 +121,19 @@ def check_commands(
     *,
     steps: Mapping[str, list[str]],
     taken: Taken,
+    twice: Collection[str] = (),
 ) -> None:
-    """Each accepted command: once at its recipient if it says so, in order, one outcome, never backwards."""
+    """Each accepted command: once at its recipient if it says so, in order, one outcome, never backwards.
+
+    ``twice``: those that the stream holds twice. What was rejected may be tried again under its id: the second counts.
+    """
     findings.counts["accepted"] += len(accepted)
     findings.counts["repeats_dropped_by_phones"] += taken.repeats
     received = Counter(taken.texts)
     for command in accepted:
         told = steps.get(command, [])
+        if command in twice and MessageStatus.REJECTED in told[:-1]:
+            told = told[told.index(MessageStatus.REJECTED) + 1 :]
         settled = [MessageStatus(step) for step in told if MessageStatus(step).settled]
         ends = {step for step in settled if step.rank == MessageStatus.FAILED.rank}
         good = any(step in _GOOD for step in told)

@@ -57,7 +57,15 @@ class Verdict:
                 if ids is not None:
                     texts = {command: ids.get((at[1], command), command) for command in texts}
                 taken = journal.taken.get(number, journals.Taken([], 0))
-                oracle.check_commands(findings, at, sender.accepted, texts, steps=told.steps[at], taken=taken)
+                oracle.check_commands(
+                    findings,
+                    at,
+                    sender.accepted,
+                    texts,
+                    steps=told.steps[at],
+                    taken=taken,
+                    twice=sender.twice,
+                )
                 inbound[at] = journal.inbound.get(number, [])
                 oracle.check_inbound(findings, at, inbound[at], told.inbound[at], told.asked_again[at])
                 if told.statuses[at][-1:] != ["WORKING"]:
