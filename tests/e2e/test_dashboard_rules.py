@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import httpx
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Error, Page, expect
 
 from tests.e2e.test_dashboard import CHROMIUM, browser, flaws, look, page_of, show
 from tests.support.running import Fleet
@@ -22,8 +23,12 @@ async def names(page: Page) -> list[str]:
 
 async def new_rule(page: Page, name: str, trigger: str, action: str) -> None:
     """Opens the editor and says what every rule has."""
-    await page.get_by_role("button", name="New rule").focus()
-    await page.keyboard.press("Enter")
+    dialog = page.get_by_role("dialog")
+    for _ in range(10):  # the list may be drawn anew, and its button with it, before the key is down
+        await page.get_by_role("button", name="New rule").press("Enter")
+        with contextlib.suppress(Error):
+            await dialog.wait_for(timeout=5000)
+            break
     await page.get_by_label("Name").fill(name)
     await page.get_by_label(trigger, exact=True).check()
     await page.get_by_label("Do this").select_option(action)
