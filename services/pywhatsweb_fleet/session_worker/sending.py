@@ -431,8 +431,16 @@ class Sending:
         entry = self._book.get(flight.queued.message_id)
         if entry is not None and not may_follow(entry.last, MessageStatus.SENT):
             return
-        done = act.result()
-        asyncio.ensure_future(self._sent(flight, done.at, done.message_id))  # noqa: RUF006 - told or not, it is known
+        asyncio.ensure_future(self._sent_late(flight, act.result()))  # noqa: RUF006 - told or not, it is known
+
+    async def _sent_late(self, flight: _InFlight, done: port.Done) -> None:
+        """Told; to be told again with its command only if that is still queued, for else nobody would forget it."""
+        queued = flight.queued.digest in self._outcomes
+        try:
+            await self._sent(flight, done.at, done.message_id)
+        finally:
+            if not queued:
+                self._outcomes.pop(flight.queued.digest, None)
 
 
 def _upload_s(attached: Attached | None) -> float:

@@ -319,3 +319,18 @@ async def test_a_receipt_of_which_nobody_knows_whether_it_is_stored_is_not_follo
     await asyncio.gather(*await reports.store(receipt))
     assert await reports.store(receipt) == []
     assert session.told == ["read", "read"]
+
+
+@pytest.mark.parametrize("left", [False, True])
+async def test_a_late_acknowledgement_is_not_remembered_beyond_its_command(left: bool) -> None:
+    """How to tell `sent` again, with the whole command, stayed in memory when the command had left the queue."""
+    session = Session(0.01)
+    await session.sending.perform(*command())
+    if left:
+        session.sending.settled()
+    session.link.answer.set_result(Done("3EB0AA", 1))
+    await asyncio.sleep(0.02)
+    assert session.told == ["unknown", "alert", "message", "sent"]
+    assert len(session.sending._outcomes) == (0 if left else 1)
+    session.sending.settled()
+    assert not session.sending._outcomes
