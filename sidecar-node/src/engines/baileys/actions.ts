@@ -12,6 +12,7 @@ import { errorText } from '../../logs.ts';
 import { type ActFrame, ActionError, type Content, type Result } from '../../protocol.ts';
 import { tidily } from '../../trim.ts';
 import type { Link } from '../port.ts';
+import { type Begun, Turns } from '../turns.ts';
 import type { Acks } from './acks.ts';
 import type { Audiences } from './audiences.ts';
 import type { BoundedCache, SentMessages } from './caches.ts';
@@ -22,19 +23,10 @@ import { BUSINESS_NODE, interactiveOf } from './interactive.ts';
 import { blobOf, fetchMedia, isLarge } from './media.ts';
 import { backgroundOf, isChannel, STATUS, withdrawal } from './posts.ts';
 
-/** Actions a session may have queued; the worker paces long before. */
-const MAX_QUEUED = 1024;
 const MAX_TYPING_MS = 30_000;
 const WEEK = 604_800;
-/** Questions: nothing that is sent waits for them. */
-const UNORDERED = new Set(['media.get', 'check_numbers']);
 
 const { MESSAGE_EDIT } = proto.Message.ProtocolMessage.Type;
-
-/** An action that has departed; `rest` is what its result still waits for. In an object, so that no await flattens it. */
-interface Departed {
-  rest?: Promise<Partial<Result>>;
-}
 
 /** Who wrote what in groups lately, and who may see our statuses. */
 export interface Remembered {
@@ -49,9 +41,7 @@ export class Actions {
   #authors: BoundedCache;
   #audiences: Audiences;
   #link: Link;
-  #tail: Promise<unknown> = Promise.resolve();
-  #queued = 0;
-  #stopped = false;
+  #turns = new Turns((frame) => this.#begin(frame), refused);
 
   constructor(socket: WASocket, sent: SentMessages, acks: Acks, { authors, audiences }: Remembered, link: Link) {
     this.#link = link;
@@ -64,34 +54,16 @@ export class Actions {
 
   /** Nothing more is begun; what waits is refused as certain not to have been sent. */
   stop(): void {
-    this.#stopped = true;
+    this.#turns.stop();
   }
 
   /** Never rejects for reasons of the action itself: they become the result. */
-  async run(frame: ActFrame): Promise<Result> {
-    if (this.#queued >= MAX_QUEUED) return refused(new ActionError('E_QUEUE_FULL'));
-    try {
-      const begun = await (UNORDERED.has(frame.action) ? this.#begin(frame) : this.#inTurn(frame));
-      return { ok: true, at: Date.now(), ...(await begun.rest) };
-    } catch (error) {
-      return refused(error);
-    }
-  }
-
-  #inTurn(frame: ActFrame): Promise<Departed> {
-    this.#queued++;
-    const turn = this.#tail.then(() => this.#begin(frame));
-    this.#tail = turn
-      .catch(() => {})
-      .finally(() => {
-        this.#queued--;
-      });
-    return turn;
+  run(frame: ActFrame): Promise<Result> {
+    return this.#turns.run(frame);
   }
 
   /** Resolves when the stanza has left, or is held by the gate; `rest` is the rest of the result. */
-  async #begin(frame: ActFrame): Promise<Departed> {
-    if (this.#stopped) throw new ActionError('E_CONNECTION_LOST');
+  async #begin(frame: ActFrame): Promise<Begun> {
     const content = frame.content ?? {};
     switch (frame.action) {
       case 'send':
@@ -119,7 +91,7 @@ export class Actions {
     }
   }
 
-  async #send(frame: ActFrame, content: Content): Promise<Departed> {
+  async #send(frame: ActFrame, content: Content): Promise<Begun> {
     if (content.type === 'reaction') return this.#react(frame, content);
     const jid = requireJid(frame.to);
     const options: Partial<MiscMessageGenerationOptions> = {};
@@ -139,14 +111,14 @@ export class Actions {
     jid: string,
     content: Content,
     options: Partial<MiscMessageGenerationOptions>,
-  ): Promise<Departed> {
+  ): Promise<Begun> {
     const made = interactiveOf((content.interactive ?? {}) as Content);
     const { message } = generateWAMessageFromContent(jid, made, { ...options, userJid: this.#me() });
     decorate(message ?? {}, content);
     return this.#depart(frame, jid, message ?? {}, { additionalNodes: [BUSINESS_NODE] });
   }
 
-  async #react(frame: ActFrame, content: Content): Promise<Departed> {
+  async #react(frame: ActFrame, content: Content): Promise<Begun> {
     const jid = requireJid(frame.to);
     const reaction = (content.reaction ?? content) as Content;
     const id = String(reaction.message_id ?? frame.context?.message_id ?? '');
@@ -154,14 +126,14 @@ export class Actions {
     return this.#relay(frame, jid, { react: { key, text: String(reaction.emoji ?? '') } });
   }
 
-  async #edit(frame: ActFrame, content: Content): Promise<Departed> {
+  async #edit(frame: ActFrame, content: Content): Promise<Begun> {
     const jid = requireJid(frame.to);
     const key = targetKey(jid, content, frame.context, { ours: true });
     const protocolMessage = { type: MESSAGE_EDIT, key, editedMessage: edited(content), timestampMs: Date.now() };
     return this.#depart(frame, jid, { protocolMessage }, { additionalAttributes: { edit: '1' } });
   }
 
-  async #delete(frame: ActFrame, content: Content): Promise<Departed> {
+  async #delete(frame: ActFrame, content: Content): Promise<Begun> {
     const jid = requireJid(frame.to);
     if (content.for_everyone === false) return { rest: this.#hide(frame, jid, content) };
     if (isChannel(jid)) return this.#withdraw(frame, jid, content);
@@ -169,7 +141,7 @@ export class Actions {
   }
 
   /** It has the id of what it takes back. */
-  async #withdraw(frame: ActFrame, channel: string, content: Content): Promise<Departed> {
+  async #withdraw(frame: ActFrame, channel: string, content: Content): Promise<Begun> {
     const message_id = required(frame);
     const { id = '' } = targetKey(channel, content, frame.context, { ours: true });
     const acked = this.#acks.wait(id ?? '');
@@ -192,7 +164,7 @@ export class Actions {
     return { message_id: required(frame) };
   }
 
-  async #pin(frame: ActFrame, content: Content): Promise<Departed> {
+  async #pin(frame: ActFrame, content: Content): Promise<Begun> {
     const jid = requireJid(frame.to);
     const pin = targetKey(jid, content, frame.context, await this.#known(String(content.message_id ?? '')));
     const { PIN_FOR_ALL, UNPIN_FOR_ALL } = proto.PinInChat.Type;
@@ -200,7 +172,7 @@ export class Actions {
     return this.#relay(frame, jid, { pin, type, time: Number(content.seconds ?? WEEK) } as AnyMessageContent);
   }
 
-  async #disappearing(frame: ActFrame, content: Content): Promise<Departed> {
+  async #disappearing(frame: ActFrame, content: Content): Promise<Begun> {
     const jid = requireJid(frame.to);
     const seconds = Number(content.seconds);
     if (!jid.endsWith('@g.us')) return this.#relay(frame, jid, { disappearingMessagesInChat: seconds });
@@ -219,7 +191,7 @@ export class Actions {
     jid: string,
     content: AnyMessageContent,
     options: Partial<MiscMessageGenerationOptions> = {},
-  ): Promise<Departed> {
+  ): Promise<Begun> {
     let uploadMs: number | undefined;
     const upload: WASocket['waUploadToServer'] = async (...given) => {
       const began = performance.now();
@@ -245,7 +217,7 @@ export class Actions {
   }
 
   /** Relays one message under its preset id. What Baileys' `sendMessage` does, with the proto in hand. */
-  async #depart(frame: ActFrame, jid: string, message: proto.IMessage, options: RelayOptions): Promise<Departed> {
+  async #depart(frame: ActFrame, jid: string, message: proto.IMessage, options: RelayOptions): Promise<Begun> {
     const id = required(frame);
     this.#me();
     const readers = jid === STATUS ? await this.#audiences.of(frame, this.#socket) : undefined;
@@ -274,7 +246,7 @@ export class Actions {
     await this.#socket.sendPresenceUpdate('paused', jid);
   }
 
-  async #read(frame: ActFrame, content: Content): Promise<Departed> {
+  async #read(frame: ActFrame, content: Content): Promise<Begun> {
     const jid = requireJid(frame.to);
     const ids = (content.message_ids ?? [content.message_id ?? frame.context?.message_id]) as string[];
     const keys = ids.map((id) => {
@@ -285,7 +257,7 @@ export class Actions {
     return {};
   }
 
-  async #presence(frame: ActFrame, content: Content): Promise<Departed> {
+  async #presence(frame: ActFrame, content: Content): Promise<Begun> {
     const body = (content.presence ?? content) as Content;
     const jid = frame.to && (frame.to.pn || frame.to.lid || frame.to.group) ? requireJid(frame.to) : undefined;
     await this.#socket.sendPresenceUpdate(String(body.state) as WAPresence, jid);

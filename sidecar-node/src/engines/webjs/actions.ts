@@ -2,6 +2,7 @@
 import { type ActFrame, ActionError, type Content, type Result } from '../../protocol.ts';
 import type { Acks } from '../baileys/acks.ts';
 import type { Link } from '../port.ts';
+import { type Begun, Turns } from '../turns.ts';
 import { Attempts } from './attempts.ts';
 import { build, edited } from './content.ts';
 import { failed, isGone, refused } from './failures.ts';
@@ -11,11 +12,8 @@ import type { Client, Library, Page } from './library.ts';
 import { fetchMedia, fileOf } from './media.ts';
 import type { People } from './people.ts';
 
-const MAX_QUEUED = 1024;
 const MAX_TYPING_MS = 30_000;
 const WEEK = 604_800;
-/** Questions: nothing that is sent waits for them. */
-const UNORDERED = new Set(['media.get', 'check_numbers']);
 
 export const ACTIONS = [
   'send',
@@ -29,11 +27,6 @@ export const ACTIONS = [
   'check_numbers',
   'media.get',
 ];
-
-/** What is left of an action that was handed over; in an object, so that no await flattens it. */
-interface Begun {
-  rest?: Promise<Partial<Result>>;
-}
 
 export interface ActionParts {
   library: Library;
@@ -51,9 +44,7 @@ export interface ActionParts {
 export class Actions {
   #parts: ActionParts;
   #attempts: Attempts;
-  #tail: Promise<unknown> = Promise.resolve();
-  #queued = 0;
-  #stopped = false;
+  #turns = new Turns((frame) => this.#begin(frame), refused);
   /** Whether the page lets us choose a message's id. */
   presets = true;
   /** A message without a preset id is on its way: what the page shows of ours now is likely that one. */
@@ -66,29 +57,12 @@ export class Actions {
 
   /** Nothing more is begun; what waits is refused as certain not to have been sent. */
   stop(): void {
-    this.#stopped = true;
+    this.#turns.stop();
   }
 
   /** Never rejects for reasons of the action itself: they become the result. */
-  async run(frame: ActFrame): Promise<Result> {
-    if (this.#queued >= MAX_QUEUED) return refused(new ActionError('E_QUEUE_FULL'));
-    try {
-      const begun = await (UNORDERED.has(frame.action) ? this.#begin(frame) : this.#inTurn(frame));
-      return { ok: true, at: Date.now(), ...(await begun.rest) };
-    } catch (error) {
-      return refused(error);
-    }
-  }
-
-  #inTurn(frame: ActFrame): Promise<Begun> {
-    this.#queued++;
-    const turn = this.#tail.then(() => this.#begin(frame));
-    this.#tail = turn
-      .catch(() => {})
-      .finally(() => {
-        this.#queued--;
-      });
-    return turn;
+  run(frame: ActFrame): Promise<Result> {
+    return this.#turns.run(frame);
   }
 
   get #page(): Page {
@@ -98,7 +72,6 @@ export class Actions {
   }
 
   async #begin(frame: ActFrame): Promise<Begun> {
-    if (this.#stopped) throw new ActionError('E_CONNECTION_LOST');
     if (!this.#parts.link.owned()) throw new ActionError('E_NOT_OWNER');
     const content = frame.content ?? {};
     switch (frame.action) {
