@@ -67,6 +67,11 @@ export class Channels {
     return [...this.#byId.values()].find(({ invite }) => invite === code);
   }
 
+  /** Those that somebody owns or follows. */
+  of(number: string): Channel[] {
+    return [...this.#byId.values()].filter(({ owner, followers }) => owner === number || number in followers);
+  }
+
   create(owner: string, name: string, description = ''): Channel {
     if (!name) throw new Refusal('A channel has a name.', MALFORMED);
     const channel: Channel = {
