@@ -11,7 +11,8 @@ import {
   type WASocket,
 } from 'baileys';
 import { errorText } from '../../logs.ts';
-import type { ActFrame, Closed, Config, How, OpenFrame, Pairing, Result, Row, Settings } from '../../protocol.ts';
+import type { ActFrame, Closed, Config, How, OpenFrame, Pairing, Row, Settings } from '../../protocol.ts';
+import { Answers } from '../answers.ts';
 import type { EngineSession, Link, SessionStats } from '../port.ts';
 import { Acks } from './acks.ts';
 import { Actions } from './actions.ts';
@@ -48,8 +49,7 @@ export class BaileysSession implements EngineSession {
   #asks: Asks;
   #proxy: ProxyAgent | undefined;
   #socket: WASocket;
-  /** References of actions without their result yet. */
-  #acting = new Set<number>();
+  #answers: Answers;
   #attempt = 0;
   #codeAsked = false;
   #lastFrameAt = Date.now();
@@ -60,6 +60,7 @@ export class BaileysSession implements EngineSession {
   constructor(frame: OpenFrame, link: Link, config: Config) {
     const settings: Settings = frame.settings ?? {};
     this.#link = link;
+    this.#answers = new Answers(link);
     this.#pairing = frame.pairing ?? null;
     this.#creds = frame.creds ? decodeCreds(frame.creds) : initAuthCreds();
     this.#gate = new OutputGate({
@@ -196,15 +197,7 @@ export class BaileysSession implements EngineSession {
   }
 
   act(frame: ActFrame): void {
-    const { ref } = frame;
-    this.#acting.add(ref);
-    const answer = (result: Result): void => {
-      if (this.#acting.delete(ref)) this.#link.result(ref, result);
-    };
-    const result = this.#asks.run(frame) ?? this.#actions.run(frame);
-    result.then(answer, (error: unknown) => {
-      answer({ ok: false, code: 'E_INTERNAL', detail: errorText(error), uncertain: true });
-    });
+    this.#answers.give(frame.ref, this.#asks.run(frame) ?? this.#actions.run(frame));
   }
 
   committed(unit: number): void {
@@ -267,12 +260,9 @@ export class BaileysSession implements EngineSession {
     this.#gate.close();
     this.#actions.stop();
     this.#acks.close();
-    // What waited for an ack is answered first, by microtasks; what is still under way may have left.
+    // What waited for an ack is answered first, by microtasks.
     setImmediate(() => {
-      for (const ref of this.#acting) {
-        this.#link.result(ref, { ok: false, code: 'E_CONNECTION_LOST', detail: '', uncertain: true });
-      }
-      this.#acting.clear();
+      this.#answers.end();
       this.#link.closed(closed);
       release(this.#socket);
     });
