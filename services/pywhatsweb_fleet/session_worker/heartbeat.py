@@ -19,7 +19,7 @@ from pywhatsweb_fleet.session_worker.engines.port import Action, EngineError, En
 if TYPE_CHECKING:
     from pywhatsweb_fleet.session_worker.announcing import Announcer
     from pywhatsweb_fleet.session_worker.deps import Deps
-    from pywhatsweb_fleet.session_worker.sending import Sending
+    from pywhatsweb_fleet.session_worker.telling import Telling
 
 log = structlog.get_logger(__name__)
 
@@ -76,7 +76,7 @@ class Watch:
         self,
         deps: Deps,
         heart: Heartbeat,
-        sending: Sending,
+        telling: Telling,
         told: Announcer,
         *,
         present: Callable[[EngineSession], bool],
@@ -85,7 +85,7 @@ class Watch:
         """``present``: whether this is still the session's link. ``give_up`` opens another."""
         self._deps = deps
         self._heart = heart
-        self._sending = sending
+        self._telling = telling
         self._told = told
         self._present = present
         self._give_up = give_up
@@ -104,7 +104,7 @@ class Watch:
 
     @property
     def _suspect(self) -> bool:
-        return self._sending.timeouts >= UNACKNOWLEDGED
+        return self._telling.timeouts >= UNACKNOWLEDGED
 
     async def _ask(self, link: EngineSession) -> None:
         suspect, silent_s = self._suspect, round(self._heart.silent_s())
@@ -116,12 +116,12 @@ class Watch:
             log.warning("a session does not answer", silent_s=silent_s)
             if not suspect:
                 await self._told.alert("heartbeat_failed", "E_TIMEOUT", silent_seconds=silent_s)
-        self._deps.metrics.errors.labels("silent_session", *self._sending.who).inc()
-        unacknowledged = self._sending.timeouts
+        self._deps.metrics.errors.labels("silent_session", *self._telling.who).inc()
+        unacknowledged = self._telling.timeouts
         await self._told.alert(
             "silent_session", "E_TIMEOUT", silent_seconds=silent_s, unacknowledged=unacknowledged
         )
         if self._present(link):
-            self._sending.timeouts = 0
+            self._telling.timeouts = 0
             self._heart.sign()
             self._give_up(link)

@@ -18,8 +18,8 @@ from pywhatsweb_fleet.session_worker.fetching import fetch_of, fetch_of_post, wi
 from pywhatsweb_fleet.session_worker.inbound import tell
 from pywhatsweb_fleet.session_worker.outcomes import error_of
 from pywhatsweb_fleet.session_worker.repeats import Repeats
-from pywhatsweb_fleet.session_worker.sending import Sending
 from pywhatsweb_fleet.session_worker.sent import Sent, SentBook
+from pywhatsweb_fleet.session_worker.telling import Telling
 from pywhatsweb_fleet.session_worker.units import TOO_LARGE
 from pywhatsweb_fleet.storage import idempotency
 from pywhatsweb_fleet.storage.faults import StorageUnavailable
@@ -41,14 +41,14 @@ class Reports:
         deps: Deps,
         events: FencedEvents,
         book: SentBook,
-        sending: Sending,
+        telling: Telling,
         looked: Callable[[], Awaitable[None]],
     ) -> None:
         """``looked``: waits until it is known what the head of the queue holds."""
         self._deps = deps
         self._events = events
         self._book = book
-        self._sending = sending
+        self._telling = telling
         self._looked = looked
         self._repeats = Repeats(deps, events)
         self.post_files = True
@@ -81,7 +81,7 @@ class Reports:
                 who = self._deps.metrics.who(self._events.tenant, self._events.session)
                 self._deps.metrics.messages_in.labels(str(unit.data.get("type")), *who).inc()
             if chat is not None:
-                self._sending.cold.talked(chat)
+                self._telling.cold.talked(chat)
         data = await self._noting_file(unit, told.data)
         return [await self._events.submit(told.kind, data, chat=chat, event_id=event_id)]
 
@@ -122,7 +122,7 @@ class Reports:
         await self.look_up([message_id for message_id in message_ids if self._book.get(message_id) is None])
         futures: Futures = []
         for message_id in message_ids:
-            await self._sending.confirm(message_id)
+            await self._telling.confirm(message_id)
             entry = self._book.get(message_id) or self._book.put(message_id, Sent(None))
             await entry.told()
             before = entry.last

@@ -20,6 +20,7 @@ from pywhatsweb_fleet.session_worker import heartbeat, reconnect
 from pywhatsweb_fleet.session_worker.announcing import Announcer
 from pywhatsweb_fleet.session_worker.attaching import Attaching
 from pywhatsweb_fleet.session_worker.calls import Calls
+from pywhatsweb_fleet.session_worker.cold import ColdHold
 from pywhatsweb_fleet.session_worker.deps import Deps
 from pywhatsweb_fleet.session_worker.engines import port
 from pywhatsweb_fleet.session_worker.fenced import FencedEvents
@@ -28,6 +29,7 @@ from pywhatsweb_fleet.session_worker.pacing import Pacer, ack_timeout_of, pacing
 from pywhatsweb_fleet.session_worker.reports import Reports
 from pywhatsweb_fleet.session_worker.sending import Sending
 from pywhatsweb_fleet.session_worker.sent import SentBook
+from pywhatsweb_fleet.session_worker.telling import Telling
 from pywhatsweb_fleet.session_worker.units import Units
 from pywhatsweb_fleet.storage import credentials
 from pywhatsweb_fleet.storage.faults import Fenced, StorageUnavailable, Unsealable
@@ -81,7 +83,9 @@ class OwnedSession:
         book = SentBook()
         pacer = Pacer(pacing_of(deps.settings, record), time.monotonic())
         attaching = Attaching(self.events, deps.shelf, deps.links)
-        self._sending = Sending(deps, self.events, book, pacer, link=lambda: self._link, attaching=attaching)
+        cold = ColdHold(deps, self.events)
+        self._telling = Telling(deps, self.events, book, attaching, cold)
+        self._sending = Sending(deps, self.events, self._telling, attaching, pacer, link=lambda: self._link)
         self._sending.ack_timeout_s = ack_timeout_of(deps.settings, record)
         self.lane = Lane(
             deps,
@@ -89,14 +93,14 @@ class OwnedSession:
             self._sending.perform,
             head=self._look_at_head,
             durable=self._flush,
-            settled=self._sending.settled,
+            settled=self._telling.settled,
         )
-        self._reports = Reports(deps, self.events, book, self._sending, self.lane.looked)
+        self._reports = Reports(deps, self.events, book, self._telling, self.lane.looked)
         self._reports.post_files = record.settings.get("post_files") is not False
-        self.told = Announcer(deps, self.events, self._sending.cold, engine=engine.name, epoch=epoch)
+        self.told = Announcer(deps, self.events, cold, engine=engine.name, epoch=epoch)
         self._heart = heartbeat.Heartbeat(deps.settings.heartbeat_s, deps.settings.heartbeat_timeout_s)
         self._watch = heartbeat.Watch(
-            deps, self._heart, self._sending, self.told, present=self._is_present, give_up=self._give_up
+            deps, self._heart, self._telling, self.told, present=self._is_present, give_up=self._give_up
         )
         self._calls = Calls(self.events, lambda: self.link, record.settings.get("calls"))
         self._link: port.EngineSession | None = None
@@ -209,7 +213,7 @@ class OwnedSession:
         self._watch.look(self._link)
         if time.monotonic() >= self._look_at:
             self._look_at = time.monotonic() + LOOK_EVERY_S
-            if news := self.told.news(self._sending.figures.readings()):
+            if news := self.told.news(self._telling.figures.readings()):
                 self._tell(self.told.tell(news))
 
     def _is_present(self, link: port.EngineSession) -> bool:
@@ -233,7 +237,7 @@ class OwnedSession:
             self._tell(self.told.pairing_code(change, self.record.pairing.phone_number))
         elif change.state == "open":
             self._opened_at = time.monotonic()
-            self.told.me = self._sending.me = change.me
+            self.told.me = self._telling.me = change.me
             self._tell(self.told.change(SessionStatus.WORKING))
             self.lane.open()
         elif change.state == "closed":
@@ -282,7 +286,7 @@ class OwnedSession:
             self._on_units_failed,
             self._deps.metrics.gate_hold.observe,
         )
-        self._sending.link_opened(keys_kept=keys_kept)
+        self._telling.link_opened(keys_kept=keys_kept)
         pairing = self.record.pairing
         spec = port.OpenSpec(
             session="/".join(self.key),
@@ -360,7 +364,7 @@ class OwnedSession:
             self._on_lost()
             return
         if end.error is not None:
-            self._deps.metrics.errors.labels(end.error, *self._sending.who).inc()
+            self._deps.metrics.errors.labels(end.error, *self._telling.who).inc()
         await self.events.settled(_SETTLE_S)
         done = False
         while not done:
@@ -394,7 +398,7 @@ class OwnedSession:
 
     async def _look_at_head(self, heads: Sequence[Stored]) -> None:
         """What is queued first may have been sent by an earlier owner or over an earlier link: the record may know."""
-        await self._reports.look_up(self._sending.remember_heads(heads))
+        await self._reports.look_up(self._telling.remember_heads(heads))
 
     def _on_units_failed(self, error: Exception) -> None:
         if isinstance(error, Fenced):
@@ -455,7 +459,7 @@ class OwnedSession:
         reason = "credentials_unreadable"
         self._log.error("the credentials cannot be read; is a master key missing?")
         if self.status is not SessionStatus.RECONNECTING:
-            self._deps.metrics.errors.labels("E_CREDENTIALS_UNREADABLE", *self._sending.who).inc()
+            self._deps.metrics.errors.labels("E_CREDENTIALS_UNREADABLE", *self._telling.who).inc()
             await self.told.alert(reason, "E_CREDENTIALS_UNREADABLE")
         self._tries += 1
         await self.told.change(SessionStatus.RECONNECTING, reason=reason, error=reconnect.trouble_of(reason))

@@ -13,12 +13,15 @@ import pytest
 from pywhatsweb.contracts.events import MessageStatus
 from pywhatsweb.contracts.ids import SessionId, TenantId, TenantKey
 from pywhatsweb.contracts.queued import Queued, to_headers
+from pywhatsweb_fleet.session_worker.attaching import Attaching
+from pywhatsweb_fleet.session_worker.cold import ColdHold
 from pywhatsweb_fleet.session_worker.engines.port import Action, Done, EngineError, EventUnit
 from pywhatsweb_fleet.session_worker.lane import Interrupted
 from pywhatsweb_fleet.session_worker.pacing import OFF, Pacer
 from pywhatsweb_fleet.session_worker.reports import Reports
 from pywhatsweb_fleet.session_worker.sending import Sending
 from pywhatsweb_fleet.session_worker.sent import Sent, SentBook
+from pywhatsweb_fleet.session_worker.telling import Telling
 from pywhatsweb_runtime.bus import ApiError, BrokerUnavailable, Stored
 from pywhatsweb_runtime.metrics import Metrics
 from tests.unit.session_worker.test_lane import done
@@ -48,7 +51,7 @@ class Session:
         settings = SimpleNamespace(
             ack_timeout_s=ack_timeout_s,
             retry_pause_s=0.0,
-            cold_hold_s=0.0,
+            cold_hold_s=60.0,
             alert_latency_s=0.0,
             alert_error_rate=0.0,
         )
@@ -56,7 +59,7 @@ class Session:
         self.asked: Callable[[], Awaitable[None]] | None = None
         """What happens while the stream is asked."""
         deps: Any = SimpleNamespace(
-            settings=settings, metrics=Metrics(), publisher=None, bus=None, reader=self, optouts=self
+            settings=settings, metrics=Metrics(), publisher=None, bus=self, reader=self, optouts=self
         )
         events: Any = SimpleNamespace(
             tenant=TenantId("acme"),
@@ -67,7 +70,9 @@ class Session:
             submit=self._submit,
             chat=lambda who: None,
         )
-        self.sending = Sending(deps, events, self.book, Pacer(OFF, 0.0), link=lambda: self.link)
+        attaching = Attaching(events, None, None)
+        self.telling = Telling(deps, events, self.book, attaching, ColdHold(deps, events))
+        self.sending = Sending(deps, events, self.telling, attaching, Pacer(OFF, 0.0), link=lambda: self.link)
         self.refusal: ApiError | BrokerUnavailable | None = None
         self.away = False
         self._parts = deps, events
@@ -76,7 +81,7 @@ class Session:
         async def looked() -> None:
             return
 
-        return Reports(*self._parts, self.book, self.sending, looked)
+        return Reports(*self._parts, self.book, self.telling, looked)
 
     async def forbid(self, *_: Any, **__: Any) -> bool:
         return False
@@ -85,6 +90,9 @@ class Session:
         if self.asked is not None:
             await self.asked()
         return self.stream
+
+    async def last(self, _stream: str, _subject: str) -> Stored | None:
+        return None
 
     async def _submit(self, kind: str, data: Any, **_: Any) -> Any:
         if self.away:
@@ -118,7 +126,7 @@ async def test_a_receipt_of_an_unfinished_send_tells_sent_first(how: str) -> Non
         work.cancel()
         with pytest.raises(asyncio.CancelledError):
             await work
-    await session.sending.confirm("3EB0AA")
+    await session.telling.confirm("3EB0AA")
     assert session.told == ["message", "sent"]
     await session.sending.perform(queued, stored)  # it is still queued: told again
     assert session.told == ["message", "sent"] * 2
@@ -132,6 +140,19 @@ async def test_what_became_of_a_command_is_told_again_as_it_was() -> None:
     await session.sending.perform(queued, stored)
     await session.sending.perform(queued, stored)
     assert session.told == ["failed", "failed"]
+    assert session.link.acts == 1
+
+
+async def test_a_limit_that_could_not_be_told_is_told_later() -> None:
+    """The broker was away when the hold was to be announced: the command counted as failed and never said so."""
+    session = Session()
+    session.link.answer.set_exception(EngineError("E_WHATSAPP_REACHOUT_LIMITED"))
+    session.away = True
+    with pytest.raises(BrokerUnavailable):
+        await session.sending.perform(*command())
+    session.away = False
+    await session.sending.perform(*command())
+    assert session.told == ["failed"]
     assert session.link.acts == 1
 
 
@@ -163,7 +184,7 @@ async def test_what_was_sent_with_lost_keys_is_sent_again(kept: bool) -> None:
     session = Session()
     session.link.answer.set_result(Done("3EB0AA", 1))
     await session.sending.perform(*command())
-    session.sending.link_opened(keys_kept=kept)
+    session.telling.link_opened(keys_kept=kept)
     await session.sending.perform(*command())
     assert session.link.acts == (1 if kept else 2)
     assert session.told == ["message", "sent"] * 2
@@ -191,7 +212,7 @@ async def test_what_another_told_as_sent_is_not_unknown(stored_before: bool) -> 
     """Baileys seed 7: the durable record did not have it yet, the stream did."""
     session = Session(0.01)
     queued, stored = command()
-    session.sending.remember_heads([Stored(stored.subject, 1, BODY, to_headers(queued))])
+    session.telling.remember_heads([Stored(stored.subject, 1, BODY, to_headers(queued))])
     if stored_before:
         session.stream.append(Stored("", 1, b"", {"Nats-Msg-Id": "status-c1-sent"}))
     await session.sending.perform(queued, stored)
@@ -202,8 +223,8 @@ async def test_what_a_receipt_shows_while_the_stream_is_asked_is_not_unknown_aft
     """Baileys seed 306: the receipt came while a new owner asked whether the earlier one had told `sent`."""
     session = Session(0.01)
     queued, stored = command()
-    session.sending.remember_heads([Stored(stored.subject, 1, BODY, to_headers(queued))])
-    session.asked = lambda: session.sending.confirm("3EB0AA")
+    session.telling.remember_heads([Stored(stored.subject, 1, BODY, to_headers(queued))])
+    session.asked = lambda: session.telling.confirm("3EB0AA")
     await session.sending.perform(queued, stored)
     assert session.told == ["message", "sent"] * 2
 
@@ -212,13 +233,13 @@ async def test_what_a_receipt_shows_is_told_until_its_command_leaves_the_queue()
     """Baileys seed 1: the stream refused `sent`, another command left the queue, and this one ended without it."""
     session = Session()
     queued, stored = command()
-    session.sending.remember_heads([Stored(stored.subject, 1, stored.data, to_headers(queued))])
-    await session.sending.confirm("3EB0AA")
-    session.sending.settled()  # a command before it
+    session.telling.remember_heads([Stored(stored.subject, 1, stored.data, to_headers(queued))])
+    await session.telling.confirm("3EB0AA")
+    session.telling.settled()  # a command before it
     session.link.answer.set_result(Done("3EB0AA", 1))
     await session.sending.perform(queued, stored)
     assert session.told == ["message", "sent"] * 2
-    session.sending.settled()
+    session.telling.settled()
     assert await session.sending.perform(queued, stored) == []
 
 
@@ -269,7 +290,7 @@ async def test_what_could_not_be_told_before_a_receipt_is_told_first(unknown: bo
         with pytest.raises(BrokerUnavailable):
             await session.sending.perform(queued, stored)
     else:
-        session.sending.remember_heads([Stored(stored.subject, 1, BODY, to_headers(queued))])
+        session.telling.remember_heads([Stored(stored.subject, 1, BODY, to_headers(queued))])
         session.book.put("3EB0AA", Sent("c1"))
         with pytest.raises(BrokerUnavailable):
             await reports.store(receipt)
@@ -288,7 +309,7 @@ async def test_an_unknown_that_was_refused_is_sent_when_a_receipt_says_so(reopen
     session.refusal = ApiError(10077, "maximum bytes exceeded")
     await asyncio.gather(*await session.sending.perform(queued, stored), return_exceptions=True)
     if reopened:
-        session.sending.remember_heads([Stored(stored.subject, 1, BODY, to_headers(queued))])
+        session.telling.remember_heads([Stored(stored.subject, 1, BODY, to_headers(queued))])
         await asyncio.gather(*await session.sending.perform(queued, stored), return_exceptions=True)
     session.refusal = None
     session.told.clear()
@@ -303,7 +324,7 @@ async def test_a_receipt_of_which_nobody_knows_whether_it_is_stored_is_not_follo
     """PostgreSQL seed 406: nats-server was frozen when `read` was told; it was stored, and the late `sent` after it."""
     session = Session(0.01)
     await session.sending.perform(*command())
-    session.sending.settled()
+    session.telling.settled()
     session.told.clear()
     reports, receipt = (
         session.reports(),
@@ -327,10 +348,10 @@ async def test_a_late_acknowledgement_is_not_remembered_beyond_its_command(left:
     session = Session(0.01)
     await session.sending.perform(*command())
     if left:
-        session.sending.settled()
+        session.telling.settled()
     session.link.answer.set_result(Done("3EB0AA", 1))
     await asyncio.sleep(0.02)
     assert session.told == ["unknown", "alert", "message", "sent"]
-    assert len(session.sending._outcomes) == (0 if left else 1)
-    session.sending.settled()
-    assert not session.sending._outcomes
+    assert len(session.telling._outcomes) == (0 if left else 1)
+    session.telling.settled()
+    assert not session.telling._outcomes
