@@ -49,7 +49,7 @@ class Sender:
         """How often the broker did not take one at first, by JetStream's code."""
         self._client = client
         self._contacts = contacts
-        self._random = random.Random(seed)
+        self._random = random.Random(f"{seed} {tenant} {session}")
 
     async def send(self, number: int) -> None:
         command = f"{self.session}-{number}"
