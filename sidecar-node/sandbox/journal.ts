@@ -167,6 +167,27 @@ export class Journal {
     return row?.content ? Buffer.from(row.content) : undefined;
   }
 
+  /** A message that was shown to a contact, and who wrote it. */
+  shown(contact: string, id: string): { account: string; group: string | undefined; content: Buffer } | undefined {
+    const row = this.#store.get<{ account: string; content: Uint8Array | null; detail: string | null }>(
+      "SELECT account, content, detail FROM journal WHERE id = ? AND kind = 'message' AND contact = ? LIMIT 1",
+      id,
+      contact,
+    );
+    const group = (JSON.parse(row?.detail ?? '{}') as { group?: string }).group;
+    return row?.content ? { account: row.account, group, content: Buffer.from(row.content) } : undefined;
+  }
+
+  /** What a contact said under an id, to whomever. */
+  said(contact: string, id: string): Buffer | undefined {
+    const row = this.#store.get<{ content: Uint8Array | null }>(
+      "SELECT content FROM journal WHERE id = ? AND kind = 'inbound' AND contact = ? LIMIT 1",
+      id,
+      contact,
+    );
+    return row?.content ? Buffer.from(row.content) : undefined;
+  }
+
   read(filter: JournalFilter): { entries: Record<string, unknown>[]; last: number } {
     const conditions = ['seq > ?'];
     const values: (string | number)[] = [filter.after ?? 0];

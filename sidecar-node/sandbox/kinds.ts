@@ -1,11 +1,10 @@
-import { createHash, createHmac, randomBytes } from 'node:crypto';
-import { aesEncryptGCM } from 'baileys/lib/Utils/crypto.js';
+import { randomBytes } from 'node:crypto';
 import { proto } from 'baileys/WAProto/index.js';
-import { unwrap } from './content.ts';
 import { type Person, parseNumber } from './people.ts';
 import { Refusal } from './refusal.ts';
 import type { Sandbox } from './sandbox.ts';
-import { lidJid, pnJid } from './wire.ts';
+import { vote } from './votes.ts';
+import { pnJid } from './wire.ts';
 
 type Body = Record<string, unknown>;
 type Build = (sandbox: Sandbox, contact: Person, account: string, body: Body) => proto.IMessage;
@@ -37,33 +36,6 @@ export function fileFields(body: Body): Record<string, unknown> {
     ...(body.animated === true ? { isAnimated: true } : {}),
     ...(body.seconds === undefined ? {} : { seconds: whole(body, 'seconds') }),
     ...(body.waveform_base64 === undefined ? {} : { waveform: Buffer.from(words(body, 'waveform_base64'), 'base64') }),
-  };
-}
-
-/** Seals what only the poll's author can open: the voter's address is bound to it. */
-function vote(sandbox: Sandbox, contact: Person, account: string, body: Body): proto.IMessage {
-  const id = words(body, 'quoted_id');
-  const content = sandbox.journal.find({ kind: 'message', account, contact: contact.number, id });
-  const poll = content && unwrap(proto.Message.decode(content));
-  const creation = poll?.pollCreationMessage ?? poll?.pollCreationMessageV2 ?? poll?.pollCreationMessageV3;
-  const secret = poll?.messageContextInfo?.messageSecret;
-  if (!creation || !secret) throw new Refusal('"quoted_id" is no poll of this chat.', 404);
-  const chosen = list(body, 'options').map((option) => createHash('sha256').update(String(option)).digest());
-  const byLid = sandbox.people.behaviourOf(contact).addressing === 'lid';
-  const [voter, creator] = byLid
-    ? [lidJid(contact.lid), lidJid(sandbox.people.ensure(account).lid)]
-    : [pnJid(contact.number), pnJid(account)];
-  const key = createHmac('sha256', createHmac('sha256', Buffer.alloc(32)).update(secret).digest())
-    .update(Buffer.concat([Buffer.from(`${id}${creator}${voter}Poll Vote`), Buffer.from([1])]))
-    .digest();
-  const encIv = randomBytes(12);
-  const plain = proto.Message.PollVoteMessage.encode({ selectedOptions: chosen }).finish();
-  return {
-    pollUpdateMessage: {
-      pollCreationMessageKey: { remoteJid: creator, fromMe: false, id },
-      vote: { encPayload: aesEncryptGCM(plain, key, encIv, Buffer.from(`${id}\0${voter}`)), encIv },
-      senderTimestampMs: Date.now(),
-    },
   };
 }
 

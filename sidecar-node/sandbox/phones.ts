@@ -11,6 +11,7 @@ import type { Sandbox } from './sandbox.ts';
 import type { Bundle, Ciphertext } from './signal.ts';
 import { bundleNodes, ciphertextOf, retryKeys } from './stanzas.ts';
 import { type Shared, STATUS, sharedOf } from './statuses.ts';
+import { chosen } from './votes.ts';
 import { child, lidJid, type Node, node, parseJid, pnJid, seconds } from './wire.ts';
 
 export interface Arrival {
@@ -125,6 +126,8 @@ export class Phones {
       ...(disorder ? { detail: { ...about.detail, out_of_order: 1 } } : {}),
     });
     if (described.media && shown) this.#openMedia(seq, described);
+    if (described.type === 'poll_vote')
+      journal.annotate(seq, { chosen: chosen(this.#sandbox, phone, from.number, message) ?? null });
     if (shown) this.#handToPages(phone, from, message, id, group);
     this.#plan(phone, from, { to, id }, described, shown, group);
   }

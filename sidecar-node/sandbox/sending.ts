@@ -226,7 +226,7 @@ async function media(
 
 function quoted(sandbox: Sandbox, contact: Person, account: string, body: Body): proto.IContextInfo | undefined {
   const type = body.type ?? 'text';
-  if (type === 'reaction' || type === 'edit' || type === 'revoke') return undefined;
+  if (type === 'reaction' || type === 'edit' || type === 'revoke' || type === 'poll_vote') return undefined;
   const stanzaId = text(body, 'quoted_id', false);
   if (stanzaId === undefined) return undefined;
   const chat = { account, contact: contact.number, id: stanzaId };

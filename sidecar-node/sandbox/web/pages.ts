@@ -18,6 +18,7 @@ const PARTS = [
   'marks.js',
   'people.js',
   'actions.js',
+  'votes.js',
   'media.js',
   'modules.js',
 ];

@@ -43,7 +43,11 @@ export interface PageMessage {
   quotedParticipant?: string;
   /** Of `pin`: how long; 0 takes it away. */
   seconds?: number;
-  /** For `reaction`, `edit`, `revoke` and `pin`: the message that it is about, and whether its sender is who sends this. */
+  /** Of `poll_vote`: sealed with the poll's secret. */
+  payload?: string;
+  iv?: string;
+  senderTimestampMs?: number;
+  /** For `reaction`, `edit`, `revoke`, `pin` and `poll_vote`: the message that it is about, and whether its sender is who sends this. */
   target?: { id: string; fromMe: boolean; participant?: string };
 }
 
@@ -149,6 +153,7 @@ function pollOf(message: proto.IMessage): PageMessage | undefined {
   return {
     type: 'poll_creation',
     pollName: poll.name ?? '',
+    ...set({ messageSecret: base64(message.messageContextInfo?.messageSecret) }),
     pollOptions: (poll.options ?? []).map(({ optionName }, localId) => ({ name: optionName ?? '', localId })),
     pollSelectableOptionsCount: poll.selectableOptionsCount ?? 0,
   };
@@ -168,12 +173,20 @@ function eventOf({ eventMessage: event }: proto.IMessage): PageMessage | undefin
 function aboutAnother({
   reactionMessage: reaction,
   protocolMessage: protocol,
+  pollUpdateMessage: vote,
 }: proto.IMessage): PageMessage | undefined {
   const target = (key: proto.IMessageKey | null | undefined) => ({
     id: key?.id ?? '',
     fromMe: Boolean(key?.fromMe),
     ...(key?.participant ? { participant: key.participant } : {}),
   });
+  if (vote)
+    return {
+      type: 'poll_vote',
+      target: target(vote.pollCreationMessageKey),
+      senderTimestampMs: Number(vote.senderTimestampMs ?? 0),
+      ...set({ payload: base64(vote.vote?.encPayload), iv: base64(vote.vote?.encIv) }),
+    };
   if (reaction) return { type: 'reaction', body: reaction.text ?? '', target: target(reaction.key) };
   if (protocol?.type === REVOKE) return { type: 'revoke', target: target(protocol.key) };
   if (protocol?.type !== MESSAGE_EDIT) return undefined;
@@ -252,6 +265,14 @@ function aboutFromPage(page: PageMessage, key: proto.IMessageKey): proto.IMessag
       };
     case 'revoke':
       return { protocolMessage: { type: REVOKE, key } };
+    case 'poll_vote':
+      return {
+        pollUpdateMessage: {
+          pollCreationMessageKey: key,
+          vote: set({ encPayload: bytes(page.payload), encIv: bytes(page.iv) }),
+          senderTimestampMs: page.senderTimestampMs ?? 0,
+        },
+      };
     case 'pin':
       return {
         messageContextInfo: { messageAddOnDurationInSecs: page.seconds ?? 0 },

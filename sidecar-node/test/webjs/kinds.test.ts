@@ -158,6 +158,27 @@ test('edits, deletes and reactions, both ways', { skip }, async () => {
   assert.equal((gone.from as Data).pn, FRIEND);
 });
 
+test('votes are told by the names of the options, and taken back, of a chat and of a group', { skip }, async () => {
+  const poll = { type: 'poll', poll: { name: 'Lunch?', options: ['a', 'b', 'c'], selectable: 2 } };
+  const { sent } = await send(poll);
+  for (const options of [['c', 'a'], ['b'], []]) {
+    const vote = await receive({ type: 'poll_vote', quoted_id: sent, options });
+    const { message_id, options: names, from, from_self } = await told('poll_vote', ({ id: of }) => of === vote);
+    assert.deepEqual([message_id, names, from_self], [sent, options.toSorted(), false]);
+    assert.equal((from as Data).pn, FRIEND);
+  }
+  const { id: group } = await sandbox.post('/api/groups', { subject: 'V', owner: ME, participants: [ME, FRIEND] });
+  const asked = await send(poll, { to: { group: String(group).split('@')[0] } });
+  const { ids } = await sandbox.post(`/api/contacts/${FRIEND}/send`, {
+    to: group,
+    type: 'poll_vote',
+    quoted_id: asked.sent,
+    options: ['b'],
+  });
+  const { chat, options, from } = await told('poll_vote', ({ id: of }) => of === (ids as string[])[0]);
+  assert.deepEqual([(chat as Data).group, options, (from as Data).pn], [String(group).split('@')[0], ['b'], FRIEND]);
+});
+
 test('other kinds that come in have the shapes of a command', { skip }, async () => {
   const place = await receive({ type: 'location', latitude: 1.5, longitude: 2.5, text: 'here' });
   assert.deepEqual((await told('message', ({ id: of }) => of === place)).location, {

@@ -23,13 +23,14 @@ export function addAndSendMsgToChat(_chat, fields) {
   return [kept, result];
 }
 
-/** A message about another one: it has an id of its own and is not shown. */
-async function sendAbout(model, type, body, more = {}) {
+/** A message about another one: it has an id of its own, which this gives, and is not shown. */
+export async function sendAbout(model, type, body, more = {}) {
   const id = await MsgKey.newId();
   const participant = model.id.participant?._serialized.replace('@c.us', '@s.whatsapp.net');
   const target = { id: model.id.id, fromMe: model.id.fromMe, ...(participant ? { participant } : {}) };
   const outgoing = { id: { id }, to: model.id.remote, outgoing: { type, body, target, ...more } };
   if ((await transmit(outgoing)) < 0) throw new Error('WhatsApp refused it');
+  return id;
 }
 
 export async function sendMessageEdit(model, body) {

@@ -1,6 +1,7 @@
 /** What arrives: on disk first, then acknowledged, then shown. */
 import { createWid } from './models.js';
 import { acked, chatOf, keep, learn, Msg, made, me, show } from './state.js';
+import { voted } from './votes.js';
 
 /** Where reactions pass; whatsapp-web.js puts itself before `bulkUpsert`. */
 export const reactionTableMode = { bulkUpsert: async () => undefined };
@@ -16,6 +17,7 @@ export async function message(said) {
   if (content.type === 'edit') return await edited(about);
   if (content.type === 'revoke') return await revoked(about);
   if (content.type === 'reaction') return reacted(about);
+  if (content.type === 'poll_vote') return await voted(about);
   const key = { fromMe: false, id, remote: chat._serialized, ...(author ? { participant: author._serialized } : {}) };
   const { quotedStanzaID } = content;
   const model = made({

@@ -36,6 +36,7 @@ import {
   unblockContact,
 } from './people.js';
 import { Blocklist, Chat, Cmd, Conn, Contact, GroupMetadata, Msg, Mute, me, Socket } from './state.js';
+import { pollVoteTableMode, sendVote, votesTable } from './votes.js';
 
 const nothing = async () => undefined;
 const no = () => false;
@@ -126,6 +127,9 @@ const modules = {
   WAWebSendMessageEditAction: { sendMessageEdit },
   WAWebSendReactionMsgAction: { sendReactionToMsg },
   WAWebAddonReactionTableMode: { reactionTableMode },
+  WAWebAddonPollVoteTableMode: { pollVoteTableMode },
+  WAWebPollsVotesSchema: { getTable: () => votesTable },
+  WAWebPollsSendVoteMsgAction: { sendVote },
   WAWebChatForwardMessage: { forwardMessages },
   WAWebPinMsgConstants: { getPinExpiryDuration: () => 604_800 },
   WAWebSendPinMessageAction: { sendPinInChatMsg },

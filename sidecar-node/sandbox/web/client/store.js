@@ -1,15 +1,18 @@
 /** What the page keeps on disk, in IndexedDB: its link, its messages, who is who. A promise resolves at the commit. */
 
 const DATABASE = 'sandbox';
-const STORES = ['device', 'messages', 'people', 'chats'];
+/** One more with each kind of object store. */
+const VERSION = 2;
+const STORES = ['device', 'messages', 'people', 'chats', 'votes'];
 
 let opening;
 
 function database() {
   opening ??= new Promise((resolve, reject) => {
-    const request = indexedDB.open(DATABASE, 1);
+    const request = indexedDB.open(DATABASE, VERSION);
     request.onupgradeneeded = () => {
-      for (const name of STORES) request.result.createObjectStore(name);
+      const known = request.result.objectStoreNames;
+      for (const name of STORES) if (!known.contains(name)) request.result.createObjectStore(name);
     };
     request.onsuccess = () => resolve(request.result);
     request.onerror = () => reject(request.error);

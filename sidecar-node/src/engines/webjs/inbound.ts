@@ -11,15 +11,17 @@ import {
   type Message,
   type Model,
   type Notification,
-  type PollVote,
   type Reaction,
   serialized,
 } from './library.ts';
 import { describe } from './messages.ts';
 import type { People } from './people.ts';
+import type { Vote } from './votes.ts';
 import type { Watermark } from './watermark.ts';
 
 const STATUSES: Record<number, string> = { 2: 'delivered', 3: 'read', 4: 'played' };
+/** By how much a voter's clock may be late. */
+const CLOCKS_DIFFER_MS = 600_000;
 const CHANGES: Record<string, string> = {
   add: 'add',
   invite: 'add',
@@ -62,7 +64,6 @@ export class Inbound {
     client.on('message_revoke_everyone', ({ rawData }: Message) => this.#turn(() => this.#revoked(rawData)));
     client.on('message_reaction', (reaction: Reaction) => this.#turn(() => this.#reacted(reaction)));
     client.on('message_ciphertext_failed', ({ rawData }: Message) => this.#turn(() => this.#undecryptable(rawData)));
-    client.on('vote_update', (vote: PollVote) => this.#turn(() => this.#voted(vote)));
     client.on('call', (call: Call) => this.#turn(() => this.#called(call)));
     for (const event of ['group_join', 'group_leave', 'group_admin_changed', 'group_update'])
       client.on(event, (notice: Notification) => this.#turn(() => this.#group(notice)));
@@ -78,6 +79,27 @@ export class Inbound {
         const models = await page(skip);
         for (const model of models) await this.#missed(model);
         if (models.length < most) return;
+      }
+    });
+  }
+
+  /** What somebody chooses in a poll now. */
+  voted(vote: Vote): void {
+    this.#turn(() => this.#voted(vote));
+  }
+
+  /** The votes that were made while nobody listened, in polls that were told. */
+  catchUpVotes(since: (at: number, polls: string[]) => Promise<Vote[]>): void {
+    const { watermark, link } = this.#parts;
+    const from = watermark.since * 1000 - CLOCKS_DIFFER_MS;
+    this.#turn(async () => {
+      const votes = await since(from, watermark.polls).catch((error: unknown) => {
+        quietly(link, 'votes_not_read')(error);
+        return [];
+      });
+      for (const vote of votes) {
+        await this.#parts.room();
+        await this.#voted(vote);
       }
     });
   }
@@ -107,8 +129,10 @@ export class Inbound {
   async message(model: Model, offline: boolean): Promise<void> {
     const { link, watermark } = this.#parts;
     const described = describe(model);
-    if (!described || watermark.knows(model.id._serialized) || this.#parts.isOurs(model.id.id)) return;
+    if (!described) return;
     const { type, body, media } = described;
+    if (type === 'poll') watermark.asked(model.id._serialized);
+    if (watermark.knows(model.id._serialized) || (model.id.fromMe && this.#parts.isOurs(model.id.id))) return;
     const place = placeOf(model.id.remote);
     if (place) {
       const { chat: _, ...head } = await this.#head(model.id, model);
@@ -216,18 +240,19 @@ export class Inbound {
     });
   }
 
-  async #voted({ voter, selectedOptions, interractedAtTs, parentMsgKey }: PollVote): Promise<void> {
-    const jid = serialized(voter);
-    const remote = serialized(parentMsgKey.remote);
-    this.#parts.link.event('poll_vote', {
-      id: `${parentMsgKey.id}-${interractedAtTs}`,
-      chat: chat(remote, await this.#parts.people.other(remote)),
-      from: await this.#person(jid),
-      from_self: false,
-      message_id: parentMsgKey.id,
-      options: selectedOptions.map(({ name }) => name ?? ''),
-      sent_at: Number(interractedAtTs) || Date.now(),
+  async #voted({ id, key, fromMe, chat: jid, voter, poll, options, at }: Vote): Promise<void> {
+    const { link, people, watermark, isOurs } = this.#parts;
+    if (watermark.knows(key) || (fromMe && isOurs(id))) return;
+    link.event('poll_vote', {
+      id,
+      chat: chat(jid, await people.other(jid)),
+      from: fromMe ? this.#me() : await this.#person(voter),
+      from_self: fromMe,
+      message_id: poll,
+      options,
+      sent_at: Number(at) || Date.now(),
     });
+    watermark.told(key, 0);
   }
 
   async #called({ id, from, isVideo }: Call): Promise<void> {

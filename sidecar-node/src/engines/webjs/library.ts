@@ -54,13 +54,6 @@ export interface Message {
   unpin(): Promise<boolean>;
 }
 
-export interface PollVote {
-  voter: Jid;
-  selectedOptions: { name?: string }[];
-  interractedAtTs: number;
-  parentMsgKey: Key;
-}
-
 export interface Reaction {
   id: Key;
   msgId: Key;
