@@ -259,22 +259,25 @@ async def kill_database(scene: Scene) -> None:
 async def kill_backend(scene: Scene) -> None:
     """kill -9 one of PostgreSQL's backends: it ends all others and recovers."""
     assert scene.ground.postgres is not None
-    with contextlib.suppress(psutil.Error):
+    async with scene.ground.one_killer:  # whoever killed all of it has started it again
         backends = psutil.Process(scene.ground.postgres.pid).children()
-        victim = scene.random.choice(backends)
-        scene.note(f"kill -9 a process of PostgreSQL: {' '.join(victim.cmdline())[:60]}")
-        victim.kill()
+        with contextlib.suppress(psutil.Error, IndexError):
+            victim = scene.random.choice(backends)
+            scene.note(f"kill -9 a process of PostgreSQL: {' '.join(victim.cmdline())[:60]}")
+            victim.kill()
 
 
 async def freeze_database(scene: Scene) -> None:
     """SIGSTOP all of PostgreSQL for up to eight seconds."""
     assert scene.ground.postgres is not None
-    scene.note("SIGSTOP PostgreSQL")
-    scene.ground.postgres.freeze()
+    async with scene.ground.one_killer:
+        scene.note("SIGSTOP PostgreSQL")
+        scene.ground.postgres.freeze()
     try:
         await scene.rest(1, 8)
     finally:
-        scene.ground.postgres.thaw()
+        async with scene.ground.one_killer:
+            scene.ground.postgres.thaw()
 
 
 async def lock_database(scene: Scene) -> None:
