@@ -40,6 +40,8 @@ class TenantRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     """Counted from midnight UTC; 0: none. Also a session's own, and people never written to or heard from, below."""
     session_commands_per_day: int = 0
     new_contacts_per_day: int = 0
+    session_new_contacts_per_day: int = 0
+    """People whom that session never wrote to or heard from."""
     media_bytes: int = 0
     """Of stored files; 0: no limit."""
     webhooks: int = 0

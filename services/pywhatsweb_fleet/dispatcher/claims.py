@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from sqlalchemy import Connection
 
@@ -13,8 +13,9 @@ from pywhatsweb.contracts import subjects
 from pywhatsweb.contracts.statuses import MessageStatus
 from pywhatsweb.errors import ErrorCode
 from pywhatsweb_fleet.dispatcher import optouts
+from pywhatsweb_fleet.dispatcher.allowances import Firsts
 from pywhatsweb_fleet.dispatcher.reading import Job, Tenant
-from pywhatsweb_fleet.storage import audit, conversation, idempotency, inbox_choices, usage
+from pywhatsweb_fleet.storage import audit, conversation, idempotency, inboxes, usage
 from pywhatsweb_fleet.storage.conversation import StatusRow
 from pywhatsweb_fleet.storage.faults import StorageUnavailable
 from pywhatsweb_fleet.storage.idempotency import Claim, Claimed, Outcome, Record, Repeat
@@ -23,6 +24,7 @@ from pywhatsweb_fleet.storage.store import Store
 from pywhatsweb_fleet.storage.usage import Amount
 
 Verdict = Claimed | Repeat
+_NOBODY: Final = Firsts(set(), set())
 
 
 class Claims:
@@ -35,13 +37,11 @@ class Claims:
         self.problem: str | None = None
         """What is wrong with the database, as the last command found it."""
 
-    async def claim(
-        self, tenant: Tenant, jobs: Sequence[Job], strangers: Collection[str] = ()
-    ) -> list[Verdict]:
+    async def claim(self, tenant: Tenant, jobs: Sequence[Job], firsts: Firsts = _NOBODY) -> list[Verdict]:
         """A verdict each, in their order; the refusals among them are on record as rejected or expired.
 
-        What is claimed is counted as used; ``strangers``: chats that are written to for the first time. Commands to
-        people who opted out are refused here.
+        What is claimed is counted as used; ``firsts``: who is written to for the first time. Commands to people who
+        opted out are refused here.
         """
         if not jobs:
             return []
@@ -62,7 +62,7 @@ class Claims:
         refused = {
             place: _refusal(tenant, job, now) for place, job in enumerate(jobs) if job.refusal is not None
         }
-        batch = _Batch(tenant, wishes, refused, _meter(tenant, jobs, strangers), optouts.wishes(jobs))
+        batch = _Batch(tenant, wishes, refused, _meter(tenant, jobs, firsts), optouts.wishes(jobs))
         try:
             verdicts, opted_out = await self._store.transact(_claim, batch)
         except StorageUnavailable:
@@ -110,7 +110,7 @@ class Claims:
 
 def _lookup(conn: Connection, tenant: str, command_id: str, session: str | None) -> Record | None:
     if session is not None and subjects.valid_inbox(session):
-        session = inbox_choices.placed(conn, tenant, session, command_id) or session
+        session = inboxes.placed(conn, tenant, session, command_id) or session
     return idempotency.lookup(conn, tenant, command_id, session)
 
 
@@ -130,6 +130,8 @@ class _Meter(NamedTuple):
     session: str
     what: str
     stranger: str | None
+    met_by: tuple[str, str] | None
+    """The session and the chat that it writes to for the first time."""
 
 
 class _Batch(NamedTuple):
@@ -150,19 +152,20 @@ class _Batch(NamedTuple):
             if place in places
         }
         meters = [
-            meter._replace(what=usage.REFUSED, stranger=None) if place in places else meter
+            meter._replace(what=usage.REFUSED, stranger=None, met_by=None) if place in places else meter
             for place, meter in enumerate(self.meters)
         ]
         return self._replace(refused={**self.refused, **more}, meters=meters)
 
 
-def _meter(tenant: Tenant, jobs: Sequence[Job], strangers: Collection[str]) -> list[_Meter]:
+def _meter(tenant: Tenant, jobs: Sequence[Job], firsts: Firsts) -> list[_Meter]:
     apart = tenant.record.session_commands_per_day > 0
     return [
         _Meter(
             job.session if apart else usage.WHOLE,
             usage.COMMANDS if job.refusal is None else usage.REFUSED,
-            job.chat_key if job.refusal is None and job.chat_key in strangers else None,
+            job.chat_key if job.refusal is None and job.chat_key in firsts.chats else None,
+            pair if job.refusal is None and (pair := (job.session, job.chat_key)) in firsts.pairs else None,
         )
         for job in jobs
     ]
@@ -195,5 +198,10 @@ def _claim(conn: Connection, batch: _Batch) -> tuple[list[Verdict], list[int]]:
         amounts.append(
             Amount(tenant.id, day, usage.WHOLE, usage.NEW_CONTACTS, usage.reach(conn, tenant.id, met, now))
         )
+    met_by = [meter.met_by for meter in first if meter.met_by is not None]
+    amounts += [
+        Amount(tenant.id, day, session, usage.SESSION_NEW_CONTACTS, number)
+        for session, number in usage.reach_from(conn, tenant.id, met_by, now).items()
+    ]
     usage.add(conn, amounts)
     return verdicts, opted_out

@@ -21,6 +21,7 @@ from pywhatsweb.contracts.statuses import MessageStatus
 from pywhatsweb.contracts.subjects import NO_SESSION
 from pywhatsweb.errors import ErrorCode
 from pywhatsweb_fleet.dispatcher import handlers, outcomes, reading, recovery
+from pywhatsweb_fleet.dispatcher.allowances import Firsts
 from pywhatsweb_fleet.dispatcher.intake import Dispatch, Fresh, Settled, Stale
 from pywhatsweb_fleet.dispatcher.outcomes import Outcome
 from pywhatsweb_fleet.dispatcher.quotas import Quotas, penalty_s
@@ -49,10 +50,10 @@ class Dispatching:
             raise Stale  # removed; its streams are about to go
         jobs = [self._read(tenant, raw) for raw in raws]
         await self._deps.inboxes.place(tenant, jobs)
-        strangers = await self._admit(tenant, [job for job in jobs if job.refusal is None])
+        firsts = await self._admit(tenant, [job for job in jobs if job.refusal is None])
         await self._render(tenant, [job for job in jobs if job.readable])
         readable = [job for job in jobs if job.readable]
-        verdicts = await self._deps.claims.claim(tenant, readable, strangers)
+        verdicts = await self._deps.claims.claim(tenant, readable, firsts)
         refused = {job.raw.sequence: job.refusal for job in readable if job.refusal is not None}
         said = {
             job.raw.sequence: handlers.conclude(verdict, job, refused)
@@ -79,8 +80,8 @@ class Dispatching:
             log.exception("a command cannot be read", sequence=raw.sequence)
             return reading.unreadable(tenant, raw)
 
-    async def _admit(self, tenant: Tenant, jobs: list[Job]) -> set[str]:
-        """Refuses what may not go on; the chats of the others that are written to for the first time."""
+    async def _admit(self, tenant: Tenant, jobs: list[Job]) -> Firsts:
+        """Refuses what may not go on; what of the others is written for the first time."""
         directory = self._deps.directory
         await directory.refresh(tenant.id, {job.session for job in jobs})
         await self._doubt(tenant, jobs)
@@ -89,11 +90,11 @@ class Dispatching:
             session = directory.session(tenant.id, job.session)
             handlers.admit(tenant, session, job, self._deps.engines, self._quotas, now_ms=now_ms, clock=clock)
         await self._deps.holds.refuse(tenant, jobs, now_ms)
-        strangers = await self._deps.allowances.refuse(tenant, jobs, now_ms)
+        firsts = await self._deps.allowances.refuse(tenant, jobs, now_ms)
         # The rest of a flood stays in the tenant's own stream, which refuses its publisher when it is full.
         flood = sum(job.refusal is ErrorCode.E_RATE_LIMITED for job in jobs)
         await asyncio.sleep(penalty_s(tenant.record, flood))
-        return strangers
+        return firsts
 
     async def _render(self, tenant: Tenant, jobs: list[Job]) -> None:
         """What a template comes to may need more of an engine than its name."""

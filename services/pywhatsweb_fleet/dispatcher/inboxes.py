@@ -198,7 +198,8 @@ def _choose(  # noqa: PLR0917 - called through Store.transact, by position
     now: int,
 ) -> Chosen:
     """`inbox_choices.choose`; the moves are on record in the audit trail."""
-    chosen = inbox_choices.choose(conn, tenant.id, tenant.key, wanted, settings, standing, counts, now)
+    limit = tenant.record.session_new_contacts_per_day
+    chosen = inbox_choices.choose(conn, tenant.id, tenant.key, wanted, settings, standing, counts, now, limit)
     for move in chosen.moves:
         detail = {"inbox_id": move.inbox, "from": move.before, "to": move.after, "why": move.why}
         entry = audit.Entry(

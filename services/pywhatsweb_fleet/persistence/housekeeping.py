@@ -7,7 +7,7 @@ import time
 
 import structlog
 
-from pywhatsweb_fleet.storage import idempotency, inbox_choices, partitions, usage
+from pywhatsweb_fleet.storage import idempotency, inboxes, partitions, usage
 from pywhatsweb_fleet.storage.faults import StorageUnavailable
 from pywhatsweb_fleet.storage.store import Store
 
@@ -36,8 +36,9 @@ async def once(store: Store) -> None:
         log.info("months made ahead", count=len(made))
     for forget, before in (
         (idempotency.expire, now),
-        (inbox_choices.expire, now),
+        (inboxes.expire, now),
         (usage.forget_reached, now - _REACHED_MS),
+        (usage.forget_reached_by, now - _REACHED_MS),
     ):
         removed = _AT_ONCE
         while removed == _AT_ONCE:

@@ -21,8 +21,9 @@ from pywhatsweb_fleet.storage import inboxes
 from pywhatsweb_fleet.storage.inbox_tables import inbox_commands, inbox_contacts
 from pywhatsweb_fleet.storage.inbox_terms import Chosen, Move, Refused, Standing, Wanted
 from pywhatsweb_fleet.storage.inboxes import InboxRow
+from pywhatsweb_fleet.storage.newcomers import Newcomers
 from pywhatsweb_fleet.storage.optouts import aliases
-from pywhatsweb_fleet.storage.statements import insert_rows, is_postgres, query, rows_parameters, rows_source
+from pywhatsweb_fleet.storage.statements import insert_rows, is_postgres, rows_parameters, rows_source
 from pywhatsweb_fleet.storage.tables import chats, idempotency
 
 AGAIN_MS: Final = 30_000
@@ -57,28 +58,16 @@ def choose(  # noqa: PLR0917 - called through Store.transact, by position
     standing: Callable[[str], Standing],
     counts: Mapping[str, Counter[str]],
     now: int,
+    new_contacts: int = 0,
 ) -> Chosen:
     """Decides where commands go. ``settings``: of those inboxes that there are; ``counts``: of those whose people were
-    counted a moment ago."""
-    choosing = _Choosing(conn, tenant, settings=settings, standing=standing, counts=counts, now=now)
-    return choosing.all(key, wanted)
-
-
-def placed(conn: Connection, tenant: str, inbox: str, command_id: str) -> str | None:
-    """Which session a command was given to."""
-    sql = "SELECT session FROM inbox_commands WHERE tenant = ? AND inbox = ? AND command_id = ?"
-    rows = query(conn, sql, tenant, inbox, command_id)
-    return rows[0][0] if rows else None
-
-
-def expire(conn: Connection, before: int, limit: int = 1000) -> int:
-    """Forgets at most ``limit`` commands that expired before the time; how many."""
-    mark = "%s" if is_postgres(conn) else "?"
-    sql = (
-        "DELETE FROM inbox_commands WHERE (tenant, inbox, command_id) IN (SELECT tenant, inbox, command_id "
-        f"FROM inbox_commands WHERE expires_at < {mark} ORDER BY expires_at LIMIT {mark})"
+    counted a moment ago; ``new_contacts``: how many people a session may write to for the first time in a day, 0: any
+    number."""
+    newcomers = Newcomers(conn, tenant, new_contacts, now)
+    choosing = _Choosing(
+        conn, tenant, settings=settings, standing=standing, counts=counts, newcomers=newcomers, now=now
     )
-    return conn.exec_driver_sql(sql, (before, limit)).rowcount
+    return choosing.all(key, wanted)
 
 
 class _Choosing:
@@ -92,12 +81,14 @@ class _Choosing:
         settings: Mapping[str, InboxRow],
         standing: Callable[[str], Standing],
         counts: Mapping[str, Counter[str]],
+        newcomers: Newcomers,
         now: int,
     ) -> None:
         self._conn = conn
         self._tenant = tenant
         self._settings = settings
         self._standing = standing
+        self._newcomers = newcomers
         self._now = now
         self._counts = {inbox: Counter(found) for inbox, found in counts.items()}
         self._moves: list[Move] = []
@@ -199,18 +190,22 @@ class _Choosing:
         strangers = [person for person in people if not _of(rows, person)]
         known = self._known(strangers)
         bound = {person: _oldest(_of(rows, person)) or known.get(person) for person in people}
-        lost = {
-            person: one
+        why = {
+            person: reason
             for person, one in bound.items()
-            if one is not None and self._lost(self._settings[person[0]], one)
+            if one is not None and (reason := self._lost(self._settings[person[0]], one))
         }
-        waiting = self._waiting(lost)
+        kept = {person: one.session for person, one in bound.items() if one is not None and person not in why}
+        why |= dict.fromkeys(self._newcomers.refused(kept), "quota")
+        waiting = self._waiting(
+            {person: one for person, one in bound.items() if one is not None and person in why}
+        )
         where: dict[_Person, str | Refused] = {}
         put: dict[_Person, _Contact] = {}
         for person in sorted(people):
             inbox, contact = self._settings[person[0]], bound[person]
-            if person in lost and contact is not None and person not in waiting:
-                contact = self._moved(inbox, contact) or contact
+            if person in why and contact is not None and person not in waiting:
+                contact = self._moved(inbox, contact, why[person]) or contact
             if contact is None:
                 session = self._pick(inbox)
                 if session is None:
@@ -256,11 +251,10 @@ class _Choosing:
             and (status in _WAITS or (status is None and chosen_at > self._now - _UNCLAIMED_MS))
         }
 
-    def _moved(self, inbox: InboxRow, contact: _Contact) -> _Contact | None:
+    def _moved(self, inbox: InboxRow, contact: _Contact, why: str) -> _Contact | None:
         """With another session that works; None when there is none."""
         session = self._pick(inbox, works=True)
-        why = self._lost(inbox, contact)
-        if session is None or session == contact.session or why is None:
+        if session is None or session == contact.session:
             return None
         self._moves.append(Move(inbox.inbox, contact.chat, contact.session, session, why))
         return contact._replace(session=session, since=self._now)
@@ -273,22 +267,27 @@ class _Choosing:
             some = [name for name in free if self._standing(name).passing]
         if not some:
             return None
-        if inbox.spread == "first_working":
-            return some[0]
-        if inbox.inbox not in self._counts:
-            self._counts[inbox.inbox] = Counter(inboxes.people(self._conn, self._tenant, inbox.inbox))
-        counts = self._counts[inbox.inbox]
-        session = min(some, key=lambda name: counts[name])
+        session = some[0] if inbox.spread == "first_working" else self._with_fewest(inbox.inbox, some)
+        self._newcomers.take(session)
+        return session
+
+    def _with_fewest(self, inbox: str, sessions: Sequence[str]) -> str:
+        if inbox not in self._counts:
+            self._counts[inbox] = Counter(inboxes.people(self._conn, self._tenant, inbox))
+        counts = self._counts[inbox]
+        session = min(sessions, key=lambda name: counts[name])
         counts[session] += 1
         return session
 
     def _free(self, session: str) -> bool:
         standing = self._standing(session)
-        return standing.exists and standing.held_until <= self._now
+        return standing.exists and standing.held_until <= self._now and self._newcomers.fit(session)
 
     def _nobody(self, inbox: InboxRow) -> Refused:
         """Why somebody new is given to none."""
         ready = [one for one in map(self._standing, inbox.sessions) if one.works or one.passing]
+        if any(one.held_until <= self._now for one in ready):
+            return Refused(ErrorCode.E_QUOTA_EXCEEDED, self._newcomers.refusal)
         if ready:
             until = min(one.held_until for one in ready)
             details = {"retry_after_ms": until - self._now, "held_until": until}

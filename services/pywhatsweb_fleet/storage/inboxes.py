@@ -77,3 +77,20 @@ def people(conn: Connection, tenant: str, inbox: str) -> dict[str, int]:
         "GROUP BY session"
     )
     return {row[0]: int(row[1]) for row in query(conn, sql, tenant, inbox)}
+
+
+def placed(conn: Connection, tenant: str, inbox: str, command_id: str) -> str | None:
+    """Which session a command was given to."""
+    sql = "SELECT session FROM inbox_commands WHERE tenant = ? AND inbox = ? AND command_id = ?"
+    rows = query(conn, sql, tenant, inbox, command_id)
+    return rows[0][0] if rows else None
+
+
+def expire(conn: Connection, before: int, limit: int = 1000) -> int:
+    """Forgets at most ``limit`` commands that expired before the time; how many."""
+    mark = "%s" if is_postgres(conn) else "?"
+    sql = (
+        "DELETE FROM inbox_commands WHERE (tenant, inbox, command_id) IN (SELECT tenant, inbox, command_id "
+        f"FROM inbox_commands WHERE expires_at < {mark} ORDER BY expires_at LIMIT {mark})"
+    )
+    return conn.exec_driver_sql(sql, (before, limit)).rowcount

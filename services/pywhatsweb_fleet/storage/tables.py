@@ -347,5 +347,18 @@ reached = Table(
 )
 """Whom a tenant wrote to first, while its new contacts are limited: they count once, not at every message."""
 
+reached_by = Table(
+    "reached_by",
+    metadata,
+    _text("tenant"),
+    _text("session"),
+    _text("chat"),
+    _ms("at"),
+    PrimaryKeyConstraint("tenant", "session", "chat", name="reached_by_pk"),
+    Index("reached_by_time", "at"),
+    sqlite_with_rowid=False,
+)
+"""The same of each session, while a session's new contacts are limited."""
+
 PARTITIONED = (messages, statuses)
 """On PostgreSQL: by month of ``recorded_at``."""

@@ -6,13 +6,14 @@
 # ruff: noqa: S608 - statements are composed of our own names; values are always parameters
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from sqlalchemy import Connection
 
 from pywhatsweb_fleet.storage.statements import insert_rows, is_postgres, query, rows_parameters, rows_source
-from pywhatsweb_fleet.storage.tables import chats, identities, reached, usage
+from pywhatsweb_fleet.storage.tables import chats, identities, reached, reached_by, usage
 
 DAY_MS: Final = 86_400_000
 WHOLE: Final = "-"
@@ -20,9 +21,11 @@ WHOLE: Final = "-"
 COMMANDS: Final = "commands"
 REFUSED: Final = "refused"
 NEW_CONTACTS: Final = "new_contacts"
+SESSION_NEW_CONTACTS: Final = "session_new_contacts"
+"""People new to the session that writes to them, whom another of the tenant's may know."""
 SENT: Final = "sent"
 RECEIVED: Final = "received"
-COUNTED: Final = (COMMANDS, REFUSED, NEW_CONTACTS, SENT, RECEIVED)
+COUNTED: Final = (COMMANDS, REFUSED, NEW_CONTACTS, SESSION_NEW_CONTACTS, SENT, RECEIVED)
 
 
 class Amount(NamedTuple):
@@ -91,13 +94,53 @@ def strangers(
     """The chats, of those named, in which nothing was ever said, whichever of a person's addresses it was under."""
     if not people:
         return set()
+    keys = _keys(conn, tenant, people, key_of_lid)
+    known = _known(conn, tenant, sorted({key for found in keys.values() for key in found}))
+    return {chat for chat, found in keys.items() if known.isdisjoint(found)}
+
+
+def strangers_to(
+    conn: Connection,
+    tenant: str,
+    pairs: Collection[tuple[str, Person]],
+    key_of_lid: Callable[[str], str],
+) -> set[tuple[str, str]]:
+    """The same for a session each: those pairs of session and chat in which nothing was ever said."""
+    if not pairs:
+        return set()
+    keys = _keys(conn, tenant, [person for _, person in pairs], key_of_lid)
+    known = met(conn, tenant, {(session, key) for session, person in pairs for key in keys[person.chat]})
+    return {
+        (session, person.chat)
+        for session, person in pairs
+        if known.isdisjoint((session, key) for key in keys[person.chat])
+    }
+
+
+def met(conn: Connection, tenant: str, pairs: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Those pairs of session and chat in which something was said, or is about to be."""
+    found: set[tuple[str, str]] = set()
+    for table in (chats, reached_by) if pairs else ():
+        rows = conn.exec_driver_sql(
+            f"SELECT k.session, k.chat FROM {rows_source(is_postgres(conn), table, ('tenant', 'session', 'chat'))} "
+            f"JOIN {table.name} k ON k.tenant = batch.tenant AND k.session = batch.session "
+            "AND k.chat = batch.chat",
+            rows_parameters([(tenant, *pair) for pair in sorted(pairs)]),
+        ).fetchall()
+        found.update((row[0], row[1]) for row in rows)
+    return found
+
+
+def _keys(
+    conn: Connection, tenant: str, people: Iterable[Person], key_of_lid: Callable[[str], str]
+) -> Mapping[str, list[str]]:
+    """All keys that each chat's person is known under."""
+    people = list(people)
     lids = _lids(conn, tenant, {person.pn for person in people if person.pn is not None})
-    keys: Mapping[str, list[str]] = {
+    return {
         person.chat: [person.chat, *(key_of_lid(lid) for lid in lids.get(person.pn or "", ()))]
         for person in people
     }
-    known = _known(conn, tenant, sorted({key for found in keys.values() for key in found}))
-    return {chat for chat, found in keys.items() if known.isdisjoint(found)}
 
 
 def _lids(conn: Connection, tenant: str, numbers: set[str]) -> dict[str, list[str]]:
@@ -132,11 +175,30 @@ def reach(conn: Connection, tenant: str, people: Iterable[str], at: int) -> int:
     return insert_rows(conn, reached, ("tenant", "chat", "at"), rows, "(tenant, chat) DO NOTHING")
 
 
+def reach_from(conn: Connection, tenant: str, pairs: Iterable[tuple[str, str]], at: int) -> Counter[str]:
+    """Notes that these sessions wrote to these chats; to how many each of them did for the first time."""
+    first: Counter[str] = Counter()
+    for session, chat in sorted(set(pairs)):
+        row = (tenant, session, chat, at)
+        columns = ("tenant", "session", "chat", "at")
+        first[session] += insert_rows(conn, reached_by, columns, [row], "(tenant, session, chat) DO NOTHING")
+    return first
+
+
 def forget_reached(conn: Connection, before: int, limit: int = 1000) -> int:
     """Drops at most ``limit`` notes that are older: what was sent is in `chats` by then. How many."""
+    return _forget(conn, "reached", "tenant, chat", before, limit)
+
+
+def forget_reached_by(conn: Connection, before: int, limit: int = 1000) -> int:
+    """The same of the sessions' notes."""
+    return _forget(conn, "reached_by", "tenant, session, chat", before, limit)
+
+
+def _forget(conn: Connection, table: str, key: str, before: int, limit: int) -> int:
     mark = "%s" if is_postgres(conn) else "?"
     sql = (
-        f"DELETE FROM reached WHERE (tenant, chat) IN (SELECT tenant, chat FROM reached WHERE at < {mark} "
+        f"DELETE FROM {table} WHERE ({key}) IN (SELECT {key} FROM {table} WHERE at < {mark} "
         f"ORDER BY at LIMIT {mark})"
     )
     return conn.exec_driver_sql(sql, (before, limit)).rowcount

@@ -51,6 +51,7 @@ class Metering:
                 "commands_per_day": record.commands_per_day,
                 "session_commands_per_day": record.session_commands_per_day,
                 "new_contacts_per_day": record.new_contacts_per_day,
+                "session_new_contacts_per_day": record.session_new_contacts_per_day,
                 "queue_messages": record.limits.queue_messages,
                 "stored_event_bytes": record.limits.events_bytes,
                 "media_bytes": record.media_bytes,

@@ -40,7 +40,8 @@ _TRIES: Final = 10
 _AGAIN_S: Final = 5.0
 _RECORD: Final = (
     "sessions", "commands_per_second", "session_commands_per_second", "commands_per_day",
-    "session_commands_per_day", "new_contacts_per_day", "media_bytes", "webhooks",
+    "session_commands_per_day", "new_contacts_per_day", "session_new_contacts_per_day", "media_bytes",
+    "webhooks",
 )  # fmt: skip
 """Fields of a quota that the tenant's record has under the same names."""
 _LIMITS: Final = {

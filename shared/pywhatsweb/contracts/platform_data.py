@@ -31,6 +31,8 @@ class Quota(Args, frozen=True, kw_only=True):
     session_commands_per_day: Count | None = None
     new_contacts_per_day: Count | None = None
     """People whom the tenant never wrote to and never heard from."""
+    session_new_contacts_per_day: Count | None = None
+    """People whom that session never wrote to and never heard from: what WhatsApp minds (463)."""
     queue_messages: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
     """Commands waiting for one session."""
     scheduled_messages: Annotated[int, Meta(ge=1, le=10_000_000)] | None = None

@@ -25,7 +25,8 @@ class UsageGet(Args, frozen=True, kw_only=True):
 
 
 class Day(Result, frozen=True, kw_only=True):
-    """`counts`: commands accepted and refused, new_contacts, messages sent and received."""
+    """`counts`: commands accepted and refused, new_contacts, session_new_contacts (of the sessions together;
+    counted while there is a limit), messages sent and received."""
 
     day: str
     counts: dict[str, int]

@@ -89,3 +89,34 @@ async def test_new_contacts_are_counted_once(nats_server: NatsServer, tmp_path: 
             await user.publish(text(id="more", to="+5511999990009"))
             assert (await refusal(user, "more"))["limit"] == 2
     assert await counts(tmp_path) == {("-", "commands"): 6, ("-", "new_contacts"): 2, ("-", "refused"): 2}
+
+
+async def test_new_contacts_of_a_session_are_its_own(nats_server: NatsServer, tmp_path: Path) -> None:
+    """One a day each: whom another session knows is new all the same, a refusal uses nothing up, and a dispatcher
+    that was stopped goes on counting."""
+    async with platform(nats_server.url, "acme", session_new_contacts_per_day=1) as (_, [tenant]):
+        await tenant.wish("s1")
+        await tenant.wish("s2")
+        user = User(tenant)
+        one, two = "+5511999990001", "+5511999990002"
+        for name, session, to in (("a1", "s1", one), ("a2", "s1", two), ("a3", "s1", one), ("b1", "s2", one)):
+            await user.publish(text(id=name, to=to), session)  # in one batch
+        async with dispatcher(nats_server.url, tmp_path):
+            for name in ("a1", "a3", "b1"):
+                await user.told(name, "accepted", timeout=60)
+            assert await refusal(user, "a2") == {
+                "quota": "session_new_contacts_per_day",
+                "limit": 1,
+                "retry_after_ms": usage.DAY_MS // 2,
+            }
+        async with dispatcher(nats_server.url, tmp_path):
+            await user.publish(text(id="b2", to=two), "s2")
+            assert (await refusal(user, "b2"))["quota"] == "session_new_contacts_per_day"
+            await user.publish(text(id="b3", to=one), "s2")
+            await user.told("b3", "accepted", timeout=60)
+    assert await counts(tmp_path) == {
+        ("-", "commands"): 4,
+        ("-", "refused"): 2,
+        ("s1", "session_new_contacts"): 1,
+        ("s2", "session_new_contacts"): 1,
+    }

@@ -20,6 +20,7 @@ from pywhatsweb_fleet.dispatcher import reading
 from pywhatsweb_fleet.dispatcher.dispatching import Dispatching
 from pywhatsweb_fleet.dispatcher.reading import Raw, Tenant
 from pywhatsweb_fleet.dispatcher.telling import Deps
+from pywhatsweb_fleet.storage import usage
 from pywhatsweb_fleet.storage.store import Store
 from pywhatsweb_fleet.up.backups import Manifest
 from pywhatsweb_fleet.up.requeueing import bring_back
@@ -68,12 +69,15 @@ class Replay:
 
     async def holds_at_most(self, messages: int) -> None:
         """The tenant's queues from now on."""
-        record = self.tenant.record
-        limits = msgspec.structs.replace(record.limits, queue_messages=messages)
-        changed = msgspec.structs.replace(record, limits=limits)
+        limits = msgspec.structs.replace(self.tenant.record.limits, queue_messages=messages)
+        await self.has(limits=limits)
+        await provision.ensure_tenant(self._deps.bus, self.tenant.id, limits)
+
+    async def has(self, **fields: Any) -> None:
+        """Changes the tenant's record."""
+        changed = msgspec.structs.replace(self.tenant.record, **fields)
         await self._deps.directory.tenant_bucket.put(self.tenant.id, registry.encode(changed))
         await self._deps.directory.sweep_tenants()
-        await provision.ensure_tenant(self._deps.bus, self.tenant.id, limits)
 
     async def becomes(self, session: str, status: str, **fields: Any) -> None:
         """As the session's owner tells, and heard here."""
@@ -142,6 +146,34 @@ async def test_a_full_queue_of_a_banned_session_stays(
     await ended(record, "s1", *full)  # the ban was lifted, say
     await replay.done(*(replay.raw(f"more-{n}", person(n)) for n in range(1, 4)))
     assert await queued(numbers, "s2") == ["more-6", "c6", *(f"more-{n}" for n in range(1, 4))]
+
+
+async def test_new_contacts_are_counted_once_by_session(
+    nats_server: NatsServer,
+    tmp_path: Path,
+    record: Store,
+    numbers: User,
+    replay: Replay,
+    *,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Killed between choice, claim and queue: somebody new is counted once, where they were given to; the next ones go
+    to the other session, and nobody once both are used up, except to whom a session knows."""
+    monkeypatch.setattr(usage, "day_of", lambda _now: 20_000)
+    await replay.has(session_new_contacts_per_day=1)
+    await inbox(numbers, nats_server, tmp_path)
+    first, second, third = (replay.raw(f"c{n}", person(n)) for n in (1, 2, 3))
+    assert await replay.chosen(first) == ["s1"]
+    await replay.claimed(first)
+    assert await replay.chosen(second) == ["s2"]
+    await replay.done(first, second, third)
+    await replay.done(first, second, third, replay.raw("again", person(1)))
+    assert await numbers.refused("c3", timeout=60) == "E_QUOTA_EXCEEDED"
+    assert await queued(numbers, "s1") == ["c1", "again"]
+    assert await queued(numbers, "s2") == ["c2"]
+    counts = await record.read(usage.of_day, "acme", 20_000)
+    new = {session: count for (session, what), count in counts.items() if what == usage.SESSION_NEW_CONTACTS}
+    assert new == {"s1": 1, "s2": 1}
 
 
 async def test_a_session_that_stops_keeps_its_people_for_a_while(

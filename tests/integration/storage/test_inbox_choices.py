@@ -7,12 +7,13 @@ import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 
 import pytest
+from sqlalchemy import Connection
 
 from pywhatsweb.contracts import ids
 from pywhatsweb.contracts.ids import TenantKey
 from pywhatsweb.contracts.statuses import MessageStatus
 from pywhatsweb.errors import ErrorCode
-from pywhatsweb_fleet.storage import idempotency, inbox_choices, inboxes, people
+from pywhatsweb_fleet.storage import idempotency, inbox_choices, inboxes, people, usage
 from pywhatsweb_fleet.storage.idempotency import Claim, Outcome
 from pywhatsweb_fleet.storage.inbox_terms import Chosen, Refused, Standing, Wanted
 from pywhatsweb_fleet.storage.inboxes import InboxRow
@@ -25,6 +26,7 @@ DAY = 86_400_000
 WORKS, AWAY = Standing(exists=True, works=True), Standing(exists=True)
 BANNED = Standing(exists=True, banned=True)
 PATIENCE_S = 60.0
+QUOTA = {"quota": "session_new_contacts_per_day", "limit": 2, "retry_after_ms": DAY - 2000}
 
 
 def an_inbox(*sessions: str, **fields: object) -> InboxRow:
@@ -44,10 +46,13 @@ async def choose(
     standing: Mapping[str, Standing] | Callable[[str], Standing],
     inbox: InboxRow | None = None,
     now: int = 1000,
+    new_contacts: int = 0,
 ) -> Chosen:
     ask = standing if callable(standing) else lambda name: standing.get(name, Standing(exists=False))
     row = inbox or an_inbox()
-    return await store.transact(inbox_choices.choose, "acme", KEY, wanted, {row.inbox: row}, ask, {}, now)
+    return await store.transact(
+        inbox_choices.choose, "acme", KEY, wanted, {row.inbox: row}, ask, {}, now, new_contacts
+    )
 
 
 async def claim(store: Store, session: str, command_id: str, seq: int, *ends: MessageStatus) -> None:
@@ -175,8 +180,40 @@ async def test_commands_are_forgotten_with_their_records(store: Store) -> None:
     works = {"s1": WORKS, "s2": WORKS}
     await choose(store, a_wish("old", 1), a_wish("again", 2), standing=works)
     late = 1000 + DAY
-    assert await store.transact(inbox_choices.expire, late) == 0
+    assert await store.transact(inboxes.expire, late) == 0
     await choose(store, a_wish("again", 3, at=late), standing=works, now=late)
-    assert await store.transact(inbox_choices.expire, late + 1) == 1
-    assert await store.read(inbox_choices.placed, "acme", "@in", "old") is None
-    assert await store.read(inbox_choices.placed, "acme", "@in", "again") == "s1"
+    assert await store.transact(inboxes.expire, late + 1) == 1
+    assert await store.read(inboxes.placed, "acme", "@in", "old") is None
+    assert await store.read(inboxes.placed, "acme", "@in", "again") == "s1"
+
+
+async def test_a_session_whose_day_is_used_up_gets_nobody_new(store: Store) -> None:
+    """Those of one batch are counted on, what was claimed is counted, whom it knows it keeps, and somebody who was
+    given to it and never written to goes on with one that may; where none may, the code says until when."""
+    works = {"s1": WORKS, "s2": WORKS}
+    wishes = [a_wish(f"c{n}", n, f"pn:+55119999900{n:02d}") for n in range(1, 5)]
+
+    async def given(*wanted: Wanted, now: int = 2000) -> list[str | Refused]:
+        return (await choose(store, *wanted, standing=works, now=now, new_contacts=2)).where
+
+    first = await given(*wishes[:3])
+    assert sorted(map(str, first)) == ["s1", "s1", "s2"]
+    at_s1 = [wish for wish, session in zip(wishes, first, strict=False) if session == "s1"]
+    (at_s2,) = (wish for wish, session in zip(wishes, first, strict=False) if session == "s2")
+
+    def reached(conn: Connection, *pairs: tuple[str, str]) -> None:
+        counts = usage.reach_from(conn, "acme", pairs, 2000)
+        what = usage.SESSION_NEW_CONTACTS
+        usage.add(
+            conn, [usage.Amount("acme", 0, session, what, number) for session, number in counts.items()]
+        )
+
+    # One of the two was refused after all, and another was written to instead.
+    await store.transact(reached, ("s1", at_s1[0].chat), ("s1", "another"), ("s2", at_s2.chat))
+    await claim(store, "s1", at_s1[0].command_id, at_s1[0].seq, MessageStatus.SENT)
+    await claim(store, "s1", at_s1[1].command_id, at_s1[1].seq, MessageStatus.REJECTED)
+    again = [one._replace(command_id=f"{one.command_id}-again", seq=10 + one.seq) for one in (*at_s1, at_s2)]
+    assert await given(*again) == ["s1", "s2", "s2"]
+    await store.transact(reached, ("s2", at_s1[1].chat))
+    assert await given(wishes[3]) == [Refused(ErrorCode.E_QUOTA_EXCEEDED, QUOTA)]
+    assert await given(wishes[3], now=2000 + DAY) == ["s1"]

@@ -79,7 +79,7 @@ QUESTIONS: dict[str, Question] = {
     "opted out": lambda conn: optouts.blocked(conn, "acme", TenantKey(bytes(32)), WRITES, 9),
     "inbox": choose_for_inbox,
     "inbox's people": lambda conn: inboxes.people(conn, "acme", "@in"),
-    "forget inbox": lambda conn: inbox_choices.expire(conn, 1),
+    "forget inbox": lambda conn: inboxes.expire(conn, 1),
     "opt-outs": lambda conn: optouts.page(conn, "acme", "", 50),
     "agreed": lambda conn: consents.standing(conn, "acme", "marketing", ["c1", "c2"]),
     "consents": lambda conn: consents.page(conn, "acme", None, consents.Place("", ""), 50),
@@ -93,8 +93,10 @@ QUESTIONS: dict[str, Question] = {
     "group": lambda conn: sessions.group_names(conn, "acme", ["1203"]),
     "usage": lambda conn: usage.of_day(conn, "acme", 5),
     "strangers": lambda conn: usage.strangers(conn, "acme", [usage.Person("c1", "+551")], str),
+    "strangers to": lambda conn: usage.strangers_to(conn, "acme", [("s1", usage.Person("c1", "+551"))], str),
     "reach": lambda conn: usage.reach(conn, "acme", ["c1"], 1),
     "forget reached": lambda conn: usage.forget_reached(conn, 1),
+    "forget reached by": lambda conn: usage.forget_reached_by(conn, 1),
     "audit": lambda conn: audit.page(conn, "acme", below=9),
 }
 WHOLE_TENANT_IN_ORDER = {"chats", "audit", "contacts"}
