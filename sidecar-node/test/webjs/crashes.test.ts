@@ -103,6 +103,11 @@ test('a link that breaks at the ack heals in the page, and the contact sees the 
 });
 
 test('a killed sidecar takes its browser along; the next one tells what came meanwhile, once', { skip }, async () => {
+  const poll = id();
+  const question = { name: 'Quando?', options: ['hoje', 'amanhã'], selectable: 1 };
+  const content = { type: 'poll', poll: question };
+  assert.equal((await worker.act('t/a', 2, 'send', { id: poll, to: { pn: FRIEND }, content })).ok, true);
+  await sandbox.entry(({ kind, id: of }) => kind === 'message' && of === poll);
   await sandbox.post('/api/faults', { kind: 'drop_ack', account: ME });
   const sent = id();
   void worker.act('t/a', 2, 'send', { id: sent, ...text('in flight', SILENT) }).catch(() => {});
@@ -112,9 +117,13 @@ test('a killed sidecar takes its browser along; the next one tells what came mea
   worker.kill();
   await until(() => browsers().length === 0, MS);
   const { ids } = await write('while it was dead');
+  const vote = { to: ME, type: 'poll_vote', quoted_id: poll, options: ['amanhã'] };
+  const voted = await sandbox.post(`/api/contacts/${FRIEND}/send`, vote);
   await another();
   await open(worker, 't/a', 3);
   await worker.event('message', ({ id: of }) => of === (ids as string[])[0], 0, MS);
+  const missed = await worker.event('poll_vote', ({ id: of }) => of === (voted.ids as string[])[0], 0, MS);
+  assert.deepEqual((missed.data as Frame).options, ['amanhã']);
   // Tried again under its id, as the worker does: the page has it, and nothing leaves twice.
   const again = await worker.act('t/a', 3, 'send', { id: sent, ...text('in flight', SILENT) });
   assert.deepEqual([again.ok, again.message_id], [true, sent]);

@@ -42,7 +42,6 @@ REASONS: Final[dict[str, dict[tuple[str, Direction], str]]] = {
         ("Live location", "out"): _PHONES_ONLY,
         ("Live location", "in"): "the page tells where it began, not how it goes on",
         ("Votes in a poll", "out"): "not offered yet",
-        ("Votes in a poll", "in"): "told, and not tested yet: the sandbox's page has no votes",
         ("Reply buttons", "out"): _MENUS,
         ("Reply buttons", "in"): _MENUS_IN,
         ("List menu", "out"): _MENUS,

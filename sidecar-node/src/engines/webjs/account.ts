@@ -79,12 +79,20 @@ export class Account {
     const pn = `${client.info.wid.user}@c.us`;
     this.#me = { pn, lid: (await this.#people.other(pn)) ?? undefined };
     this.#inbound.catchUp((skip) => page.evaluate(messagesSince, since, skip, CATCH_UP), CATCH_UP);
-    this.#inbound.catchUpVotes((at, polls) => page.evaluate(votesSince, at, polls));
+    const heard = this.#hearVotes();
+    heard.catch(() => {});
+    // Those that come meanwhile are heard by then, and told behind.
+    this.#inbound.catchUpVotes((at, polls) => heard.then(() => page.evaluate(votesSince, at, polls)));
     this.#inbound.listen(client);
     this.#actions.presets = await page.evaluate(presetIds);
     if (!this.#actions.presets) link.log('warn', 'ids_not_preset');
     await page.exposeFunction('pwwMarked', (mark: Mark) => this.#inbound.marked(mark));
     await page.evaluate(watchMarks);
+    await heard;
+  }
+
+  async #hearVotes(): Promise<void> {
+    const { page } = this.#parts;
     await page.exposeFunction('pwwVoted', (vote: Vote) => this.#inbound.voted(vote));
     await page.evaluate(watchVotes);
   }
