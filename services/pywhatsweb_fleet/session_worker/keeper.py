@@ -9,10 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import random
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 import msgspec
 import structlog
@@ -20,12 +19,12 @@ import structlog
 from pywhatsweb.contracts import streams, subjects
 from pywhatsweb.contracts.events import SessionStatus
 from pywhatsweb.contracts.ids import SessionId, TenantId
-from pywhatsweb_fleet.session_worker import placement
 from pywhatsweb_fleet.session_worker.asked import Asked
 from pywhatsweb_fleet.session_worker.deps import Deps
 from pywhatsweb_fleet.session_worker.engines.port import Engine
 from pywhatsweb_fleet.session_worker.liveness import Liveness
 from pywhatsweb_fleet.session_worker.placement import SessionKey
+from pywhatsweb_fleet.session_worker.placing import Placing
 from pywhatsweb_fleet.session_worker.session import OwnedSession
 from pywhatsweb_fleet.session_worker.views import Views
 from pywhatsweb_runtime import headers, lifecycle, registry
@@ -37,11 +36,8 @@ log = structlog.get_logger(__name__)
 
 _LOOK_EVERY_S = 1.0
 _SWEEP_EVERY_S = 30.0
-_TAKE_AT_ONCE = 64
-"""So few that the worker's own liveness is renewed in between, however slow the machine is."""
 _LEASE_EVERY_S = 0.5
 _CHANGES_AT_ONCE = 32
-_NOBODY_TAKES_S = 10.0
 _DRAIN_AT_ONCE = 128
 
 
@@ -55,12 +51,10 @@ class Keeper:
         self._owned: dict[SessionKey, OwnedSession] = {}
         self._wakes: dict[SessionKey, contextlib.AsyncExitStack] = {}
         self._moving: set[SessionKey] = set()
-        self._free_since: dict[SessionKey, float] = {}
         self._nudge = asyncio.Event()
         self._draining = False
         self._started_at = int(time.time() * 1000)
         self._connects = Pace(deps.settings.connects_per_second)
-        self._next_give = time.monotonic() + 5
         self._work: set[asyncio.Task[None]] = set()
         self._told: set[tuple[str, str, str]] = set()
         """Which sessions the metrics have."""
@@ -69,6 +63,14 @@ class Keeper:
         self._asked = Asked(deps.bus, self._is_ours, self._confirmed)
         self.liveness = Liveness(
             deps.bus, self._me, self._describe, self._on_fenced, replicas=deps.settings.replicas
+        )
+        self._placing = Placing(
+            self._me,
+            engines,
+            self.views,
+            self.liveness,
+            most=deps.settings.max_sessions,
+            rebalance_per_second=deps.settings.rebalance_per_second,
         )
 
     def count(self) -> int:
@@ -148,61 +150,13 @@ class Keeper:
         self._apply_wishes()
         for session in self._owned.values():
             session.tick()
-        peers = self.liveness.peers()
-        wanted = self._wanted_by_engine()
-        self._see_free(key for keys in wanted.values() for key in keys)
-        room = min(_TAKE_AT_ONCE, self._deps.settings.max_sessions - len(self._owned))
-        chosen: list[SessionKey] = []
-        for engine, keys in wanted.items():
-            workers = self._workers(peers, engine)
-            mine = sum(key in self._owned for key in keys)
-            free = [key for key in keys if key in self._free_since]
-            chosen += placement.to_take(free, mine, self._me, workers, len(keys), most=room - len(chosen))
-        # Without regard to shares: what an earlier process of this id owned (nobody else takes it while this one
-        # lives), and what nobody takes, because the others are full or cannot.
-        late = time.monotonic() - _NOBODY_TAKES_S
-        due = (key for key, since in self._free_since.items() if since < late or self._was_mine(key))
-        chosen = list(dict.fromkeys([*chosen, *due]))
-        if chosen and room > 0:
-            await asyncio.gather(*(self._take(key) for key in chosen[:room]))
+        self._placing.look(self._owned, self._moving)
+        if chosen := self._placing.to_take(self._owned):
+            await asyncio.gather(*(self._take(key) for key in chosen))
             self._nudge.set()  # there may be more than were taken at once
-        elif peers:
-            for engine, keys in wanted.items():
-                self._give_some(peers, engine, keys)
-
-    def _wanted_by_engine(self) -> dict[str, list[SessionKey]]:
-        """Sessions that need an owner, of the engines that run here."""
-        wanted: dict[str, list[SessionKey]] = {}
-        for key, record in self.views.sessions.items():
-            if record.wanted != "stopped" and record.engine in self._engines:
-                wanted.setdefault(record.engine, []).append(key)
-        return wanted
-
-    def _workers(self, peers: dict[str, registry.WorkerRecord], engine: str) -> list[str]:
-        others = [name for name, record in peers.items() if not record.draining and engine in record.engines]
-        return [self._me, *others]
-
-    def _see_free(self, keys: Iterable[SessionKey]) -> None:
-        """Which sessions have no living owner, and since when."""
-        now = time.monotonic()
-        self._free_since = {
-            key: self._free_since.get(key, now)
-            for key in keys
-            if key not in self._owned and key not in self._moving and self._free(key)
-        }
-
-    def _free(self, key: SessionKey) -> bool:
-        tenant = self.views.tenants.get(key[0])
-        if tenant is None or tenant.suspended:
-            return False
-        owner = self.views.owners.get(key)
-        if owner is None or owner.worker is None or owner.worker == self._me:
-            return True
-        return not self.liveness.alive(owner.worker)
-
-    def _was_mine(self, key: SessionKey) -> bool:
-        owner = self.views.owners.get(key)
-        return owner is not None and owner.worker == self._me
+            return
+        for key in self._placing.to_give(self._owned, self._moving):
+            self._begin(key, self._hand_over(self._owned[key]))
 
     # Taking.
 
@@ -210,7 +164,7 @@ class Keeper:
         self._moving.add(key)
         try:
             owner = self.views.owners.get(key) or await self.views.owner(key)
-            if not self._free(key):
+            if not self._placing.is_free(key):
                 return  # the stream knew an owner that we had not heard of
             epoch = await self._compare_and_set(key, self._me, owner.sequence)
             record = self.views.sessions.get(key)
@@ -396,26 +350,6 @@ class Keeper:
     async def _hand_over(self, session: OwnedSession) -> None:
         await session.close("stop", None)
         await self._release(session)
-
-    def _give_some(
-        self, peers: dict[str, registry.WorkerRecord], engine: str, wanted: list[SessionKey]
-    ) -> None:
-        rate = self._deps.settings.rebalance_per_second
-        now = time.monotonic()
-        if rate <= 0 or now < self._next_give:
-            return
-        others = set(self._workers(peers, engine)[1:])
-        loads = dict.fromkeys(others, 0)
-        for key in wanted:
-            owner = self.views.owners.get(key)
-            if owner is not None and owner.worker in others:
-                loads[owner.worker] += 1
-        settled = [key for key in wanted if key in self._owned]
-        loads[self._me] = len(settled)
-        for key in placement.to_give(settled, self._me, loads, len(wanted))[:1]:
-            if key not in self._moving:
-                self._next_give = now + random.uniform(0.7, 1.3) / rate
-                self._begin(key, self._hand_over(self._owned[key]))
 
     def _on_lost(self, session: OwnedSession) -> None:
         """The broker refused an event of ours: somebody else owns the session."""
