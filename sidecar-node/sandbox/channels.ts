@@ -32,11 +32,14 @@ interface Post {
 }
 
 const SCHEMA = 'CREATE TABLE IF NOT EXISTS channel (id TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;';
-/** An admin takes a post back. */
+/** An admin takes a post back, or changes it. */
 const TAKEN_BACK = '8';
+const CORRECTED = '3';
 const NOT_THERE = 404;
 const FORBIDDEN = 403;
 const MALFORMED = 400;
+/** A post's file is not where channels' files are, or not the one that the post names. */
+const NOT_ITS_FILE = 479;
 
 /** Channels: nothing of them is encrypted, so the server hands posts on as they are. */
 export class Channels {
@@ -116,19 +119,26 @@ export class Channels {
   /** The owner's phone posts. */
   say(channel: Channel, by: string, message: proto.IMessage, id = phoneMessageId()): string {
     if (by !== channel.owner) throw new Refusal('Only its owner posts in a channel.', FORBIDDEN);
-    const target = message.protocolMessage?.key?.id;
-    if (target) return this.#publish(channel, { id: target, by, content: new Uint8Array(), edit: TAKEN_BACK }).id;
+    const { key, editedMessage } = message.protocolMessage ?? {};
+    if (key?.id && editedMessage) {
+      const content = proto.Message.encode(editedMessage).finish();
+      return this.#publish(channel, { id: key.id, by, content, edit: CORRECTED }).id;
+    }
+    if (key?.id) return this.#publish(channel, { id: key.id, by, content: new Uint8Array(), edit: TAKEN_BACK }).id;
     return this.#publish(channel, { id, by, content: proto.Message.encode(message).finish() }).id;
   }
 
   /** A <message> of a linked device to a channel: the number under which the server keeps it, or why not. */
-  post(from: Companion, stanza: Node, position: number): { serverId: string } | { refused: number } {
-    const { to, id = '', edit } = stanza.attrs;
+  async post(from: Companion, stanza: Node, position: number): Promise<{ serverId: string } | { refused: number }> {
+    const { to, id = '', edit, media_id } = stanza.attrs;
     const channel = this.find(to);
     if (!channel) return { refused: NOT_THERE };
     if (channel.owner !== from.number) return { refused: FORBIDDEN };
     const content = bytesOf(child(stanza, 'plaintext')) ?? new Uint8Array();
     if (content.length === 0 && edit !== TAKEN_BACK) return { refused: MALFORMED };
+    const { media } = describe(proto.Message.decode(content));
+    if (media && (media.mediaKey?.length || (await this.#sandbox.media.handleOf(media.directPath)) !== media_id))
+      return { refused: NOT_ITS_FILE };
     const post = { id, by: from.number, content, edit, device: from, position };
     return { serverId: this.#publish(channel, post).serverId };
   }
@@ -162,13 +172,15 @@ export class Channels {
   #show(channel: Channel, number: string, { id, by, content, edit, position }: Post, linked: boolean): void {
     if (number === by) return;
     const said = describe(proto.Message.decode(content));
-    const { type, text } = edit === TAKEN_BACK ? { type: 'revoke', text: id } : said;
+    const changed = edit === CORRECTED ? { type: 'edit', text: said.text } : said;
+    const { type, text } = edit === TAKEN_BACK ? { type: 'revoke', text: id } : changed;
     const detail = { group: channel.id };
-    const { journal } = this.#sandbox;
-    const again = type !== 'revoke' && !linked && journal.wasShown(by, number, id);
+    const { journal, media } = this.#sandbox;
+    const again = !edit && !linked && journal.wasShown(by, number, id);
     const about = linked ? { account: number } : { account: by, contact: number };
     const kind = linked ? 'inbound' : again ? 'repeat' : 'message';
-    journal.append({ kind, ...about, id, type, text, content, detail, ...(position ? { position } : {}) });
+    const seq = journal.append({ kind, ...about, id, type, text, content, detail, ...(position ? { position } : {}) });
+    if (said.media && kind === 'message') media.show(seq, said.media);
   }
 
   #save(channel: Channel): void {

@@ -12,7 +12,8 @@ export interface Described {
 export interface MediaContent {
   readonly kind: MediaKind;
   readonly directPath: string;
-  readonly mediaKey: Uint8Array;
+  /** None: a channel's file. */
+  readonly mediaKey: Uint8Array | undefined;
   readonly mimeType: string;
 }
 
@@ -88,10 +89,14 @@ function describeMedia(message: proto.IMessage): Described | undefined {
   const of = (type: string, kind: MediaKind, fields: MediaFields, text?: string | null): Described => ({
     type,
     text: text ?? '',
-    media:
-      fields.directPath && fields.mediaKey
-        ? { kind, directPath: fields.directPath, mediaKey: fields.mediaKey, mimeType: fields.mimetype ?? '' }
-        : undefined,
+    media: fields.directPath
+      ? {
+          kind,
+          directPath: fields.directPath,
+          mediaKey: fields.mediaKey ?? undefined,
+          mimeType: fields.mimetype ?? '',
+        }
+      : undefined,
   });
   const { imageMessage, videoMessage, audioMessage, documentMessage, stickerMessage } = message;
   if (imageMessage) return of('image', 'image', imageMessage, imageMessage.caption);

@@ -15,6 +15,9 @@ import { tlsIdentity } from './tls_certificate.ts';
 
 const RETRY = proto.MediaRetryNotification;
 const MAC_LENGTH = 10;
+/** Of channels' files, under which they are put and found. */
+const CHANNEL_UPLOAD = /^\/newsletter\/newsletter-(image|video|audio|document)\//;
+const CHANNEL_PATH = '/m1/v/t24';
 const MAX_UPLOAD = 256 * 1024 * 1024;
 const BLOB_NAME = /^[A-Za-z0-9_-]{43}=?$/;
 const INFO: Record<MediaKind, string> = {
@@ -37,16 +40,22 @@ export interface OpenedFile {
   readonly size: number;
 }
 
-export interface SealedFile {
+/** A channel's, which is not encrypted. */
+export interface PlainFile {
   readonly url: string;
   readonly directPath: string;
-  readonly mediaKey: Buffer;
   readonly fileSha256: Buffer;
-  readonly fileEncSha256: Buffer;
   readonly fileLength: number;
 }
 
-/** The host that encrypted media is uploaded to and downloaded from, over TLS with a CA of the sandbox's own. */
+export interface SealedFile extends PlainFile {
+  readonly mediaKey: Buffer;
+  /** Seconds. */
+  readonly mediaKeyTimestamp: number;
+  readonly fileEncSha256: Buffer;
+}
+
+/** The host that files are uploaded to and downloaded from, encrypted but for channels', over TLS with a CA of the sandbox's own. */
 export class MediaHost {
   readonly #sandbox: Sandbox;
   readonly #lost = new Map<string, { name: string; directPath: string; mediaKey: Buffer; kept: boolean }>();
@@ -100,10 +109,23 @@ export class MediaHost {
     return { sha256: createHash('sha256').update(plain).digest('hex'), size: plain.length };
   }
 
+  /** A phone shows a journal's message: what its file turned out to be goes with the entry. */
+  show(seq: number, media: MediaContent): void {
+    const note = (found: object) => this.#sandbox.journal.annotate(seq, { media: found });
+    this.open(media).then(
+      (file) => note({ ...file, mime_type: media.mimeType }),
+      (error: unknown) => {
+        logError('media', error);
+        note({ error: error instanceof Error ? error.message : 'failed' });
+      },
+    );
+  }
+
   /** The decrypted bytes. Rejects when the file is gone (ENOENT) or not authentic. */
   async read(media: Omit<MediaContent, 'mimeType'>): Promise<Buffer> {
-    const name = new URL(media.directPath, 'https://media').pathname.split('/').pop() ?? '';
+    const name = nameIn(new URL(media.directPath, 'https://media').pathname);
     if (!BLOB_NAME.test(name)) throw new Error('the media path names no file of this host');
+    if (!media.mediaKey?.length) return await readFile(this.#channelFile(name));
     const blob = await readFile(join(this.#folder, name));
     const { iv, cipherKey, macKey } = mediaKeys(Buffer.from(media.mediaKey), media.kind);
     const body = blob.subarray(0, blob.length - MAC_LENGTH);
@@ -125,16 +147,38 @@ export class MediaHost {
     ]);
     const fileEncSha256 = createHash('sha256').update(blob).digest();
     const name = fileEncSha256.toString('base64url');
-    await this.#keep(name, blob);
+    await this.#keep(join(this.#folder, name), blob);
     const directPath = `${PATHS[kind]}/${name}`;
     return {
       url: `https://${this.host}${directPath}`,
       directPath,
       mediaKey,
+      mediaKeyTimestamp: Math.floor(Date.now() / 1000),
       fileEncSha256,
       fileLength: plain.length,
       fileSha256: createHash('sha256').update(plain).digest(),
     };
+  }
+
+  /** Stores a file that a channel's owner posts. */
+  async publish(plain: Buffer): Promise<PlainFile> {
+    const fileSha256 = createHash('sha256').update(plain).digest();
+    const name = fileSha256.toString('base64url');
+    await this.#keep(this.#channelFile(name), plain);
+    const directPath = `${CHANNEL_PATH}/${name}`;
+    return { url: `https://${this.host}${directPath}`, directPath, fileSha256, fileLength: plain.length };
+  }
+
+  /** What a post has to name of its file; undefined for one that was not put where channels' files are. */
+  async handleOf(directPath: string): Promise<string | undefined> {
+    const name = nameIn(directPath);
+    if (!directPath.startsWith(`${CHANNEL_PATH}/`) || !BLOB_NAME.test(name)) return undefined;
+    const there = await stat(this.#channelFile(name)).catch(() => undefined);
+    return there && handle(name);
+  }
+
+  #channelFile(name: string): string {
+    return join(this.#folder, `channel.${name}`);
   }
 
   /** A file is gone from here, though its message names it; the sender's phone still has it, or (`kept` false) not. */
@@ -168,14 +212,20 @@ export class MediaHost {
     const url = new URL(request.url ?? '/', 'https://media');
     const picture = this.#sandbox.profiles.pictureAt(url.pathname);
     if (picture) return void response.writeHead(200, { 'content-type': 'image/jpeg' }).end(picture);
-    const name = decodeURIComponent(url.pathname.split('/').pop() ?? '').replace(/=+$/, '');
-    if (!url.pathname.startsWith('/mms/') || !BLOB_NAME.test(name)) return void response.writeHead(404).end();
-    if (request.method === 'POST' || request.method === 'PUT')
-      return await this.#upload(request, response, url.pathname, name);
-    await this.#download(request, response, name);
+    const name = nameIn(url.pathname);
+    const puts = request.method === 'POST' || request.method === 'PUT';
+    const ofChannel = puts ? CHANNEL_UPLOAD.test(url.pathname) : url.pathname.startsWith(`${CHANNEL_PATH}/`);
+    if (!(ofChannel || url.pathname.startsWith('/mms/')) || !BLOB_NAME.test(name))
+      return void response.writeHead(404).end();
+    const path = ofChannel ? this.#channelFile(name) : join(this.#folder, name);
+    if (!puts) return await this.#download(request, response, path);
+    const place = ofChannel ? CHANNEL_PATH : url.pathname.slice(0, url.pathname.lastIndexOf('/'));
+    const directPath = `${place}/${name}`;
+    const told = { url: `https://${this.host}${directPath}`, direct_path: directPath };
+    await this.#upload(request, response, path, ofChannel ? { ...told, handle: handle(name) } : told);
   }
 
-  async #upload(request: IncomingMessage, response: ServerResponse, path: string, name: string): Promise<void> {
+  async #upload(request: IncomingMessage, response: ServerResponse, path: string, told: object): Promise<void> {
     const chunks: Buffer[] = [];
     let size = 0;
     for await (const chunk of request as AsyncIterable<Buffer>) {
@@ -184,15 +234,14 @@ export class MediaHost {
       chunks.push(chunk);
     }
     const blob = Buffer.concat(chunks);
-    if (createHash('sha256').update(blob).digest('base64url') !== name) return void response.writeHead(400).end();
-    await this.#keep(name, blob);
-    const directPath = `${path.slice(0, path.lastIndexOf('/'))}/${name}`;
+    if (!path.endsWith(createHash('sha256').update(blob).digest('base64url')))
+      return void response.writeHead(400).end();
+    await this.#keep(path, blob);
     response.writeHead(200, { 'content-type': 'application/json' });
-    response.end(JSON.stringify({ url: `https://${this.host}${directPath}`, direct_path: directPath }));
+    response.end(JSON.stringify(told));
   }
 
-  async #download(request: IncomingMessage, response: ServerResponse, name: string): Promise<void> {
-    const path = join(this.#folder, name);
+  async #download(request: IncomingMessage, response: ServerResponse, path: string): Promise<void> {
     const size = (await stat(path).catch(() => undefined))?.size;
     if (size === undefined) return void response.writeHead(404).end();
     const range = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '');
@@ -207,12 +256,19 @@ export class MediaHost {
     createReadStream(path, { start, end }).pipe(response);
   }
 
-  async #keep(name: string, blob: Buffer): Promise<void> {
-    const path = join(this.#folder, name.replace(/=+$/, ''));
+  async #keep(path: string, blob: Buffer): Promise<void> {
     const temporary = `${path}.${randomBytes(4).toString('hex')}`;
     await writeFile(temporary, blob, { mode: 0o600 });
     await rename(temporary, path);
   }
+}
+
+function nameIn(path: string): string {
+  return decodeURIComponent(path.slice(path.lastIndexOf('/') + 1)).replace(/=+$/, '');
+}
+
+function handle(name: string): string {
+  return createHash('sha256').update(`handle ${name}`).digest('base64');
 }
 
 function mediaKeys(mediaKey: Buffer, kind: MediaKind): { iv: Buffer; cipherKey: Buffer; macKey: Buffer } {

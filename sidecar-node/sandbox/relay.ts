@@ -52,18 +52,23 @@ export class Relay {
       .catch((error: unknown) => logError('commit', error));
   }
 
-  /** Where nothing is encrypted the server takes it as it is, and says under which number. */
   async #toChannel(connection: Connection, from: Companion, stanza: Node, position: number): Promise<void> {
+    const taken = await this.publish(from, stanza, position);
+    const ack = ackOf(stanza, 'refused' in taken ? String(taken.refused) : undefined);
+    if ('serverId' in taken) ack.attrs.server_id = taken.serverId;
+    this.acknowledge(connection, from.number, () => connection.send(ack));
+  }
+
+  /** In a channel, where nothing is encrypted, the server takes it as it is, and says under which number. */
+  async publish(from: Companion, stanza: Node, position: number): Promise<{ serverId: string } | { refused: number }> {
     const { channels, faults, journal, store } = this.#sandbox;
     const { id = '' } = stanza.attrs;
     const fault = faults.take('nack', from.number);
-    const taken = fault ? { refused: fault.code } : channels.post(from, stanza, position);
-    const error = 'refused' in taken ? String(taken.refused) : undefined;
-    if (error) journal.append({ kind: 'nack', account: from.number, device: from.device, id, position, type: error });
+    const taken = fault ? { refused: fault.code } : await channels.post(from, stanza, position);
+    const about = { account: from.number, device: from.device, id, position };
+    if ('refused' in taken) journal.append({ kind: 'nack', ...about, type: String(taken.refused) });
     await store.committed();
-    const ack = ackOf(stanza, error);
-    if ('serverId' in taken) ack.attrs.server_id = taken.serverId;
-    this.acknowledge(connection, from.number, () => connection.send(ack));
+    return taken;
   }
 
   /** A <receipt> from a linked device: it settles what it names, and a retry receipt has the message sent again. */

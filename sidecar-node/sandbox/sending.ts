@@ -3,6 +3,7 @@ import { proto } from 'baileys/WAProto/index.js';
 import { type MediaKind, phoneMessageId } from './content.ts';
 import type { Group } from './groups.ts';
 import { around, fileFields, MORE_KINDS } from './kinds.ts';
+import type { PlainFile } from './media_host.ts';
 import { type Person, parseNumber } from './people.ts';
 import { Refusal } from './refusal.ts';
 import type { Sandbox } from './sandbox.ts';
@@ -196,14 +197,14 @@ async function media(
   const plain = Buffer.from(text(body, 'media_base64'), 'base64');
   if (plain.length === 0) throw new Refusal('"media_base64" holds no bytes.');
   const kind: MediaKind = type === 'voice' ? 'audio' : (type as MediaKind);
-  const sealed = await sandbox.media.seal(plain, kind);
-  if (body.media_lost !== undefined) await sandbox.media.lose(text(body, 'id'), sealed, body.media_lost !== 'for good');
+  const put = String(body.to).endsWith('@newsletter')
+    ? await sandbox.media.publish(plain)
+    : await sealed(sandbox, kind, plain, body);
   const mimetype = text(body, 'mime_type', false) ?? DEFAULT_MIME[type] ?? 'application/octet-stream';
   const caption = text(body, 'text', false);
   const file = {
-    ...sealed,
+    ...put,
     mimetype,
-    mediaKeyTimestamp: Math.floor(Date.now() / 1000),
     ...fileFields(body),
     ...context,
   };
@@ -222,6 +223,12 @@ async function media(
     default:
       return { audioMessage: { seconds: 1, ...file, ptt: type === 'voice' } };
   }
+}
+
+async function sealed(sandbox: Sandbox, kind: MediaKind, plain: Buffer, body: Body): Promise<PlainFile> {
+  const file = await sandbox.media.seal(plain, kind);
+  if (body.media_lost !== undefined) await sandbox.media.lose(text(body, 'id'), file, body.media_lost !== 'for good');
+  return file;
 }
 
 function quoted(sandbox: Sandbox, contact: Person, account: string, body: Body): proto.IContextInfo | undefined {

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from pywhatsweb.contracts import ids
 from pywhatsweb.contracts.ids import TenantKey
+from pywhatsweb.contracts.places import place_of
 from pywhatsweb.errors import ContractError, ErrorCode
 from pywhatsweb.phone import brazil_candidates, parse_recipient
 from pywhatsweb_fleet.storage import people
@@ -43,7 +44,10 @@ def from_cursor(cursor: str | None, kind: type[T]) -> T | None:
 
 
 def chat_keys(conn: Connection, who: Asker, to: str) -> Sequence[str]:
-    """Every key under which the chat with somebody may be: by number (Brazil's two forms) and by LID."""
+    """Every key under which the chat with somebody may be: by number (Brazil's two forms) and by LID. A place that is
+    posted to has one."""
+    if (place := place_of(to)) is not None:
+        return [ids.chat_key(who.key, group=place.id)]
     recipient = parse_recipient(to, who.region)
     if recipient.kind == "group":
         return [ids.chat_key(who.key, group=recipient.value)]

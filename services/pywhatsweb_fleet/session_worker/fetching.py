@@ -99,15 +99,15 @@ def fetch_of(events: FencedEvents, raw: Mapping[str, Any], message: d.Message) -
 
 
 def fetch_of_post(events: FencedEvents, raw: Mapping[str, Any], post: d.Post) -> Fetch | None:
-    """The same for a status, kept with what else its author sent, so that an erasure finds it. None for a channel's
-    file, which is not encrypted."""
+    """The same for a post: a status's is kept with what else its author sent, so that an erasure finds it, and a
+    channel's, whose authors nobody knows, under the channel."""
     source = (raw.get("media") or {}).get("source")
-    author = events.chat(raw.get("from"))
-    if post.media is None or not source or author is None or post.place != "status":
+    keeper = events.chat({"group": post.channel} if post.channel else raw.get("from"))
+    if post.media is None or not source or keeper is None:
         return None
     wanted = Wanted(bytes(source), None, without_source(post.media), None, post.from_self, post.place)
-    stable = events.stable_id("media", post.place, post.id, _name(raw.get("from")))
-    return _noted(events, stable, author.key, post.id, wanted)
+    stable = events.stable_id("media", post.place, post.id, post.channel or _name(raw.get("from")))
+    return _noted(events, stable, keeper.key, post.id, wanted)
 
 
 def _name(sender: Mapping[str, Any] | None) -> str:

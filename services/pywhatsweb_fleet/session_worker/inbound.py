@@ -77,11 +77,11 @@ def tell(events: FencedEvents, kind: str, raw: Mapping[str, Any]) -> Told | None
 
 
 def _told_by(raw: Mapping[str, Any]) -> str:
-    """In a group, and among posts, ids are each sender's own: without it, one could hide another's message."""
+    """In a group, among statuses and in channels ids are each sender's own: one could hide another's message."""
     if raw.get("from_self") or not ("place" in raw or (raw.get("chat") or {}).get("group")):
         return ""
     sender = raw.get("from") or {}
-    return str(sender.get("lid") or sender.get("pn") or "")
+    return str(sender.get("lid") or sender.get("pn") or raw.get("channel") or "")
 
 
 def _undecryptable(events: FencedEvents, raw: Mapping[str, Any]) -> Told:

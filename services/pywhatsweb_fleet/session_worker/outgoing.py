@@ -49,7 +49,9 @@ def change(
         return None
     base = _base(queued, me, at, message_id) | {"message_id": str(body["message_id"])}
     if (place := _place(queued)) is not None:
-        return _posted(queued, place, base | {"type": "deleted"})
+        return _posted(
+            queued, place, base | (_contents(body) if queued.verb == "edit" else {"type": "deleted"})
+        )
     return made(base, body)
 
 
@@ -81,10 +83,13 @@ def _context(queued: Queued, context: object) -> d.MessageContext | None:
     return d.MessageContext(message_id=context.get("message_id")) if isinstance(context, dict) else None
 
 
-def _edited(base: Fields, body: Mapping[str, Any]) -> Told:
+def _contents(body: Mapping[str, Any]) -> Fields:
     kind = str(body.get("type", "text"))
-    fields = base | {"type": kind, kind: body.get(kind)}
-    return "edit", d.Edited(**fields)
+    return {"type": kind, kind: body.get(kind)}
+
+
+def _edited(base: Fields, body: Mapping[str, Any]) -> Told:
+    return "edit", d.Edited(**base, **_contents(body))
 
 
 def _deleted(base: Fields, _body: Mapping[str, Any]) -> Told:

@@ -33,9 +33,21 @@ _MEDIA_HEADERS = (i.ImageHeader, i.VideoHeader, i.DocumentHeader)
 POSTS = frozenset(
     f"{place}_post.{what}"
     for place in ("status", "channel")
-    for what in ("text", "image", "video", "voice", "audio", "delete")
+    for what in (
+        "text",
+        "image",
+        "video",
+        "voice",
+        "audio",
+        "document",
+        "sticker",
+        "poll",
+        "edit",
+        "edit_caption",
+        "delete",
+    )
 )
-"""Only these are ever posted."""
+"""Only these are ever posted. ``edit_caption``: the words of a file that was posted."""
 LIVE = frozenset(live.VERBS)
 ALL = KINDS | VERBS | FEATURES | POSTS | LIVE
 
@@ -68,6 +80,8 @@ def _of_post(place: places.Place, verb: str, command: commands.AnyCommand) -> tu
         return (f"{place.kind}_post.{commands.send_type(command)}", *_features(command, content))
     if isinstance(command, commands.Delete) and not command.for_everyone:
         verb = "delete_for_me"
+    if isinstance(command, commands.Edit) and command.type != "text":
+        verb = "edit_caption"
     return (f"{place.kind}_post.{verb}",)
 
 

@@ -70,7 +70,8 @@ class SessionSettings(Args, frozen=True, kw_only=True):
     """What is null keeps the tenant's default. `history`: take the phone's history at pairing.
 
     `ack_timeout_s`: how long a send waits for WhatsApp's acknowledgement before its outcome is ``unknown``.
-    `post_files`: whether files of statuses are fetched, as those of messages are; they are unless it is false.
+    `post_files`: whether files of statuses and channels are fetched, as those of messages are; they are unless it is
+    false.
     """
 
     pacing: Pacing | None = None

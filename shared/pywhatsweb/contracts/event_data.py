@@ -264,8 +264,8 @@ class ChatSetting(Data, frozen=True, kw_only=True):
 
 class Post(Contents, frozen=True, kw_only=True):
     """A status (story; `place` status) or a channel's post (`place` channel, `channel` its id). Of one that was taken
-    back `type` is deleted, and `message_id` tells which. A status's file is fetched as a message's is (setting
-    `post_files`); a channel's is described only."""
+    back `type` is deleted, and `message_id` tells which; with another type it is what stands from now on for the post
+    `message_id` of a channel. Files are fetched as messages' are (setting `post_files`)."""
 
     id: str
     place: str

@@ -1,6 +1,10 @@
 /** Statuses and channels, by the real Baileys in a real sidecar against the local WhatsApp. */
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { readdirSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { after, before, test } from 'node:test';
+import { decode, encode } from '@msgpack/msgpack';
 import { type JournalEntry, Sandbox, until } from './sandbox.ts';
 import { Worker } from './worker.ts';
 
@@ -20,6 +24,7 @@ after(() => {
   sandbox.stop();
 });
 
+type Told = Record<string, unknown>;
 let last = 0;
 const newId = (): string => `3EB0${String(++last).padStart(18, '0')}`;
 const bare = (number: string): string => number.slice(1);
@@ -30,12 +35,29 @@ async function post(content: Record<string, unknown>, action = 'send', group = S
   return { id, result: await worker.act('t/a', 2, action, { id, to: { group }, content }) };
 }
 
+/** What Baileys keeps of files on their way. */
+const uploads = (): string[] => readdirSync(tmpdir()).filter((name) => /^image3EB0[0-9A-F]+$/.test(name));
+
 const asked = (verb: string, content: Record<string, unknown>) => worker.act('t/a', 2, verb, { id: 'ask', content });
 
 async function ask(verb: string, content: Record<string, unknown>): Promise<Record<string, unknown>> {
   const { ok, data, code, detail } = await asked(verb, content);
   assert.ok(ok, `${code} ${detail}`);
   return data as Record<string, unknown>;
+}
+
+/** Another process goes on with the session; `meanwhile` nobody does. */
+async function relink(meanwhile: () => Promise<void> = async () => {}): Promise<void> {
+  await until(() => worker.uncommitted.length === 0 || undefined);
+  worker.kill();
+  await worker.exited;
+  await meanwhile();
+  const { stored } = worker;
+  worker = new Worker();
+  for (const [session, rows] of stored) worker.stored.set(session, rows);
+  await worker.hello(sandbox.config);
+  worker.open('t/a', 2);
+  await worker.state('t/a', 'open');
 }
 
 async function shown(id: string, contact: string): Promise<JournalEntry> {
@@ -69,26 +91,14 @@ test('A status is shown to its audience and to nobody else; its readers are told
 test('A status is taken back from whom it was shown to, also by a later link.', async () => {
   const { id } = await post({ type: 'text', text: { body: 'Engano' }, audience: people(ANA, CAIO) });
   await shown(id, CAIO);
-  const second = new Worker();
-  try {
-    await until(() => worker.uncommitted.length === 0 || undefined);
-    worker.kill();
-    await worker.exited;
-    for (const [session, stored] of worker.stored) second.stored.set(session, stored);
-    worker = second;
-    await worker.hello(sandbox.config);
-    worker.open('t/a', 2);
-    await worker.state('t/a', 'open');
-    const { id: gone, result } = await post({ message_id: id }, 'delete');
-    assert.equal(result.ok, true);
-    for (const contact of [ANA, CAIO]) {
-      const entry = await shown(gone, contact);
-      assert.deepEqual([entry.type, entry.text], ['revoke', id]);
-    }
-    assert.deepEqual(await readersOf(gone), [bare(ANA), bare(CAIO)]);
-  } finally {
-    worker = second;
+  await relink();
+  const { id: gone, result } = await post({ message_id: id }, 'delete');
+  assert.equal(result.ok, true);
+  for (const contact of [ANA, CAIO]) {
+    const entry = await shown(gone, contact);
+    assert.deepEqual([entry.type, entry.text], ['revoke', id]);
   }
+  assert.deepEqual(await readersOf(gone), [bare(ANA), bare(CAIO)]);
 });
 
 test('A phone that cannot read a status gets it again, alone.', async () => {
@@ -127,6 +137,96 @@ test('A channel is made, posted in and taken back from; its followers see it.', 
   assert.equal((await ask('channel.get', { channel })).subscribers, 1);
 });
 
+test('Files in a channel: posted where channels keep them, unencrypted; followers open them.', async () => {
+  const { channel } = (await ask('channel.create', { name: 'Fotos' })) as { channel: string };
+  await sandbox.post('/api/channels/follow', { channel, by: ANA });
+  const file = Buffer.from('what any follower may open');
+  const sha256 = createHash('sha256').update(file).digest('hex');
+  for (const type of ['image', 'video', 'audio', 'voice', 'document', 'sticker']) {
+    const { id, result } = await post({ type, [type]: { data: file, caption: 'Novo' } }, 'send', channel);
+    assert.deepEqual([result.ok, result.message_id], [true, id], `${type} ${result.code} ${result.detail}`);
+    const entry = await sandbox.entry(({ id: of, contact, media }) => of === id && contact === bare(ANA) && !!media);
+    assert.equal(entry.type, type);
+    assert.equal((entry.media as { sha256: string }).sha256, sha256);
+  }
+});
+
+test('A file that WhatsApp does not take fails its post, and leaves nothing behind.', async () => {
+  const { channel } = (await ask('channel.create', { name: 'Fotos' })) as { channel: string };
+  const before = uploads();
+  const refused = await post({ type: 'image', image: { path: '/nowhere/a.png' } }, 'send', channel);
+  assert.equal(refused.result.code, 'E_MEDIA_NOT_FOUND');
+  await sandbox.post('/api/faults', { kind: 'nack', account: ACCOUNT, code: 479, count: 1 });
+  const nacked = await post({ type: 'image', image: { data: Buffer.from('a') } }, 'send', channel);
+  assert.deepEqual([nacked.result.code, nacked.result.detail], ['E_WHATSAPP_REJECTED', '479']);
+  await until(() => uploads().every((name) => before.includes(name)) || undefined);
+});
+
+test("A channel's file is fetched as it was posted; what is no longer what the post says is refused.", async () => {
+  const { id: channel } = (await sandbox.post('/api/channels', { owner: BIA, name: 'Fotos dela' })) as { id: string };
+  await ask('channel.follow', { channel });
+  const file = Buffer.from('a picture of hers');
+  const said = { to: channel, type: 'image', media_base64: file.toString('base64'), text: 'Praia' };
+  const { ids } = (await sandbox.post(`/api/contacts/${bare(BIA)}/send`, said)) as { ids: string[] };
+  const { data } = (await worker.event('post', ({ id: of }) => of === ids[0])) as { data: Record<string, unknown> };
+  const media = data.media as { source: Uint8Array; size: number };
+  assert.deepEqual([data.type, data.image, media.size], ['image', { caption: 'Praia' }, file.length]);
+  const got = await ask('media.get', { source: media.source });
+  assert.deepEqual(Buffer.from(got.data as Uint8Array), file);
+  const source = decode(media.source) as Record<string, unknown>;
+  const fetched = async (changed: object) =>
+    (await asked('media.get', { source: encode({ ...source, ...changed }, { ignoreUndefined: true }) })).code;
+  assert.equal(await fetched({ sha256: Buffer.alloc(32) }), 'E_MEDIA_CORRUPT');
+  assert.equal(await fetched({ sha256: undefined }), 'E_MEDIA_CORRUPT');
+  assert.equal(await fetched({ path: `/m1/v/t24/${'A'.repeat(43)}` }), 'E_MEDIA_EXPIRED');
+});
+
+test('A post is corrected by another text, told as a correction of it.', async () => {
+  const { channel } = (await ask('channel.create', { name: 'Preços' })) as { channel: string };
+  await sandbox.post('/api/channels/follow', { channel, by: ANA });
+  const { id } = await post({ type: 'text', text: { body: 'Pão a R$ 1' } }, 'send', channel);
+  const corrected = await post({ message_id: id, type: 'text', text: { body: 'Pão a R$ 2' } }, 'edit', channel);
+  assert.deepEqual([corrected.result.ok, corrected.result.message_id], [true, corrected.id]);
+  const entry = await sandbox.entry(
+    ({ type, id: of, contact }) => type === 'edit' && of === id && contact === bare(ANA),
+  );
+  assert.equal(entry.text, 'Pão a R$ 2');
+  const file = await post({ message_id: id, type: 'image', image: { caption: 'x' } }, 'edit', channel);
+  assert.equal(file.result.code, 'E_UNSUPPORTED_TYPE');
+});
+
+test('A post, its correction and its end are told one by one when they come at once.', async () => {
+  const { id: channel } = (await sandbox.post('/api/channels', { owner: BIA, name: 'Aos poucos' })) as { id: string };
+  await ask('channel.follow', { channel });
+  let id = '';
+  await relink(async () => {
+    const say = (body: object) => sandbox.post(`/api/contacts/${bare(BIA)}/send`, { to: channel, ...body });
+    [id = ''] = ((await say({ text: 'Chuva' })) as { ids: string[] }).ids;
+    await say({ type: 'edit', quoted_id: id, text: 'Sol' });
+    await say({ type: 'revoke', quoted_id: id });
+  });
+  await worker.event('post', ({ type, message_id }) => type === 'deleted' && message_id === id);
+  const told = worker.frames.flatMap(({ kind, data }) => (kind === 'post' ? [data as Told] : []));
+  assert.deepEqual(
+    told.filter((each) => each.channel === channel).map(({ type, text, message_id }) => [type, text, message_id]),
+    [
+      ['text', { body: 'Chuva' }, undefined],
+      ['text', { body: 'Sol' }, id],
+      ['deleted', undefined, id],
+    ],
+  );
+});
+
+test('A poll in a channel is shown to its followers.', async () => {
+  const { channel } = (await ask('channel.create', { name: 'Enquetes' })) as { channel: string };
+  await sandbox.post('/api/channels/follow', { channel, by: ANA });
+  const poll = { name: 'Qual?', options: ['Pão', 'Bolo'] };
+  const { id, result } = await post({ type: 'poll', poll }, 'send', channel);
+  assert.equal(result.ok, true);
+  const entry = await shown(id, ANA);
+  assert.deepEqual([entry.type, entry.text], ['poll', 'Qual?']);
+});
+
 test("Somebody else's channel is found by its link, followed, muted and left, and only read.", async () => {
   const { id, invite } = await sandbox.post('/api/channels', { owner: BIA, name: 'Notícias' });
   const channel = id as string;
@@ -143,6 +243,10 @@ test("Somebody else's channel is found by its link, followed, muted and left, an
     ['channel', channel, { body: 'Chuva' }, false],
   );
   await sandbox.entry(({ kind, id: of }) => kind === 'inbound_acked' && of === ids[0]);
+  await say({ type: 'edit', quoted_id: ids[0], text: 'Sol' });
+  const changed = (await worker.event('post', ({ message_id }) => message_id === ids[0])) as { data: Told };
+  assert.deepEqual([changed.data.type, changed.data.text], ['text', { body: 'Sol' }]);
+  assert.match(String(changed.data.id), new RegExp(`^${ids[0]}\\.edited\\.[0-9a-f]{12}$`));
   await say({ type: 'revoke', quoted_id: ids[0] });
   await worker.event('post', ({ type, message_id }) => type === 'deleted' && message_id === ids[0]);
   const refused = await post({ type: 'text', text: { body: 'eu também' } }, 'send', channel);

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from typing import Any
 
 from tests.e2e.kinds.cases import case, inner, text_of
-from tests.e2e.kinds.files import picture
+from tests.e2e.kinds.files import opus, picture
 from tests.e2e.kinds.stage import Stage, b64
 from tests.support import wait_until
 
@@ -83,6 +85,20 @@ async def _by_default(stage: Stage) -> None:
     assert LEFT.removeprefix("+") not in {entry["contact"] for entry in page["entries"]}
 
 
+async def _files_out(stage: Stage, channel: str) -> None:
+    """A follower's phone opens each, as it is."""
+    for kind, raw, more in (
+        ("image", picture("PNG"), {"caption": "promoção"}),
+        ("voice", opus(), {}),
+        ("document", b"%PDF-1.4 tabela", {"filename": "tabela.pdf", "mime_type": "application/pdf"}),
+    ):
+        body: dict[str, Any] = {"type": kind, kind: {"data": b64(raw), **more}}
+        post = await posted(stage, channel, **body)
+        entry = await stage.shown_file(post["id"])
+        assert (entry["type"], entry["media"]["sha256"]) == (kind, hashlib.sha256(raw).hexdigest())
+        assert post["media"]["sha256"] == entry["media"]["sha256"]
+
+
 @case("Channel posts", "in")
 async def channel_in(stage: Stage) -> None:
     made = await stage.whatsapp.post("/api/channels", owner=FRIEND, name="Notícias")
@@ -98,6 +114,16 @@ async def channel_in(stage: Stage) -> None:
     data = await _said_in(stage, channel, text="Chuva à tarde")
     assert (data["place"], data["channel"], data["text"]) == ("channel", channel, {"body": "Chuva à tarde"})
     assert (data["origin"], data["from"]["pn"]) == ("inbound", None)
+    await _said_in(stage, channel, type="edit", quoted_id=data["id"], text="Sol à tarde")
+    await stage.heard("post", type="text", message_id=data["id"], text={"body": "Sol à tarde"})
+    raw = picture("JPEG")
+    seen = await _said_in(stage, channel, type="image", media_base64=b64(raw))
+    assert (seen["type"], "source" in seen["media"]) == ("image", False)
+    stored = await stage.stored(seen["id"])
+    kept = await stage.program.ok("media.get", session_id=stage.session, message_id=seen["id"])
+    assert (kept["id"], base64.b64decode(kept["data"])) == (stored["id"], raw)
+    files = await stage.program.ok("media.list", to=channel)
+    assert [one["id"] for one in files["media"]] == [stored["id"]]
     await _said_in(stage, channel, type="revoke", quoted_id=data["id"])
     await stage.heard("post", type="deleted", channel=channel, message_id=data["id"])
     await acted(stage, "mute", channel)
@@ -127,11 +153,16 @@ async def channel_out(stage: Stage) -> None:
     post = await posted(stage, channel, type="text", text={"body": "Pão a R$ 1"})
     assert (post["place"], post["channel"]) == ("channel", channel)
     assert text_of((await views(stage, post["id"], READER))[0]) == "Pão a R$ 1"
+    dearer = {"type": "text", "text": {"body": "Pão a R$ 2"}}
+    changed = await posted(stage, channel, "edit", message_id=post["id"], **dearer)
+    assert (changed["type"], changed["text"], changed["message_id"]) == ("text", dearer["text"], post["id"])
+    await stage.journaled("message", type="edit", id=post["id"], text="Pão a R$ 2")
     gone = await posted(stage, channel, "delete", message_id=post["id"])
     assert (gone["type"], gone["message_id"]) == ("deleted", post["id"])
     await stage.journaled("message", type="revoke", id=post["id"])
-    image = {"type": "image", "image": {"data": b64(picture("PNG"))}}
-    assert (await refused(stage, channel, "E_UNSUPPORTED_TYPE", **image))["kind"] == "channel_post.image"
+    await _files_out(stage, channel)
+    place = {"type": "location", "location": {"latitude": -23.5, "longitude": -46.6}}
+    assert (await refused(stage, channel, "E_UNSUPPORTED_TYPE", **place))["kind"] == "channel_post.location"
     theirs = await stage.whatsapp.post("/api/channels", owner=FRIEND, name="Dela")
     told = await stage.ended({"type": "text", "text": {"body": "posso?"}}, to=theirs["id"])
     assert (told["status"], told["error"]["code"]) == ("failed", "E_NOT_CHANNEL_ADMIN")

@@ -84,6 +84,12 @@ def test_an_audience_has_its_limits(audience: list[str]) -> None:
             {"to": "status", "message_id": "3EB0A1", "for_everyone": False},
             ("status_post.delete_for_me",),
         ),
+        ("edit", {"to": CHANNEL, "message_id": "3EB0A1", **TEXT}, ("channel_post.edit",)),
+        (
+            "edit",
+            {"to": CHANNEL, "message_id": "3EB0A1", "type": "image", "image": {"caption": "x"}},
+            ("channel_post.edit_caption",),
+        ),
         ("react", {"to": CHANNEL, "message_id": "3EB0A1", "emoji": "👍"}, ("channel_post.react",)),
     ],
 )

@@ -1,6 +1,7 @@
 /** The worker's actions on one session: in order up to the stanza's departure, then each waits for its own ack. */
 import {
   type AnyMessageContent,
+  type BinaryNode,
   generateWAMessage,
   generateWAMessageFromContent,
   type MiscMessageGenerationOptions,
@@ -16,12 +17,13 @@ import { type Begun, Turns } from '../turns.ts';
 import type { Acks } from './acks.ts';
 import type { Audiences } from './audiences.ts';
 import type { BoundedCache, SentMessages } from './caches.ts';
+import { type Uploaded, uploadToChannel } from './channel_files.ts';
 import { deleteForMe } from './chats.ts';
 import { build, decorate, edited, type Known, quoted, targetKey } from './content.ts';
 import { requireJid } from './identity.ts';
 import { BUSINESS_NODE, interactiveOf } from './interactive.ts';
 import { blobOf, fetchMedia, isLarge } from './media.ts';
-import { backgroundOf, isChannel, STATUS, withdrawal } from './posts.ts';
+import { backgroundOf, correction, isChannel, publication, STATUS, withdrawal } from './posts.ts';
 
 const MAX_TYPING_MS = 30_000;
 const WEEK = 604_800;
@@ -129,6 +131,7 @@ export class Actions {
   async #edit(frame: ActFrame, content: Content): Promise<Begun> {
     const jid = requireJid(frame.to);
     const key = targetKey(jid, content, frame.context, { ours: true });
+    if (isChannel(jid)) return this.#publish(frame, correction(jid, key.id ?? '', content));
     const protocolMessage = { type: MESSAGE_EDIT, key, editedMessage: edited(content), timestampMs: Date.now() };
     return this.#depart(frame, jid, { protocolMessage }, { additionalAttributes: { edit: '1' } });
   }
@@ -136,19 +139,21 @@ export class Actions {
   async #delete(frame: ActFrame, content: Content): Promise<Begun> {
     const jid = requireJid(frame.to);
     if (content.for_everyone === false) return { rest: this.#hide(frame, jid, content) };
-    if (isChannel(jid)) return this.#withdraw(frame, jid, content);
-    return this.#relay(frame, jid, { delete: targetKey(jid, content, frame.context, { ours: true }) });
+    const key = targetKey(jid, content, frame.context, { ours: true });
+    if (isChannel(jid)) return this.#publish(frame, withdrawal(jid, key.id ?? ''));
+    return this.#relay(frame, jid, { delete: key });
   }
 
-  /** It has the id of what it takes back. */
-  async #withdraw(frame: ActFrame, channel: string, content: Content): Promise<Begun> {
+  /** What changes a post, or takes it back, has that one's id. */
+  async #publish(frame: ActFrame, stanza: BinaryNode): Promise<Begun> {
     const message_id = required(frame);
-    const { id = '' } = targetKey(channel, content, frame.context, { ours: true });
-    const acked = this.#acks.wait(id ?? '');
+    const { id = '' } = stanza.attrs;
+    this.#me();
+    const acked = this.#acks.wait(id);
     try {
-      await this.#socket.sendNode(withdrawal(channel, id ?? ''));
+      await this.#socket.sendNode(stanza);
     } catch (error) {
-      throw failed(error, this.#acks.cancel(id ?? ''));
+      throw failed(error, this.#acks.cancel(id));
     }
     const rest = acked.then((at) => ({ message_id, at }));
     rest.catch(() => {});
@@ -193,9 +198,13 @@ export class Actions {
     options: Partial<MiscMessageGenerationOptions> = {},
   ): Promise<Begun> {
     let uploadMs: number | undefined;
+    let handle: string | undefined;
     const upload: WASocket['waUploadToServer'] = async (...given) => {
       const began = performance.now();
-      const uploaded = await this.#socket.waUploadToServer(...given);
+      const uploaded = await (isChannel(jid)
+        ? uploadToChannel(this.#socket, ...given)
+        : this.#socket.waUploadToServer(...given));
+      handle = (uploaded as Partial<Uploaded>).handle;
       uploadMs = Math.round(performance.now() - began);
       return uploaded;
     };
@@ -209,7 +218,9 @@ export class Actions {
     const generate = (): ReturnType<typeof generateWAMessage> => generateWAMessage(jid, content, made);
     const full = await (isLarge(frame.content) ? tidily(generate) : generate());
     if (full.message) decorate(full.message, frame.content ?? {});
-    const departed = await this.#depart(frame, jid, full.message ?? {}, relayOptions(content, jid));
+    const departed = await (isChannel(jid)
+      ? this.#publish(frame, publication(jid, required(frame), full.message ?? {}, { handle }))
+      : this.#depart(frame, jid, full.message ?? {}, relayOptions(content, jid)));
     if (uploadMs === undefined || !departed.rest) return departed;
     const timed = departed.rest.then((result) => ({ ...result, data: { upload_ms: uploadMs } }));
     timed.catch(() => {});

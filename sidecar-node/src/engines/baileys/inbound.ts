@@ -55,14 +55,17 @@ export class Inbound {
     this.histories = new Histories({ ...sink, past }, settings);
   }
 
-  /** A stanza's handling begins; the function returned ends it, once its events are all out. */
+  /**
+   * A stanza's handling begins; the function returned ends it, once its events are all out. The next one may have begun
+   * by then, and a channel's post has the id of what corrects it.
+   */
   begin(node: BinaryNode): () => Promise<void> {
     const id = node.tag === 'message' ? node.attrs.id : undefined;
     if (id) this.#stanzas.set(id, node.attrs);
     return async () => {
       if (this.#tasks.size > 0) await Promise.all(this.#tasks);
       if (id) await this.histories.ended(id);
-      if (id) this.#stanzas.delete(id);
+      if (id && this.#stanzas.get(id) === node.attrs) this.#stanzas.delete(id);
     };
   }
 

@@ -10,6 +10,7 @@ import { errorText } from '../../logs.ts';
 import { ActionError, type Address, type Content } from '../../protocol.ts';
 import { tidily } from '../../trim.ts';
 import type { Link } from '../port.ts';
+import { openChannelFile } from './channel_files.ts';
 import { jidOf } from './identity.ts';
 import type { MediaSource } from './messages.ts';
 import { throughProxy } from './socket.ts';
@@ -90,10 +91,7 @@ async function downloaded(
   link: Link,
   socket: WASocket,
 ): Promise<Fetched> {
-  const message = { mediaKey: source.key, directPath: source.path ?? null, url: source.url ?? null };
-  const stream = await downloadContentFromMessage(message, source.type, {
-    options: throughProxy(socket) as RequestInit,
-  });
+  const stream = await opened(source, socket);
   const hash = createHash('sha256');
   let size = 0;
   const passing = async function* (chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
@@ -118,6 +116,12 @@ async function downloaded(
     if (path !== undefined) await rm(path, { force: true });
     throw error;
   }
+}
+
+function opened(source: MediaSource, socket: WASocket): Promise<Readable> {
+  if (source.key.length === 0) return openChannelFile(socket, source);
+  const message = { mediaKey: source.key, directPath: source.path ?? null, url: source.url ?? null };
+  return downloadContentFromMessage(message, source.type, { options: throughProxy(socket) as RequestInit });
 }
 
 function toWorker(link: Link, act: number): Writable {

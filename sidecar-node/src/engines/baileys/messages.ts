@@ -28,6 +28,7 @@ export interface MediaSource {
   type: 'image' | 'video' | 'audio' | 'document' | 'sticker';
   path: string | undefined;
   url: string | undefined;
+  /** Empty for a channel's file, which is not encrypted. */
   key: Uint8Array;
   sha256: Uint8Array | undefined;
 }

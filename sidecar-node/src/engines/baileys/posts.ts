@@ -1,13 +1,14 @@
 /** What is posted to whoever follows: statuses, and posts of channels. */
+import { createHash } from 'node:crypto';
 import { type BinaryNode, normalizeMessageContent, proto, type WAMessage } from 'baileys';
-import type { Content } from '../../protocol.ts';
+import { ActionError, type Content } from '../../protocol.ts';
+import { edited } from './content.ts';
 import { type Place, person } from './identity.ts';
 import { contentFields, describe } from './messages.ts';
 
 export const STATUS = 'status@broadcast';
 const STATUS_KINDS = ['text', 'image', 'video', 'voice', 'delete'];
-/** No files: Baileys uploads them as those of chats, whose place channels do not read. */
-const CHANNEL_KINDS = ['text', 'delete'];
+const CHANNEL_KINDS = ['text', 'image', 'video', 'audio', 'voice', 'document', 'sticker', 'poll', 'edit', 'delete'];
 /** What can be posted and taken back, as `contracts/capabilities.py` names it. */
 export const POSTS: readonly string[] = [
   ...STATUS_KINDS.map((kind) => `status_post.${kind}`),
@@ -15,9 +16,10 @@ export const POSTS: readonly string[] = [
 ];
 
 const { REVOKE } = proto.Message.ProtocolMessage.Type;
-/** A channel's posts are taken back by a stanza of the same id with this `edit`, by their author or an admin. */
+/** A channel's posts are changed and taken back by stanzas of the same id with these `edit`s. */
 const TAKEN_BACK = new Set(['7', '8']);
 const AS_ADMIN = '8';
+const CORRECTED = '3';
 
 /** WhatsApp's own green, where a status asks for none: without any, phones show its text on nothing. */
 const BACKGROUND = '#075E54';
@@ -29,6 +31,45 @@ export function backgroundOf({ text }: Content): string {
 }
 
 export const isChannel = (jid: string): boolean => jid.endsWith('@newsletter');
+
+/** A post in a channel. `handle` is its file's; `corrects`: it stands from now on for the post of this id. */
+export function publication(
+  channel: string,
+  id: string,
+  message: proto.IMessage,
+  { handle, corrects = false }: { handle?: string | undefined; corrects?: boolean } = {},
+): BinaryNode {
+  const { type, mediatype } = shownAs(normalizeMessageContent(message) ?? {});
+  const attrs = {
+    to: channel,
+    id,
+    type,
+    ...(handle ? { media_id: handle } : {}),
+    ...(corrects ? { edit: CORRECTED } : {}),
+  };
+  const meta = { tag: 'meta', attrs: { polltype: 'creation', contenttype: 'text' } };
+  const content = proto.Message.encode(message).finish();
+  const plaintext = { tag: 'plaintext', attrs: mediatype ? { mediatype } : {}, content };
+  return { tag: 'message', attrs, content: [...(type === 'poll' ? [meta] : []), plaintext] };
+}
+
+function shownAs(content: proto.IMessage): { type: string; mediatype?: string } {
+  const media = (mediatype: string) => ({ type: 'media', mediatype });
+  if (content.imageMessage) return media('image');
+  if (content.videoMessage) return media(content.videoMessage.gifPlayback ? 'gif' : 'video');
+  if (content.audioMessage) return media(content.audioMessage.ptt ? 'ptt' : 'audio');
+  if (content.documentMessage) return media('document');
+  if (content.stickerMessage) return media('sticker');
+  if (content.pollCreationMessage ?? content.pollCreationMessageV3) return { type: 'poll' };
+  return { type: 'text' };
+}
+
+/** Another text for a post; nobody knows how WhatsApp wants a file's. */
+export function correction(channel: string, id: string, content: Content): BinaryNode {
+  const { type = 'text' } = content;
+  if (type !== 'text') throw new ActionError('E_UNSUPPORTED_TYPE', String(type).slice(0, 40));
+  return publication(channel, id, edited(content), { corrects: true });
+}
 
 /** Takes a channel's post back. */
 export function withdrawal(channel: string, id: string): BinaryNode {
@@ -63,7 +104,16 @@ export function postOf(message: WAMessage, place: Place, attrs: Record<string, s
   if (revoked) return { ...head, type: 'deleted', message_id: revoked };
   if (content?.protocolMessage || content?.reactionMessage) return undefined;
   const described = describe(message.message);
-  return described && { ...head, ...contentFields(described) };
+  if (!described) return undefined;
+  const told = { ...head, ...contentFields(described) };
+  if (!place.channel || attrs.edit !== CORRECTED) return told;
+  return { ...told, id: `${key.id}.edited.${versionOf(message)}`, message_id: key.id };
+}
+
+/** Tells one correction of a post from the next, and not from its own repetition. */
+function versionOf({ message, messageTimestamp }: WAMessage): string {
+  const content = proto.Message.encode(message ?? {}).finish();
+  return createHash('sha256').update(`${messageTimestamp} `).update(content).digest('hex').slice(0, 12);
 }
 
 /** Baileys knows us by our number only, and in channels not at all. */

@@ -147,15 +147,17 @@ export class BaileysSession implements EngineSession {
     }
   }
 
-  async #handle(node: BinaryNode, run: () => Promise<void>): Promise<void> {
+  async #handle(node: BinaryNode, run: (begun: () => void) => Promise<void>): Promise<void> {
     const stanza = this.#gate.arrive();
-    const end = this.#inbound.begin(node);
+    let end: (() => Promise<void>) | undefined;
     try {
-      await run();
+      await run(() => {
+        end = this.#inbound.begin(node);
+      });
     } catch (error) {
       this.#link.log('error', 'handling_failed', { stanza: node.tag, error: errorText(error) });
     } finally {
-      await end();
+      await end?.();
       this.#gate.handled(stanza);
     }
   }

@@ -43,8 +43,8 @@ export interface Parts {
   proxy: ProxyAgent | undefined;
   /** Every event of Baileys, in order and unfolded, at the moment it is made. */
   tap: Tap;
-  /** A stanza from WhatsApp that must be acknowledged; `run` is Baileys' handling of it, to the end. */
-  handle(node: BinaryNode, run: () => Promise<void>): Promise<void>;
+  /** A stanza from WhatsApp that must be acknowledged; `run` is Baileys' handling of it, to the end: `begun` is called when its turn has come. */
+  handle(node: BinaryNode, run: (begun: () => void) => Promise<void>): Promise<void>;
   /** Baileys' handling of such a stanza will never end. */
   stuck(tag: string): void;
   /** Ownership lapsed: the session ends here. */
@@ -182,8 +182,12 @@ function wrapHandlers(socket: WASocket, { handle, stuck }: Parts): void {
         for (const listener of listeners) if (socket.ws.isOpen) await listener(plain);
         clearTimeout(timer);
       };
-      void handle(node, () => {
-        tail = tail.then(run, run);
+      void handle(node, (begun) => {
+        const turn = (): Promise<void> => {
+          begun();
+          return run();
+        };
+        tail = tail.then(turn, turn);
         return tail;
       });
     });
