@@ -1,6 +1,6 @@
 import { randomBytes, randomInt } from 'node:crypto';
 import { proto } from 'baileys/WAProto/index.js';
-import { type Companion, isPage } from './companions.ts';
+import type { Companion } from './companions.ts';
 import { describe, phoneMessageId, stanzaType } from './content.ts';
 import { Refusal } from './refusal.ts';
 import type { Sandbox } from './sandbox.ts';
@@ -149,7 +149,7 @@ export class Channels {
     const serverId = String(100 + channel.posts);
     const told = this.#told(channel, post, serverId);
     for (const number of new Set([channel.owner, ...Object.keys(channel.followers)])) {
-      const devices = this.#sandbox.companions.of(number).filter((companion) => !isPage(companion));
+      const devices = this.#sandbox.companions.of(number);
       this.#show(channel, number, post, devices.length > 0);
       for (const companion of devices) if (companion !== post.device) this.#hand(companion, post, told(number));
     }

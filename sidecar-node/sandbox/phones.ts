@@ -194,12 +194,11 @@ export class Phones {
     for (const account of audience) {
       journal.append({ kind: 'inbound', account, contact: phone.number, id, ...said });
       for (const companion of companions.of(account))
-        if (!isPage(companion))
-          await post(this.#sandbox, phone, companion, key, id, {
-            group: STATUS,
-            shared,
-            type: stanzaType(message).type,
-          });
+        if (isPage(companion)) await post(this.#sandbox, phone, companion, message, id, { group: STATUS });
+        else {
+          const { type } = stanzaType(message);
+          await post(this.#sandbox, phone, companion, key, id, { group: STATUS, shared, type });
+        }
     }
     return id;
   }

@@ -7,7 +7,9 @@ import { logError } from '../log.ts';
 import type { QueuedStanza } from '../queue.ts';
 import { Refusal } from '../refusal.ts';
 import type { Sandbox } from '../sandbox.ts';
+import { sharedOf } from '../statuses.ts';
 import { bytesOf, child, children, decodeNode, lidJid, type Node, pnJid } from '../wire.ts';
+import { postOf, toldOf } from './channel_posts.ts';
 import { answer, type Said, serverJid } from './page_questions.ts';
 import { fromPage, type PageMessage, toPage } from './translate.ts';
 
@@ -112,12 +114,12 @@ export class PageConnection implements DeviceConnection {
     if (kind === 'notification')
       return this.#tell('state', { seq, ...(JSON.parse(String(bytesOf(decoded))) as Record<string, unknown>) });
     const plain = bytesOf(child(decoded, 'plain'));
-    const { from, participant, id, t, notify } = attrs;
+    const { from, participant, id, t, notify, is_sender: own } = attrs;
     const other = attrs.participant_pn ?? attrs.sender_pn ?? attrs.sender_lid;
-    const message = toPage(proto.Message.decode(plain ?? Buffer.alloc(0)));
-    this.#tell('message', { seq, id, from, participant, other, t: Number(t), notify, offline, message });
-    if (this.#sandbox.faults.take('duplicate_delivery', this.companion?.number ?? ''))
-      this.#tell('message', { seq, id, from, participant, other, t: Number(t), notify, offline, message });
+    const message = plain ? toPage(proto.Message.decode(plain)) : toldOf(decoded);
+    const about = { seq, id, from, participant, other, own: own === 'true', t: Number(t), notify, offline, message };
+    this.#tell('message', about);
+    if (this.#sandbox.faults.take('duplicate_delivery', this.companion?.number ?? '')) this.#tell('message', about);
   }
 
   // Linking.
@@ -249,15 +251,18 @@ export class PageConnection implements DeviceConnection {
   async #message(companion: Companion, said: Said, position: number): Promise<void> {
     const { relay, people, groups, phones, companions, store } = this.#sandbox;
     const [to, id] = [serverJid(String(said.to)), String(said.id)];
+    if (to.endsWith('@newsletter')) return await this.#toChannel(companion, said, position);
     const refused = relay.refusal(companion, to, id, position);
     if (refused) {
       await store.committed();
       return this.#tell('ack', { id, error: refused });
     }
     const message = fromPage(said.message as PageMessage, to);
-    const group = groups.find(to);
+    const group = sharedOf(this.#sandbox, to);
     const sender = people.ensure(companion.number);
-    const recipients = group ? group.members.map(({ number }) => people.ensure(number)) : [people.ofJid(to)];
+    const members = groups.find(to)?.members.map(({ number }) => people.ensure(number));
+    const readers = ((said.audience ?? []) as string[]).map((jid) => people.ofJid(serverJid(jid)));
+    const recipients = members ?? (group ? readers : [people.ofJid(to)]);
     for (const person of recipients) {
       if (!person || person.number === companion.number) continue;
       phones.show(person, companion, message, { id, position, to, group });
@@ -268,6 +273,16 @@ export class PageConnection implements DeviceConnection {
     await store.committed();
     relay.acknowledge(this, companion.number, () => this.#tell('ack', { id, t: Math.floor(Date.now() / 1000) }));
     this.#sandbox.wake(companion);
+  }
+
+  async #toChannel(companion: Companion, said: Said, position: number): Promise<void> {
+    const { relay } = this.#sandbox;
+    const [to, id] = [String(said.to), String(said.id)];
+    const taken = await relay.publish(companion, postOf(to, id, said.message as PageMessage), position);
+    const word = 'refused' in taken ? { error: taken.refused } : { server_id: taken.serverId };
+    relay.acknowledge(this, companion.number, () =>
+      this.#tell('ack', { id, t: Math.floor(Date.now() / 1000), ...word }),
+    );
   }
 
   #refused(said: Said, error: unknown): void {

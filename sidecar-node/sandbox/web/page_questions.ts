@@ -1,4 +1,5 @@
 /** What a page asks of the server, beside what it sends: people, groups, the account itself. */
+import { answerPage, type Variables } from '../channel_queries.ts';
 import type { Companion } from '../companions.ts';
 import { addressesOf } from '../people.ts';
 import { accountOf } from '../profiles.ts';
@@ -61,12 +62,16 @@ const blocked: Answer = ({ profiles, people }, { number }, { action, jid }) => {
   return profiles.blocked(number).map((contact) => addressesOf(people.ensure(contact), 'pn'));
 };
 
+const channel: Answer = ({ channels }, { number }, { operation, variables }) =>
+  answerPage(channels, number, String(operation), (variables ?? {}) as Variables);
+
 const ANSWERS: Readonly<Record<string, Answer>> = {
   exists,
   groups,
   profile,
   show,
   blocked,
+  channel,
   state: ({ appState }, { number, device }, said) => appState.changeOnPhone(number, said, device),
 };
 

@@ -41,6 +41,9 @@ export interface PageMessage {
   eventEndTime?: number;
   quotedStanzaID?: string;
   quotedParticipant?: string;
+  /** Of a status of words: the colour below them (ARGB), and their font. */
+  backgroundColor?: number;
+  font?: number;
   /** Of `pin`: how long; 0 takes it away. */
   seconds?: number;
   /** Of `poll_vote`: sealed with the poll's secret. */
@@ -204,8 +207,8 @@ export function fromPage(page: PageMessage, chat: string): proto.IMessage {
   if (about) return about;
   switch (page.type) {
     case 'chat':
-      return contextInfo || page.matchedText
-        ? { extendedTextMessage: { text: page.body ?? '', ...previewOf(page), ...context } }
+      return contextInfo || page.matchedText || page.backgroundColor !== undefined
+        ? { extendedTextMessage: { text: page.body ?? '', ...previewOf(page), ...lookOf(page), ...context } }
         : { conversation: page.body ?? '' };
     case 'location': {
       const [name, address] = (page.loc ?? '').split('\n');
@@ -283,6 +286,7 @@ function aboutFromPage(page: PageMessage, key: proto.IMessageKey): proto.IMessag
   }
 }
 
+const lookOf = ({ backgroundColor, font }: PageMessage) => set({ backgroundArgb: backgroundColor, font });
 const previewOf = ({ matchedText, title, description }: PageMessage) => set({ matchedText, title, description });
 
 function contextInfoOf(page: PageMessage): proto.IContextInfo | undefined {

@@ -3,6 +3,7 @@
 import { ask, say, transmit } from './link.js';
 import { createWid, MsgKey } from './models.js';
 import { alternates, Chat, chatOf, keep, learn, learnGroups, made, me, show } from './state.js';
+import { statusChat } from './statuses.js';
 
 /** A message is on disk before it leaves, and leaves again at the next login until it is acknowledged. */
 export function addAndSendMsgToChat(_chat, fields) {
@@ -88,6 +89,7 @@ export async function sendSeen({ chat }) {
 export async function findOrCreateLatestChat(wid) {
   const known = Chat.get(wid);
   if (known) return { chat: known };
+  if (wid.isStatus()) return { chat: statusChat };
   if (wid.isGroup()) {
     learnGroups(await ask({ type: 'groups' }));
     const chat = Chat.get(wid);

@@ -1,5 +1,6 @@
 /** What arrives: on disk first, then acknowledged, then shown. */
 import { createWid } from './models.js';
+import { homeOf } from './places.js';
 import { acked, chatOf, keep, learn, Msg, made, me, show } from './state.js';
 import { voted } from './votes.js';
 
@@ -9,7 +10,7 @@ export const reactionTableMode = { bulkUpsert: async () => undefined };
 const ACKS = { delivered: 2, read: 3, played: 4 };
 
 export async function message(said) {
-  const { id, from, participant, other, t, notify, message: content } = said;
+  const { id, from, participant, other, own = false, t, notify, message: content } = said;
   const chat = createWid(from);
   const author = participant ? createWid(participant) : undefined;
   if (other) await learn(createWid(participant ?? from)._serialized, createWid(other)._serialized);
@@ -18,7 +19,7 @@ export async function message(said) {
   if (content.type === 'revoke') return await revoked(about);
   if (content.type === 'reaction') return reacted(about);
   if (content.type === 'poll_vote') return await voted(about);
-  const key = { fromMe: false, id, remote: chat._serialized, ...(author ? { participant: author._serialized } : {}) };
+  const key = { fromMe: own, id, remote: chat._serialized, ...(author ? { participant: author._serialized } : {}) };
   const { quotedStanzaID } = content;
   const model = made({
     ...content,
@@ -35,7 +36,7 @@ export async function message(said) {
   });
   if (Msg.get(model.id)) return;
   await keep(model);
-  chatOf(chat).unreadCount += 1;
+  (homeOf(model) ?? chatOf(chat)).unreadCount += 1;
   return () => show(model);
 }
 
@@ -44,7 +45,7 @@ function targetOf({ said, chat, author }) {
   const { target } = said.message;
   const writer = target.participant ? createWid(target.participant)._serialized : undefined;
   const ours = !target.fromMe && (!writer || writer === me.pn._serialized || writer === me.lid._serialized);
-  const participant = chat.isGroup() && !ours ? `_${writer ?? author?._serialized}` : '';
+  const participant = (chat.isGroup() || chat.isStatus()) && !ours ? `_${writer ?? author?._serialized}` : '';
   return { key: `${ours}_${chat._serialized}_${target.id}${participant}`, ours };
 }
 

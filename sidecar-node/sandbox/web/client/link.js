@@ -1,8 +1,10 @@
 /** The socket to the sandbox: linking, login, reconnecting, questions; what arrives is taken in turn. */
+import { learnChannel } from './channels.js';
 import { message, receipt } from './inbox.js';
 import { stateChanged } from './marks.js';
 import { createWid } from './models.js';
 import { showBlocked } from './people.js';
+import { homeOf } from './places.js';
 import { acked, Cmd, Conn, learnGroups, load, Msg, me, notice, Socket } from './state.js';
 import { forget, read, write } from './store.js';
 
@@ -90,12 +92,14 @@ const takers = {
     Conn.set({ pushname: name });
     learnGroups(await answerNow({ type: 'groups' }));
     showBlocked(await answerNow({ type: 'blocked' }));
+    const channels = await answerNow({ type: 'channel', operation: 'list' });
+    for (const channel of channels?.data.xwa2_newsletter_subscribed ?? []) learnChannel(channel);
     if (socket.readyState !== WebSocket.OPEN) return;
     Socket.set({ state: 'CONNECTED' });
     loggedIn = true;
     for (const fields of waiting.values()) say(fields);
     for (const model of Msg.getModelsArray())
-      if (model.id.fromMe && model.ack === 0 && !waiting.has(model.id.id)) transmit(model);
+      if (model.id.fromMe && model.ack === 0 && !waiting.has(model.id.id) && !homeOf(model)) transmit(model);
   },
   offline_end: () => Socket.set({ hasSynced: true }),
   failure: ({ code }) => (code === 401 ? loggedOut() : code === 403 ? end('TOS_BLOCK') : undefined),
@@ -116,10 +120,10 @@ const takers = {
     await receipt(said);
     say({ type: 'settle', kind: 'receipt', seq: said.seq, id: said.id, from: said.from });
   },
-  ack: async ({ id, error }) => {
+  ack: async ({ id, error, t, server_id: serverId }) => {
     const model = Msg.getModelsArray().find((each) => each.id.fromMe && each.id.id === id);
     const ack = error ? -1 : 1;
-    sent.get(id)?.(ack);
+    sent.get(id)?.({ ack, error, t, serverId });
     sent.delete(id);
     waiting.delete(id);
     if (model && model.ack < 1) await acked(model, ack);
@@ -159,10 +163,13 @@ const sent = new Map();
 const waiting = new Map();
 
 /** A message leaves; resolves with its acknowledgement, 1 or -1. */
-export function transmit(model) {
+export const transmit = async (model) => (await send(model)).ack;
+
+/** As `transmit`, with all that the server says of it. `more`: for the server alone. */
+export function send(model, more = {}) {
   const content = model.outgoing ?? plainContent(model);
   const acknowledged = new Promise((resolve) => sent.set(model.id.id, resolve));
-  const fields = { type: 'message', id: model.id.id, to: model.to._serialized, message: content };
+  const fields = { type: 'message', id: model.id.id, to: model.to._serialized, message: content, ...more };
   waiting.set(model.id.id, fields);
   if (loggedIn) say(fields);
   return acknowledged;

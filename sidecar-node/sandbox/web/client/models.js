@@ -101,6 +101,14 @@ export class Wid {
     return this.server === 'g.us';
   }
 
+  isNewsletter() {
+    return this.server === 'newsletter';
+  }
+
+  toJid() {
+    return this._serialized;
+  }
+
   isStatus() {
     return this._serialized === 'status@broadcast';
   }

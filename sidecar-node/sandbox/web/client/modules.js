@@ -12,6 +12,20 @@ import {
   sendRevokeMsgs,
   sendSeen,
 } from './actions.js';
+import {
+  addNewsletterMsgsRecords,
+  createNewsletterQuery,
+  deleteNewsletterAction,
+  loadNewsletterPreviewChat,
+  MUTED_STATE,
+  NewsletterMetadataCollection,
+  sendNewsletterMessageJob,
+  sendNewsletterRevokeMsgs,
+  subscribeToNewsletterAction,
+  UNMUTED_STATE,
+  unsubscribeFromNewsletterAction,
+  updateNewsletterUserSetting,
+} from './channels.js';
 import { reactionTableMode } from './inbox.js';
 import { CallCollection, keys, linkByCode, start } from './link.js';
 import { archiveChat, markChatUnread, pinChat, sendDeleteMsgs, sendStarMsgs, sendUnstarMsgs } from './marks.js';
@@ -35,7 +49,14 @@ import {
   setPushname,
   unblockContact,
 } from './people.js';
-import { Blocklist, Chat, Cmd, Conn, Contact, GroupMetadata, Msg, Mute, me, Socket } from './state.js';
+import { Status, WAWebNewsletterCollection } from './places.js';
+import { Blocklist, Chat, Cmd, Conn, Contact, GroupMetadata, keep, Msg, Mute, me, Socket } from './state.js';
+import {
+  sendStatusMediaMsgAction,
+  sendStatusRevokeMsgAction,
+  sendStatusTextMsgAction,
+  updateMediaMsg,
+} from './statuses.js';
 import { pollVoteTableMode, sendVote, votesTable } from './votes.js';
 
 const nothing = async () => undefined;
@@ -64,7 +85,18 @@ const modules = {
   WAWebSocketModel: { Socket },
   WAWebCmd: { Cmd },
   WAWebConnModel: { Conn },
-  WAWebCollections: { Msg, Chat, Contact, GroupMetadata, Mute, Blocklist, ProfilePicThumb },
+  WAWebCollections: {
+    Msg,
+    Chat,
+    Contact,
+    GroupMetadata,
+    Mute,
+    Blocklist,
+    ProfilePicThumb,
+    Status,
+    WAWebNewsletterCollection,
+    NewsletterMetadataCollection,
+  },
   WAWebContactStatusBridge: { getStatus, setMyStatus },
   WAWebSetPushnameConnAction: { setPushname },
   WAWebContactProfilePicThumbBridge: { requestProfilePicFromServer, sendSetPicture, requestDeletePicture },
@@ -101,7 +133,7 @@ const modules = {
   WAWebQueryExistsJob: { queryWidExists },
   WAWebFindChatAction: { findOrCreateLatestChat },
   WAWebChatLoadMessages: { loadEarlierMsgs: async () => [] },
-  WAWebChatGetters: { getIsNewsletter: no, getIsBroadcast: no },
+  WAWebChatGetters: { getIsNewsletter: ({ id }) => id.isNewsletter(), getIsBroadcast: ({ id }) => id.isStatus() },
   WAWebStreamModel: { Stream: { markAvailable: nothing, markUnavailable: nothing } },
   WAWebUpdateUnreadChatAction: { sendSeen },
   WAWebPresenceChatAction: {
@@ -144,6 +176,24 @@ const modules = {
   WAWebUploadManager: { encryptAndUpload },
   WAWebStartMediaUploadQpl: { startMediaUploadQpl: () => ({}) },
   WAWebDownloadManager: { downloadManager },
+  WAWebMediaUpdateMsg: updateMediaMsg,
+  WAWebStatusGatingUtils: { canCheckStatusRankingPosterGating: no },
+  WAWebSendStatusMsgAction: { sendStatusTextMsgAction, sendStatusMediaMsgAction },
+  WAWebRevokeStatusAction: { sendStatusRevokeMsgAction },
+  WAJids: { toNewsletterJid: String },
+  WAWebJidToWid: { newsletterJidToWid: createWid },
+  WAWebMsgDataFromModel: { msgDataFromMsgModel: (message) => message },
+  WAWebLoadNewsletterPreviewChatAction: { loadNewsletterPreviewChat },
+  WAWebNewsletterGatingUtils: { isNewsletterCreationEnabled: yes },
+  WAWebNewsletterCreateQueryJob: { createNewsletterQuery },
+  WAWebNewsletterSubscribeAction: { subscribeToNewsletterAction },
+  WAWebNewsletterUnsubscribeAction: { unsubscribeFromNewsletterAction },
+  WAWebNewsletterDeleteAction: { deleteNewsletterAction },
+  WAWebNewsletterModelUtils: { ADMIN_NOTIFICATIONS: 'admin_notifications', MUTED_STATE, UNMUTED_STATE },
+  WAWebNewsletterUpdateUserSettingJob: { updateNewsletterUserSetting },
+  WAWebNewsletterUpdateMsgsRecordsJob: { addNewsletterMsgsRecords, updateNewsletterMsgRecord: keep },
+  WAWebNewsletterSendMessageJob: { sendNewsletterMessageJob },
+  WAWebNewsletterRevokeMsgAction: { sendNewsletterRevokeMsgs },
 };
 
 window.require = (name) => {

@@ -1,6 +1,7 @@
 /** The page's models: who is linked, how the socket stands, messages and chats. */
 import { muteChat } from './marks.js';
 import { Collection, createWid, Emitter, Model, MsgKey } from './models.js';
+import { homeOf } from './places.js';
 import { erase, readAll, write } from './store.js';
 
 export const Socket = new Model({ state: 'UNLAUNCHED', hasSynced: false });
@@ -72,6 +73,15 @@ class Message extends Model {
     return true;
   }
 
+  updateAck(ack) {
+    this.set({ ack });
+  }
+
+  /** What a channel's server is told of a file, beside its handle. */
+  avParams() {
+    return {};
+  }
+
   msgContextInfo() {
     const author = this.author ?? this.from;
     return {
@@ -81,6 +91,8 @@ class Message extends Model {
     };
   }
 }
+
+Msg.modelClass = Message;
 
 /** The newest message's place: messages of one second have an order, too. */
 let rows = 0;
@@ -104,10 +116,10 @@ function modelOf(record) {
 }
 
 /** What is kept of a message. */
-function recordOf(message) {
+export function recordOf(message) {
   const text = (value) => (value === undefined ? undefined : String(value._serialized ?? value));
   const plain = message.serialize();
-  delete plain.isNewMsg;
+  for (const name of ['isNewMsg', 'mediaBlob', 'renderableUrl']) delete plain[name];
   const { id } = message;
   return {
     ...plain,
@@ -122,7 +134,7 @@ export const keep = (message) => write('messages', message.id._serialized, recor
 
 export async function drop(message) {
   await erase('messages', message.id._serialized);
-  Chat.get(message.id.remote)?.msgs.remove(message);
+  (homeOf(message) ?? Chat.get(message.id.remote))?.msgs.remove(message);
   Msg.remove(message);
 }
 
@@ -132,9 +144,9 @@ export async function acked(message, ack) {
   message.set({ ack });
 }
 
-/** Shows a message: in its chat, and to whoever listens. */
+/** Shows a message: in its chat or place, and to whoever listens. */
 export function show(message) {
-  const chat = chatOf(message.id.remote);
+  const chat = homeOf(message) ?? chatOf(message.id.remote);
   chat.msgs.add(message);
   chat.t = Math.max(chat.t ?? 0, message.t);
   return Msg.add(message);

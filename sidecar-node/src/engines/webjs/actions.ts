@@ -1,6 +1,7 @@
 /** The worker's actions on one session: in order up to their handing over to the page, then each waits for its ack. */
 import { type ActFrame, ActionError, type Content, type Result } from '../../protocol.ts';
 import type { Acks } from '../baileys/acks.ts';
+import { placeOf } from '../baileys/identity.ts';
 import type { Link } from '../port.ts';
 import { type Begun, Turns } from '../turns.ts';
 import { Attempts } from './attempts.ts';
@@ -11,6 +12,7 @@ import { chatState, locate, setNextId } from './in_page.ts';
 import type { Client, Library, Page } from './library.ts';
 import { fetchMedia, fileOf } from './media.ts';
 import type { People } from './people.ts';
+import { Posts } from './posts.ts';
 
 const MAX_TYPING_MS = 30_000;
 const WEEK = 604_800;
@@ -44,6 +46,7 @@ export interface ActionParts {
 export class Actions {
   #parts: ActionParts;
   #attempts: Attempts;
+  #posts: Posts;
   #turns = new Turns((frame) => this.#begin(frame), refused);
   /** Whether the page lets us choose a message's id. */
   presets = true;
@@ -53,6 +56,15 @@ export class Actions {
   constructor(parts: ActionParts) {
     this.#parts = parts;
     this.#attempts = new Attempts(parts.link);
+    this.#posts = new Posts({
+      ...parts,
+      attempts: this.#attempts,
+      page: () => this.#page,
+      presets: () => this.presets,
+      unnamed: (on) => {
+        this.unnamed = on;
+      },
+    });
   }
 
   /** Nothing more is begun; what waits is refused as certain not to have been sent. */
@@ -74,6 +86,8 @@ export class Actions {
   async #begin(frame: ActFrame): Promise<Begun> {
     if (!this.#parts.link.owned()) throw new ActionError('E_NOT_OWNER');
     const content = frame.content ?? {};
+    const place = frame.to && placeOf(requireJid(frame.to));
+    if (place) return await this.#posts.begin(frame, place);
     switch (frame.action) {
       case 'send':
         return await this.#send(frame, content);

@@ -1,30 +1,15 @@
 /** Questions and administration: acts that are no messages. They wait for WhatsApp beside what is sent. */
-import { type ActFrame, ActionError, type Content, type Result } from '../../protocol.ts';
+import { type ActFrame, ActionError, type Result } from '../../protocol.ts';
+import type { Ask, Handler } from './ask.ts';
+import { CHANNELS } from './channels.ts';
 import { refused } from './failures.ts';
 import { person, requireJid } from './identity.ts';
 import { aboutOf, blockedJids, chatAmong, markUnread, ownName, setBlocked } from './in_page.ts';
-import type { Client, Library, Message, Page } from './library.ts';
+import type { Client, Library, Page } from './library.ts';
 import type { People } from './people.ts';
 
 /** At once, in one session; the worker allows fewer. */
 const MAX_ASKED = 64;
-
-/** What a handler gets. */
-interface Ask {
-  client: Client;
-  page: Page;
-  content: Content;
-  library: Library;
-  people: People;
-  me: { pn: string; lid: string | undefined };
-  /** The jid of the chat that `to` names, as the page has it. Rejects with E_INVALID_RECIPIENT. */
-  chat(): Promise<string>;
-  /** The message that the content names. Rejects with E_MESSAGE_NOT_FOUND. */
-  message(): Promise<Message>;
-}
-
-/** Resolves to `result.data`. */
-type Handler = (ask: Ask) => Promise<unknown>;
 
 const archive: Handler = async ({ client, content, chat }) => {
   await (content.archived === false ? client.unarchiveChat(await chat()) : client.archiveChat(await chat()));
@@ -101,6 +86,7 @@ const show: Handler = async ({ client, library, content }) => {
 };
 
 const HANDLERS: Readonly<Record<string, Handler>> = {
+  ...CHANNELS,
   'chat.archive': archive,
   'chat.mute': mute,
   'chat.pin': pin,

@@ -9,6 +9,7 @@ import { ASKS } from './asks.ts';
 import { type Chromium, findChromium } from './browser.ts';
 import { KINDS } from './content.ts';
 import { type Library, loadLibrary } from './library.ts';
+import { POSTS } from './posts.ts';
 import { WebjsSession } from './session.ts';
 
 /** The versions that this was tried with; what it reaches for inside the page changes with every minor one. */
@@ -53,7 +54,7 @@ export const makeWebjsEngine: EngineFactory = async (config) => {
   };
   return {
     version: `${library.version} (Chromium ${chromium.major})`,
-    capabilities: [...KINDS, ...ACTIONS, ...ASKS, ...FEATURES],
+    capabilities: [...KINDS, ...ACTIONS, ...ASKS, ...FEATURES, ...POSTS],
     open: (frame, link) => new WebjsSession(frame, link, setting),
   };
 };

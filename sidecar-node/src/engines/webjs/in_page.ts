@@ -50,6 +50,11 @@ interface Window {
       getMessagesById(ids: string[]): Promise<{ messages?: PageMessage[] }>;
     };
     Chat: Changing<PageChat> & { get(id: Wid): PageChat | undefined; getModelsArray(): PageChat[] };
+    WAWebNewsletterCollection?: {
+      getModelsArray(): (PageChat & { newsletterMetadata?: { membershipType?: string } })[];
+    };
+    /** A model of each person who posted one. */
+    Status?: { getModelsArray(): PageChat[] };
     Mute?: Changing<{ id: Wid; expiration: number }>;
     Contact: { find(id: Wid): Promise<unknown> };
     Blocklist: { getModelsArray(): { id: Wid }[] };
@@ -148,11 +153,17 @@ export async function locate(
   return null;
 }
 
-/** Messages since a time (seconds), oldest first: `most` of them behind the first `skip`. */
+/** Messages since a time (seconds), oldest first: `most` of them behind the first `skip`. Posts are among them. */
 export async function messagesSince(time: number, skip: number, most: number): Promise<Model[]> {
   const page = globalThis as unknown as Window;
-  const found: PageMessage[] = [];
-  for (const chat of page.require('WAWebCollections').Chat.getModelsArray()) {
+  const { Chat, WAWebNewsletterCollection: channels, Status: statuses } = page.require('WAWebCollections');
+  // A channel that was only looked at is none of the account's.
+  const followed = channels
+    ?.getModelsArray()
+    .filter(({ newsletterMetadata: about }) => about?.membershipType !== 'guest');
+  const places = [...(followed ?? []), ...(statuses?.getModelsArray() ?? [])];
+  const found = places.flatMap(({ msgs }) => msgs.getModelsArray().filter(({ t }) => t >= time));
+  for (const chat of Chat.getModelsArray()) {
     if ((chat.t ?? 0) < time) continue;
     let messages = chat.msgs.getModelsArray();
     // The page holds the newest ones of each chat, and reads older ones from its disk some at a time.

@@ -1,6 +1,6 @@
 /** The library's events, in the order in which they came, as the event kinds of PROTOCOL.md. */
 import { errorText } from '../../logs.ts';
-import { placeOf } from '../baileys/identity.ts';
+import { type Place, placeOf } from '../baileys/identity.ts';
 import type { Link } from '../port.ts';
 import { chat, isGroup, type Person, person } from './identity.ts';
 import type { Mark } from './in_page.ts';
@@ -218,9 +218,19 @@ export class Inbound {
   async #revoked(model: Model): Promise<void> {
     if (model.id.fromMe) return;
     const at = Number(model.revokeTimestamp ?? 0) * 1000 || Date.now();
+    const place = placeOf(model.id.remote);
+    if (place) return await this.#withdrawn(model, place, at);
     const id = String(model.revokeMsgId ?? `${model.id.id}-revoke`);
     const head = { ...(await this.#head(model.id, model)), id, sent_at: at };
     this.#parts.link.event('delete', { ...head, message_id: model.id.id });
+  }
+
+  /** A channel's post is taken back under its own id. */
+  async #withdrawn(model: Model, place: Place, at: number): Promise<void> {
+    const { chat: _, ...head } = await this.#head(model.id, model);
+    const id = place.channel ? `${model.id.id}.deleted` : String(model.revokeMsgId ?? `${model.id.id}.deleted`);
+    const about = { ...place, type: 'deleted', message_id: model.id.id, offline: false };
+    this.#parts.link.event('post', { ...head, id, sent_at: at, ...about });
   }
 
   async #reacted({ id, msgId, reaction, senderId, timestamp }: Reaction): Promise<void> {

@@ -78,6 +78,18 @@ export interface Call {
   isVideo: boolean;
 }
 
+export interface Channel {
+  mute(): Promise<boolean>;
+  unmute(): Promise<boolean>;
+}
+
+export interface MadeChannel {
+  nid: { _serialized: string };
+  inviteLink: string;
+  /** In seconds. */
+  createdAtTs: number;
+}
+
 export interface Client extends EventEmitter {
   options: { puppeteer: { userDataDir?: string } };
   info: { wid: { user: string }; pushname?: string };
@@ -106,6 +118,13 @@ export interface Client extends EventEmitter {
   setProfilePicture(picture: unknown): Promise<boolean>;
   deleteProfilePicture(): Promise<boolean | undefined>;
   getProfilePicUrl(jid: string): Promise<string | undefined>;
+  getChatById(id: string): Promise<Channel | undefined>;
+  /** Text: what went wrong. */
+  createChannel(name: string, options: { description: string | null }): Promise<MadeChannel | string>;
+  subscribeToChannel(id: string): Promise<boolean>;
+  unsubscribeFromChannel(id: string): Promise<boolean>;
+  deleteChannel(id: string): Promise<boolean>;
+  revokeStatusMessage(key: string): Promise<void>;
 }
 
 export interface Library {
