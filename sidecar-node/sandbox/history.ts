@@ -127,13 +127,10 @@ export function historyFor(sandbox: Sandbox, companion: Companion): PeerMessage[
   });
 }
 
+export type OlderAsked = proto.Message.PeerDataOperationRequestMessage.IHistorySyncOnDemandRequest;
+
 /** What a phone answers a device that asks for the messages of a chat before one that it names. */
-export function olderFor(
-  sandbox: Sandbox,
-  account: string,
-  asked: proto.Message.PeerDataOperationRequestMessage.IHistorySyncOnDemandRequest,
-  request: string,
-): PeerMessage {
+export function olderFor(sandbox: Sandbox, account: string, asked: OlderAsked, request: string): PeerMessage {
   const { chatJid, oldestMsgId, oldestMsgTimestampMs, onDemandMsgCount } = asked;
   const group = sandbox.groups.find(chatJid ?? '');
   const contact = group ? undefined : sandbox.people.ofJid(chatJid ?? '');

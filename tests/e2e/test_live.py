@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 import ssl
+from collections.abc import Awaitable
 from typing import Any
 
 import httpx
@@ -22,6 +23,7 @@ FRIEND = "+5511977770001"
 BUSINESS = "+5511977770002"
 SHY = "+5511977770003"
 NOBODY = "+5511977770004"
+ELDER = "+5511977770005"
 PICTURE = b"\xff\xd8\xff\xe0 the picture of a friend"
 
 
@@ -180,17 +182,22 @@ async def test_what_the_account_shows_and_who_it_hears(
     await wait_until(lambda: noted("call", type="reject", id=ring["id"]), 20)
 
 
+async def _pww(fleet: Fleet, *arguments: str) -> tuple[int, str]:
+    """Its exit code and what it said."""
+    process = await asyncio.create_subprocess_exec(
+        PWW, *arguments, "--data-dir", fleet.directory / "data", stdout=asyncio.subprocess.PIPE
+    )
+    out, _ = await process.communicate()
+    return process.returncode or 0, out.decode()
+
+
 async def test_at_the_command_line_and_over_http(fleet: Fleet, program: Plain, whatsapp: Sandbox) -> None:
     """The same through `pww contact`, `pww group` and REST; a refusal has its code and exit code."""
     await working(program, whatsapp)
     await whatsapp.post("/api/contacts", number=NOBODY, behaviour={"registered": False})
 
-    async def pww(*arguments: str) -> tuple[int, str]:
-        process = await asyncio.create_subprocess_exec(
-            PWW, *arguments, "--data-dir", fleet.directory / "data", stdout=asyncio.subprocess.PIPE
-        )
-        out, _ = await process.communicate()
-        return process.returncode or 0, out.decode()
+    def pww(*arguments: str) -> Awaitable[tuple[int, str]]:
+        return _pww(fleet, *arguments)
 
     assert (await pww("contact", "check", FRIEND, "--session", "live"))[0] == 0
     code, out = await pww("contact", "check", FRIEND, NOBODY, "--session", "live", "--format", "json")
@@ -283,6 +290,35 @@ async def test_a_phone_that_does_not_answer(program: Plain, whatsapp: Sandbox, c
 
     await wait_until(answered, 90, message="the phone answers late")
     assert any(e["data"]["id"] == old and e["data"]["history"] for e in program.of("message", "live"))
+
+
+async def test_older_messages_at_the_command_line(fleet: Fleet, program: Plain, whatsapp: Sandbox) -> None:
+    """`pww chat older` goes on page by page from the oldest that the record has, until the phone has no more."""
+    number = await working(program, whatsapp)
+    body = {"contact": ELDER, "text": "já faz tempo", "count": 5}
+    ids = (await whatsapp.post(f"/api/phones/{number}/past", **body))["ids"]
+    command = ("chat", "older", ELDER, "--session", "live", "--count", "3")
+    assert (await _pww(fleet, *command))[0] != 0, "there is nothing to begin at"
+    (now,) = (await whatsapp.post(f"/api/contacts/{ELDER}/send", to=number, text="oi de novo"))["ids"]
+
+    async def recorded() -> list[str]:
+        page = await program.ask("chat.messages", to=ELDER, session_id="live", limit=50)
+        return [message["id"] for message in page["data"]["messages"]] if page["ok"] else []
+
+    async def answered(*more: str) -> str:
+        code, out = await _pww(fleet, *command, *more)
+        return out if code == 0 else ""  # a busy machine's phone may take its time
+
+    await wait_until(recorded, 60, message="the message is recorded")
+    told = await wait_until(lambda: answered("--pages", "3", "--format", "json"), 90)
+    pages = [json.loads(line) for line in told.splitlines()]
+    assert (max(page["messages"] for page in pages), pages[-1]["more"]) == (3, False)
+
+    async def complete() -> bool:
+        return await recorded() == [now, *reversed(ids)]
+
+    await wait_until(complete, 60, message="all of them are recorded, in their order")
+    assert "That was all." in await wait_until(answered, 90)
 
 
 async def test_a_session_may_leave_the_files_of_statuses(program: Plain, whatsapp: Sandbox) -> None:

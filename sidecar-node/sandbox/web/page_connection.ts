@@ -2,14 +2,17 @@ import { randomBytes } from 'node:crypto';
 import { proto } from 'baileys/WAProto/index.js';
 import type { WebSocket } from 'ws';
 import { type Companion, companionJid, PAGE } from '../companions.ts';
+import { phoneMessageId } from '../content.ts';
 import { type DeviceConnection, nextConnectionId } from '../device_connection.ts';
 import { logError } from '../log.ts';
+import { answerOlder } from '../peer_requests.ts';
 import type { QueuedStanza } from '../queue.ts';
 import { Refusal } from '../refusal.ts';
 import type { Sandbox } from '../sandbox.ts';
 import { sharedOf } from '../statuses.ts';
 import { bytesOf, child, children, decodeNode, lidJid, type Node, pnJid } from '../wire.ts';
 import { postOf, toldOf } from './channel_posts.ts';
+import { pastOf } from './page_history.ts';
 import { answer, type Said, serverJid } from './page_questions.ts';
 import { fromPage, type PageMessage, toPage } from './translate.ts';
 
@@ -116,7 +119,10 @@ export class PageConnection implements DeviceConnection {
     const plain = bytesOf(child(decoded, 'plain'));
     const { from, participant, id, t, notify, is_sender: own } = attrs;
     const other = attrs.participant_pn ?? attrs.sender_pn ?? attrs.sender_lid;
-    const message = plain ? toPage(proto.Message.decode(plain)) : toldOf(decoded);
+    const content = plain && proto.Message.decode(plain);
+    const past = content && pastOf(content);
+    if (past) return this.#tell('past', { seq, id, from, ...past });
+    const message = content ? toPage(content) : toldOf(decoded);
     const about = { seq, id, from, participant, other, own: own === 'true', t: Number(t), notify, offline, message };
     this.#tell('message', about);
     if (this.#sandbox.faults.take('duplicate_delivery', this.companion?.number ?? '')) this.#tell('message', about);
@@ -244,6 +250,7 @@ export class PageConnection implements DeviceConnection {
     } else if (said.type === 'settle') this.#settle(companion, said);
     else if (said.type === 'seen') this.#seen(companion, said);
     else if (said.type === 'presence') this.#presence(companion, said);
+    else if (said.type === 'older') this.#older(companion, said);
     else if (said.type === 'logout') this.#sandbox.unlink(companion);
     else this.#ask(companion, said);
   }
@@ -304,6 +311,15 @@ export class PageConnection implements DeviceConnection {
       const about = { account: companion.number, contact, device: companion.device, id };
       this.#sandbox.journal.append({ kind: 'gateway_receipt', ...about, type: 'read' });
     }
+  }
+
+  #older(companion: Companion, { chat, oldest, t }: Said): void {
+    const asked = {
+      chatJid: serverJid(String(chat)),
+      oldestMsgId: String(oldest),
+      oldestMsgTimestampMs: Number(t) * 1000,
+    };
+    answerOlder(this.#sandbox, companion, phoneMessageId(), asked).catch((error: unknown) => logError('page', error));
   }
 
   #presence(companion: Companion, { to, state }: Said): void {

@@ -16,6 +16,7 @@ const PARTS = [
   'places.js',
   'inbox.js',
   'link.js',
+  'past.js',
   'marks.js',
   'people.js',
   'channels.js',

@@ -36,7 +36,6 @@ REASONS: Final[dict[str, dict[tuple[str, Direction], str]]] = {
     },
     "webjs": {
         ("History on request", "out"): _ASKED_FOR,
-        ("History on request", "in"): "not offered yet",
         ("Labels", "out"): "not offered yet",
         ("Labels", "in"): "not offered yet",
         ("Live location", "out"): _PHONES_ONLY,

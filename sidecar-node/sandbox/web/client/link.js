@@ -3,6 +3,7 @@ import { learnChannel } from './channels.js';
 import { message, receipt } from './inbox.js';
 import { stateChanged } from './marks.js';
 import { createWid } from './models.js';
+import { past } from './past.js';
 import { showBlocked } from './people.js';
 import { homeOf } from './places.js';
 import { acked, Cmd, Conn, learnGroups, load, Msg, me, notice, Socket } from './state.js';
@@ -115,6 +116,10 @@ const takers = {
     const shown = await message(said);
     say({ type: 'settle', kind: 'message', seq: said.seq, id: said.id, from: said.participant ?? said.from });
     await shown?.();
+  },
+  past: async (said) => {
+    await past(said);
+    say({ type: 'settle', kind: 'past', seq: said.seq });
   },
   receipt: async (said) => {
     await receipt(said);

@@ -38,6 +38,7 @@ import {
   uploadMedia,
 } from './media.js';
 import { createWid, MsgKey } from './models.js';
+import { loadEarlierMsgs, sendPeerDataOperationRequest } from './past.js';
 import {
   blockContact,
   getStatus,
@@ -132,8 +133,9 @@ const modules = {
   WAWebLidMigrationUtils: { toPn: otherOf('c.us') },
   WAWebQueryExistsJob: { queryWidExists },
   WAWebFindChatAction: { findOrCreateLatestChat },
-  WAWebChatLoadMessages: { loadEarlierMsgs: async () => [] },
   WAWebChatGetters: { getIsNewsletter: ({ id }) => id.isNewsletter(), getIsBroadcast: ({ id }) => id.isStatus() },
+  WAWebChatLoadMessages: { loadEarlierMsgs },
+  WAWebSendNonMessageDataRequest: { sendPeerDataOperationRequest },
   WAWebStreamModel: { Stream: { markAvailable: nothing, markUnavailable: nothing } },
   WAWebUpdateUnreadChatAction: { sendSeen },
   WAWebPresenceChatAction: {

@@ -30,6 +30,15 @@ class ChatMute extends Model {
   }
 }
 
+/** Of a chat, those that are loaded, the oldest first. */
+class Messages extends Collection {
+  msgLoadState = { noEarlierMsgs: false };
+
+  getModelsArray() {
+    return super.getModelsArray().sort((one, other) => one.t - other.t);
+  }
+}
+
 export function chatOf(wid, t = 0) {
   const known = Chat.get(wid);
   if (known) return known;
@@ -41,7 +50,7 @@ export function chatOf(wid, t = 0) {
     unreadCount: 0,
     archive: false,
     pin: 0,
-    msgs: new Collection(),
+    msgs: new Messages(),
   });
   chat.mute = Mute.add(new ChatMute({ id: wid, expiration: 0 }));
   chat.isGroup = wid.isGroup();
@@ -93,6 +102,15 @@ class Message extends Model {
 }
 
 Msg.modelClass = Message;
+
+const onDisk = new Map();
+
+/** Messages of a chat that lie on the disk alone, by their keys. */
+export function older({ id }) {
+  const found = onDisk.get(id._serialized) ?? new Map();
+  onDisk.set(id._serialized, found);
+  return found;
+}
 
 /** The newest message's place: messages of one second have an order, too. */
 let rows = 0;
@@ -181,8 +199,9 @@ export function notice(chat, { subtype, recipients, author, body }) {
 
 /** How the account sees a chat. */
 export async function keepChat(chat) {
-  const { id, archive, pin, unreadCount, mute } = chat;
-  await write('chats', id._serialized, { id: id._serialized, archive, pin, unreadCount, expiration: mute.expiration });
+  const { id, archive, pin, unreadCount, mute, endOfHistoryTransferType } = chat;
+  const marks = { archive, pin, unreadCount, expiration: mute.expiration, endOfHistoryTransferType };
+  await write('chats', id._serialized, { id: id._serialized, ...marks });
 }
 
 export async function learn(one, other) {
@@ -204,7 +223,11 @@ export async function load() {
     chat.mute.expiration = expiration;
   }
   const records = await readAll('messages');
-  for (const record of records.sort((a, b) => a.rowId - b.rowId)) show(modelOf({ ...record, isNewMsg: false }));
+  for (const record of records.sort((a, b) => a.rowId - b.rowId)) {
+    const model = modelOf({ ...record, isNewMsg: false });
+    if (model.isPast) older(chatOf(model.id.remote)).set(model.id._serialized, model);
+    else show(model);
+  }
 }
 
 export const made = (fields) => modelOf(fields);

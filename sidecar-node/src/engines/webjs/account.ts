@@ -3,7 +3,8 @@ import type { ActFrame, Result } from '../../protocol.ts';
 import { Acks } from '../baileys/acks.ts';
 import type { Link } from '../port.ts';
 import { Actions } from './actions.ts';
-import { Asks } from './asks.ts';
+import { type AskParts, Asks } from './asks.ts';
+import { Histories } from './history.ts';
 import { type Mark, messagesSince, presetIds, watchMarks } from './in_page.ts';
 import { Inbound } from './inbound.ts';
 import type { Client, Library, Page } from './library.ts';
@@ -37,6 +38,7 @@ export class Account {
   #people: People;
   #inbound: Inbound;
   #actions: Actions;
+  #histories: Histories;
   #asks: Asks;
 
   constructor(parts: AccountParts) {
@@ -68,7 +70,13 @@ export class Account {
       failed,
     });
     this.#actions = actions;
-    this.#asks = new Asks({ client, people, me, library, find: (chat, id) => actions.find(chat, id) });
+    this.#histories = new Histories({
+      link,
+      page: () => parts.page,
+      tell: (chat, models, part) => this.#inbound.past(chat, models, part),
+    });
+    const find: AskParts['find'] = (chat, id) => actions.find(chat, id);
+    this.#asks = new Asks({ client, people, me, library, find, histories: this.#histories });
     this.#people = people;
   }
 
@@ -89,6 +97,7 @@ export class Account {
     await page.exposeFunction('pwwMarked', (mark: Mark) => this.#inbound.marked(mark));
     await page.evaluate(watchMarks);
     await heard;
+    await this.#histories.resume();
   }
 
   async #hearVotes(): Promise<void> {
@@ -116,6 +125,7 @@ export class Account {
   /** No acknowledgement comes any more. */
   end(): void {
     this.stop();
+    this.#histories.stop();
     this.#acks.close();
   }
 

@@ -1,5 +1,6 @@
 /** What the handlers of questions share. */
 import type { Content } from '../../protocol.ts';
+import type { Histories } from './history.ts';
 import type { Client, Library, Message, Page } from './library.ts';
 import type { People } from './people.ts';
 
@@ -11,6 +12,7 @@ export interface Ask {
   library: Library;
   people: People;
   me: { pn: string; lid: string | undefined };
+  histories: Histories;
   /** The jid of the chat that `to` names, as the page has it. Rejects with E_INVALID_RECIPIENT. */
   chat(): Promise<string>;
   /** The message that the content names. Rejects with E_MESSAGE_NOT_FOUND. */

@@ -3,6 +3,7 @@ import { type ActFrame, ActionError, type Result } from '../../protocol.ts';
 import type { Ask, Handler } from './ask.ts';
 import { CHANNELS } from './channels.ts';
 import { refused } from './failures.ts';
+import { HISTORY, type Histories } from './history.ts';
 import { person, requireJid } from './identity.ts';
 import { aboutOf, blockedJids, chatAmong, markUnread, ownName, setBlocked } from './in_page.ts';
 import type { Client, Library, Page } from './library.ts';
@@ -87,6 +88,7 @@ const show: Handler = async ({ client, library, content }) => {
 
 const HANDLERS: Readonly<Record<string, Handler>> = {
   ...CHANNELS,
+  ...HISTORY,
   'chat.archive': archive,
   'chat.mute': mute,
   'chat.pin': pin,
@@ -111,6 +113,7 @@ export interface AskParts {
   library: Library;
   people: People;
   me(): { pn: string; lid: string | undefined };
+  histories: Histories;
   /** A message's key in the page. */
   find(chat: string, id: string): Promise<string>;
 }
@@ -145,7 +148,7 @@ export class Asks {
   }
 
   #ask(frame: ActFrame, page: Page): Ask {
-    const { client, library, people, find, me } = this.#parts;
+    const { client, library, people, histories, find, me } = this.#parts;
     const content = frame.content ?? {};
     return {
       client,
@@ -154,6 +157,7 @@ export class Asks {
       library,
       people,
       me: me(),
+      histories,
       chat: async () => await page.evaluate(chatAmong, await people.all(requireJid(frame.to))),
       message: async () => {
         const key = await find(requireJid(frame.to), String(content.message_id ?? ''));

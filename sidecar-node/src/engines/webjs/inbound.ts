@@ -2,6 +2,7 @@
 import { errorText } from '../../logs.ts';
 import { type Place, placeOf } from '../baileys/identity.ts';
 import type { Link } from '../port.ts';
+import type { Part } from './history.ts';
 import { chat, isGroup, type Person, person } from './identity.ts';
 import type { Mark } from './in_page.ts';
 import {
@@ -14,7 +15,7 @@ import {
   type Reaction,
   serialized,
 } from './library.ts';
-import { describe } from './messages.ts';
+import { type Described, describe } from './messages.ts';
 import type { People } from './people.ts';
 import type { Vote } from './votes.ts';
 import type { Watermark } from './watermark.ts';
@@ -139,16 +140,42 @@ export class Inbound {
       link.event('post', { ...head, ...place, type, [type]: body, ...(media ? { media } : {}), offline });
       return watermark.told(model.id._serialized, model.t);
     }
-    link.event('message', {
+    link.event('message', { ...(await this.#content(model, described)), offline, history: false });
+    watermark.told(model.id._serialized, model.t);
+  }
+
+  /** Of a message: whose and where it is, and what it says. */
+  async #content(model: Model, { type, body, media }: Described): Promise<Record<string, unknown>> {
+    return {
       ...(await this.#head(model.id, model)),
       type,
       [type]: body,
       ...(await this.#context(model)),
       ...(media ? { media } : {}),
-      offline,
-      history: false,
+    };
+  }
+
+  /** Tells messages of a chat's past, in this order, and then how far they go. */
+  past(jid: string, models: Model[], part: Part): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#turn(async () => {
+        const told = this.#past(jid, models, part);
+        told.then(resolve, reject);
+        await told;
+      });
     });
-    watermark.told(model.id._serialized, model.t);
+  }
+
+  async #past(jid: string, models: Model[], part: Part): Promise<void> {
+    const { link, people, room } = this.#parts;
+    for (const model of models) {
+      const described = describe(model);
+      if (described)
+        link.event('message', { ...(await this.#content(model, described)), offline: false, history: true });
+      await room();
+    }
+    const about = { id: part.request_id, kind: 'on_demand', part: null, progress: null, at: Date.now(), chats: 1 };
+    link.event('history', { ...about, chat: chat(jid, await people.other(jid)), ...part });
   }
 
   ack(model: Model, ack: number): void {

@@ -11,7 +11,7 @@ export interface Described {
 }
 
 /** Entries of a chat that are no messages: notices, calls, what is only about another message. */
-const SILENT = new Set([
+export const SILENT: ReadonlySet<string> = new Set([
   'e2e_notification',
   'notification',
   'notification_template',
