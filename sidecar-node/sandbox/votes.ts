@@ -57,14 +57,16 @@ export function vote(sandbox: Sandbox, contact: Person, _account: string, body: 
   };
 }
 
-/** What an account chose in a poll of a contact's, as the contact's phone opens it; undefined when it cannot. */
+/** What an account chose in a poll that a contact made or was shown, as its phone opens it; undefined when it cannot. */
 export function chosen(sandbox: Sandbox, contact: Person, from: string, message: proto.IMessage): string[] | undefined {
   const { pollCreationMessageKey, vote: sealed } = unwrap(message).pollUpdateMessage ?? {};
   const id = pollCreationMessageKey?.id ?? '';
-  const poll = pollIn(sandbox.journal.said(contact.number, id));
+  const said = sandbox.journal.said(contact.number, id);
+  const poll = pollIn(said ?? sandbox.journal.shown(contact.number, id)?.content);
+  const author = said ? contact : sandbox.people.ensure(from);
   if (!poll || !sealed?.encPayload || !sealed.encIv) return undefined;
   for (const voter of addresses(sandbox.people.ensure(from)))
-    for (const creator of addresses(contact)) {
+    for (const creator of addresses(author)) {
       const hashes = opened(sealed.encPayload, sealed.encIv, keyOf(poll, id, creator, voter));
       if (!hashes) continue;
       const names = (poll.creation.options ?? []).map(({ optionName }) => optionName ?? '');

@@ -107,6 +107,7 @@ COMMANDS: dict[str, dict[str, Any]] = {
         "disappear_after": 86_400,
     },
     "react": {"id": "r1", "to": "lid:123456789012345", "message_id": _WAMID, "emoji": ""},
+    "vote": {"id": "v1", "to": _TO, "message_id": _WAMID, "options": ["Sim", "Talvez"]},
     "read": {"to": _TO, "message_ids": [_WAMID]},
     "presence": {"to": _TO, "state": "composing"},
     "cancel": {"command_id": "order-1042-paid"},

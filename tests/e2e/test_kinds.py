@@ -43,3 +43,5 @@ async def test_what_an_engine_cannot_is_refused_before_it_is_queued(fleet: Fleet
         known = await program.ok("session.capabilities", session_id=stage.session)
         assert {"text", "image", "reaction"} <= set(known["kinds"])
         assert "interactive.product" not in known["kinds"]
+        vote = await stage.ended({"message_id": "3EB0", "options": ["a"]}, "vote")
+        assert vote["error"]["details"] == {"engine": engine, "kind": "vote"}

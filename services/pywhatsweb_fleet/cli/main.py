@@ -25,6 +25,7 @@ _COMMANDS = {
     "session": ("session:app", "Start, watch, stop and forget sessions."),
     "inbox": ("inbox:app", "Put several sessions under one name that is sent to."),
     "send": ("messages:send", "Send a text, and wait for what becomes of it."),
+    "vote": ("messages:vote", "Vote in a poll, and wait for what becomes of it."),
     "events": ("messages:events", "Show the tenant's events as they come."),
     "search": ("search:search", "Find messages by their words."),
     "stats": ("search:stats", "Count messages, and show how soon contacts were answered."),

@@ -12,6 +12,7 @@ from cyclopts import Parameter
 
 from pywhatsweb_fleet.cli import exits, show
 from pywhatsweb_fleet.cli.composing import Kind, Wish, attach, compose
+from pywhatsweb_fleet.cli.marking import OfSession, To
 from pywhatsweb_fleet.cli.options import Answer, Connection
 
 Until = Literal["none", "accepted", "sent", "delivered", "read"]
@@ -100,28 +101,68 @@ def send(
         command["send_at"] = send_at
     if purpose is not None:
         command["purpose"] = purpose
-    return asyncio.run(_send(where, form, session, command, wish, wait=wait, timeout=timeout))
+    return asyncio.run(_send(where, form, (session, "send"), command, wish, wait=wait, timeout=timeout))
+
+
+def vote(
+    to: To,
+    poll: str,
+    options: Annotated[list[str] | None, Parameter(negative="")] = None,
+    /,
+    *,
+    session: OfSession,
+    id: str | None = None,  # noqa: A002 - the option's name
+    wait: Until = "sent",
+    timeout: float = 60,
+    where: Connection = None,
+    form: Answer = "human",
+) -> int:
+    """Vote in a poll, and wait for what becomes of it. Exit codes: as of `send`.
+
+    Parameters
+    ----------
+    poll
+        Its id at WhatsApp.
+    options
+        The names of all that are chosen from now on; none takes the vote back.
+    id
+        The command's id. Random when absent.
+    wait
+        Until which status to wait; none: only until the broker has it.
+    timeout
+        Seconds to wait.
+    """
+    command = {
+        "id": id or f"cli-{secrets.token_hex(8)}",
+        "to": to,
+        "message_id": poll,
+        "options": options or [],
+    }
+    return asyncio.run(_send(where, form, (session, "vote"), command, None, wait=wait, timeout=timeout))
 
 
 async def _send(
     where: Connection,
     form: Answer,
-    session: str,
+    told: tuple[str, str],
     command: dict[str, Any],
-    wish: Wish,
+    wish: Wish | None,
     *,
     wait: Until,
     timeout: float,
 ) -> int:
+    """``told``: the session or inbox, and the verb."""
     from pywhatsweb.contracts.subjects import valid_addressee, valid_inbox
     from pywhatsweb_fleet.cli.link import linked
 
+    session, verb = told
     if not valid_addressee(session):
         raise exits.CommandError(f"{session} cannot be a session's name.", exit_code=exits.USAGE)
     teller = "*" if valid_inbox(session) else session
     async with linked(where) as link, link.events(teller, "status") as events:
-        await attach(link, wish, command)
-        await link.publish(session, "send", command)
+        if wish is not None:
+            await attach(link, wish, command)
+        await link.publish(session, verb, command)
         if wait == "none":
             _step(form, command["id"], {"status": "published"})
             return exits.OK

@@ -100,6 +100,10 @@ def _reacted(base: Fields, body: Mapping[str, Any]) -> Told:
     return "reaction", d.Reacted(**base, emoji=str(body.get("emoji", "")))
 
 
+def _voted(base: Fields, body: Mapping[str, Any]) -> Told:
+    return "poll_vote", d.PollVote(**base, options=list(body.get("options") or ()))
+
+
 def _pinned(base: Fields, body: Mapping[str, Any]) -> Told:
     pinned = body.get("pinned", True) is not False
     return "pin", d.Pinned(**base, pinned=pinned, seconds=body.get("seconds", 604_800) if pinned else None)
@@ -110,4 +114,5 @@ _CHANGES: Final[dict[str, Callable[[Fields, Mapping[str, Any]], Told]]] = {
     "delete": _deleted,
     "react": _reacted,
     "pin": _pinned,
+    "vote": _voted,
 }

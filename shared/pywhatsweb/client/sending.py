@@ -31,6 +31,7 @@ VERBS: Final[dict[type, str]] = {
     c.Pin: "pin",
     c.Disappearing: "disappearing",
     c.React: "react",
+    c.Vote: "vote",
     c.Read: "read",
     c.Presence: "presence",
     c.Cancel: "cancel",
@@ -380,6 +381,12 @@ class SessionClient:
     async def react(self, to: str, message_id: str, emoji: str, **options: Unpack[Options]) -> Handle:
         """Sets an emoji on a message; "" takes it away."""
         return await self.send(c.React(to=to, message_id=message_id, emoji=emoji, **options))
+
+    async def vote(
+        self, to: str, message_id: str, choices: Sequence[str], **options: Unpack[Options]
+    ) -> Handle:
+        """In a poll, by the names of all options that are chosen from now on; none takes the vote back."""
+        return await self.send(c.Vote(to=to, message_id=message_id, options=list(choices), **options))
 
     async def mark_read(self, to: str, message_ids: Sequence[str], **options: Unpack[Options]) -> Handle:
         return await self.send(c.Read(to=to, message_ids=list(message_ids), **options))

@@ -212,6 +212,19 @@ class React(Addressed, frozen=True, kw_only=True):
     emoji: Annotated[str, Meta(max_length=c.MAX_EMOJI)]
 
 
+class Vote(Addressed, frozen=True, kw_only=True):
+    """Chooses in the poll `message_id`: the names of all options that are chosen from now on; none takes the vote back.
+
+    Without effect when it says what was said before.
+    """
+
+    message_id: MessageRef
+    options: Annotated[
+        list[Annotated[str, Meta(min_length=1, max_length=c.MAX_POLL_OPTION)]],
+        Meta(max_length=c.MAX_POLL_OPTIONS),
+    ]
+
+
 class Read(Addressed, frozen=True, kw_only=True):
     """Marks messages of a chat as read."""
 
@@ -231,7 +244,7 @@ class Cancel(Command, frozen=True, kw_only=True):
     command_id: CommandIdText
 
 
-Other = Edit | Delete | Forward | Pin | Disappearing | React | Read | Presence | Cancel
+Other = Edit | Delete | Forward | Pin | Disappearing | React | Vote | Read | Presence | Cancel
 AnyCommand = Send | Other
 
 COMMANDS: dict[str, Any] = {
@@ -242,6 +255,7 @@ COMMANDS: dict[str, Any] = {
     "pin": Pin,
     "disappearing": Disappearing,
     "react": React,
+    "vote": Vote,
     "read": Read,
     "presence": Presence,
     "cancel": Cancel,
@@ -290,6 +304,8 @@ def check(command: AnyCommand) -> None:
         places.check(command)
     elif isinstance(command, Edit):
         _check_edit(command)
+    elif isinstance(command, Vote) and len(set(command.options)) != len(command.options):
+        raise ContractError(ErrorCode.E_INVALID_FIELD, {"path": "$.options"})
     elif isinstance(command, Presence) and command.to is None and command.state not in _ACCOUNT_STATES:
         raise ContractError(ErrorCode.E_MISSING_FIELD, {"path": "$", "field": "to"})
 

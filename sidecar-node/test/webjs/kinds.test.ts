@@ -179,6 +179,35 @@ test('votes are told by the names of the options, and taken back, of a chat and 
   assert.deepEqual([(chat as Data).group, options, (from as Data).pn], [String(group).split('@')[0], ['b'], FRIEND]);
 });
 
+test('a vote goes out under its id, and is checked against the poll before', { skip }, async () => {
+  const { id: group } = await sandbox.post('/api/groups', { subject: 'W', owner: ME, participants: [ME, FRIEND] });
+  for (const [place, to] of [
+    [ME, { pn: FRIEND }],
+    [group, { group: String(group).split('@')[0] }],
+  ]) {
+    const body = { to: place, type: 'poll', text: 'q', options: ['x', 'y', 'z'] };
+    const { ids } = await sandbox.post(`/api/contacts/${FRIEND}/send`, body);
+    const [poll] = ids as string[];
+    await told('message', ({ id: of }) => of === poll);
+    const vote = (options: string[], of = poll, sent = id()) =>
+      worker.act('t/a', 2, 'vote', { id: sent, to, content: { message_id: of, options } });
+    for (const options of [['y'], ['z'], []]) {
+      const { ok, message_id } = await vote(options);
+      assert.equal(ok, true);
+      const entry = await sandbox.entry(({ kind, id: of }) => kind === 'message' && of === message_id);
+      assert.deepEqual([entry.type, entry.chosen], ['poll_vote', options]);
+    }
+    for (const [options, of, code] of [
+      [['w'], poll, 'E_INVALID_FIELD'],
+      [['x', 'y'], poll, 'E_INVALID_FIELD'],
+      [['x'], '3EB0NONE', 'E_MESSAGE_NOT_FOUND'],
+    ] as const) {
+      const refused = await vote([...options], of);
+      assert.deepEqual([refused.ok, refused.code], [false, code]);
+    }
+  }
+});
+
 test('other kinds that come in have the shapes of a command', { skip }, async () => {
   const place = await receive({ type: 'location', latitude: 1.5, longitude: 2.5, text: 'here' });
   assert.deepEqual((await told('message', ({ id: of }) => of === place)).location, {

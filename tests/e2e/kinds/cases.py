@@ -271,6 +271,24 @@ async def votes_in(stage: Stage) -> None:
     assert taken_back["options"] == []
 
 
+@case("Votes in a poll", "out")
+async def votes_out(stage: Stage) -> None:
+    poll = (await stage.said(type="poll", text="Qual?", options=["hoje", "amanhã"]))["id"]
+    seen = await stage.did("vote", message_id=poll, options=["amanhã"])
+    assert (seen["type"], seen["chosen"]) == ("poll_vote", ["amanhã"])
+    again = await stage.did("vote", message_id=poll, options=["amanhã"])
+    assert again["chosen"] == ["amanhã"]
+    assert (await stage.did("vote", message_id=poll, options=[]))["chosen"] == []
+    unknown = await stage.ended({"message_id": poll, "options": ["nunca"]}, "vote")
+    assert (unknown["status"], unknown["error"]["code"]) == ("failed", "E_INVALID_FIELD")
+    text = (await stage.said(text="não é enquete"))["id"]
+    none = await stage.ended({"message_id": text, "options": ["hoje"]}, "vote")
+    assert none["error"]["code"] == "E_MESSAGE_NOT_FOUND"
+    votes = [e["data"] for e in stage.program.of("poll_vote", stage.session)]
+    ours = [vote["options"] for vote in votes if vote["message_id"] == poll]
+    assert ours == [["amanhã"], ["amanhã"], []], "each is told once"
+
+
 def _native(entry: dict[str, Any]) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = inner(entry)["interactiveMessage"]["nativeFlowMessage"]["buttons"]
     return found

@@ -10,7 +10,7 @@ from tests.support import wait_until
 from tests.support.running import Plain, Sandbox, new_number, pair
 
 CONTACT = "+5511988880091"
-CHANGES = {"edit": "edit", "delete": "delete", "react": "reaction", "pin": "pin"}
+CHANGES = {"edit": "edit", "delete": "delete", "react": "reaction", "pin": "pin", "vote": "poll_vote"}
 """Verbs that change a message, and the events that tell it."""
 _ids = itertools.count(1)
 

@@ -40,7 +40,6 @@ REASONS: Final[dict[str, dict[tuple[str, Direction], str]]] = {
         ("Labels", "in"): "not offered yet",
         ("Live location", "out"): _PHONES_ONLY,
         ("Live location", "in"): "the page tells where it began, not how it goes on",
-        ("Votes in a poll", "out"): "not offered yet",
         ("Reply buttons", "out"): _MENUS,
         ("Reply buttons", "in"): _MENUS_IN,
         ("List menu", "out"): _MENUS,

@@ -79,7 +79,20 @@ BODIES = st.binary(max_size=200) | st.dictionaries(st.sampled_from(FIELDS), VALU
     lambda fields: msgspec.msgpack.encode({**text(), **fields})
 )
 VERBS = st.sampled_from(
-    ["send", "edit", "delete", "forward", "react", "read", "presence", "cancel", "pin", "disappearing", "x.y"]
+    [
+        "send",
+        "edit",
+        "delete",
+        "forward",
+        "react",
+        "read",
+        "presence",
+        "cancel",
+        "pin",
+        "vote",
+        "disappearing",
+        "x.y",
+    ]
 )
 COMMANDS = st.lists(
     st.tuples(st.sampled_from(["s1", "s2", "Bad", "none"]), VERBS, BODIES, st.binary(max_size=30)),

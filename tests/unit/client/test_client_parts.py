@@ -83,6 +83,7 @@ async def test_every_kind_of_command_has_its_method() -> None:
     await session.pin(to, "3EB0")
     await session.disappearing(to, 86_400)
     await session.react(to, "3EB0", "")
+    await session.vote(to, "3EB0", ["a"])
     await session.mark_read(to, ["3EB0"])
     await session.presence("composing", to)
     handle = await session.cancel("mine")

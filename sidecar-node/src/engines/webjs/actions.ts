@@ -13,6 +13,7 @@ import type { Client, Library, Page } from './library.ts';
 import { fetchMedia, fileOf } from './media.ts';
 import type { People } from './people.ts';
 import { Posts } from './posts.ts';
+import { vote } from './votes.ts';
 
 const MAX_TYPING_MS = 30_000;
 const WEEK = 604_800;
@@ -24,6 +25,7 @@ export const ACTIONS = [
   'edit',
   'delete',
   'pin',
+  'vote',
   'read',
   'presence',
   'check_numbers',
@@ -101,6 +103,8 @@ export class Actions {
         return await this.#about(frame, content, (key) => this.#delete(frame, key, content));
       case 'pin':
         return await this.#about(frame, content, (key) => this.#pin(key, content));
+      case 'vote':
+        return await this.#about(frame, content, (key) => vote(this.#parts.client, key, content));
       case 'read':
         await this.#parts.client.sendSeen(requireJid(frame.to));
         return {};
@@ -217,6 +221,7 @@ export class Actions {
     const id = String(content.message_id ?? frame.context?.message_id ?? '');
     if (!id) throw new ActionError('E_MISSING_FIELD', 'message_id is missing');
     const target = await this.find(requireJid(frame.to), id);
+    if (frame.id) this.#parts.ours(frame.id);
     if (this.presets && frame.id) await this.#page.evaluate(setNextId, frame.id);
     try {
       await work(target);

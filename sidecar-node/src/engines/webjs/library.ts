@@ -52,6 +52,7 @@ export interface Message {
   unstar(): Promise<void>;
   pin(seconds: number): Promise<boolean>;
   unpin(): Promise<boolean>;
+  vote(options: string[]): Promise<void>;
 }
 
 export interface Reaction {

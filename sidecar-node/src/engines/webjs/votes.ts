@@ -1,8 +1,9 @@
 /**
- * Votes in polls, which the page opens. The library's own event drops a vote's id, so its way is gone here once more.
- * The functions run inside the page: each is sent as its text and may use nothing but its arguments.
+ * Votes in polls. The page opens those that come; the library's own event drops a vote's id, so its way is gone here once
+ * more: `watchVotes` and `votesSince` run inside the page, each is sent as its text and may use nothing but its arguments.
  */
-import type { Key } from './library.ts';
+import { ActionError, type Content } from '../../protocol.ts';
+import type { Client, Key } from './library.ts';
 
 /** What somebody chooses in a poll now. */
 export interface Vote {
@@ -60,6 +61,20 @@ interface Window {
     ): void;
   };
   pwwVoted(vote: Vote): void;
+}
+
+/** Chooses in a poll. The library would leave out what the poll has not. */
+export async function vote(client: Client, key: string, content: Content): Promise<void> {
+  const poll = await client.getMessageById(key);
+  if (poll?.rawData.type !== 'poll_creation') throw new ActionError('E_MESSAGE_NOT_FOUND', 'it is no poll');
+  const { pollOptions, pollSelectableOptionsCount: most } = poll.rawData;
+  const names = ((pollOptions ?? []) as { name: string }[]).map(({ name }) => name);
+  const options = (content.options ?? []) as string[];
+  if (options.some((option) => !names.includes(option)))
+    throw new ActionError('E_INVALID_FIELD', 'options: the poll has not all of them');
+  if (Number(most) > 0 && options.length > Number(most))
+    throw new ActionError('E_INVALID_FIELD', `options: at most ${most}`);
+  await poll.vote(options);
 }
 
 /** Tells each vote from now on, in the order in which they came. */

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 _MEDIA_TYPES = ("image", "video", "audio", "voice", "document", "sticker")
 _OTHER_TYPES = ("text", "location", "contacts", "poll", "interactive", "reaction", "event", "template")
 SEND_TYPES = frozenset((*_MEDIA_TYPES, *_OTHER_TYPES))
-ACKNOWLEDGED = frozenset(("send", "react", "edit", "delete", "pin", "disappearing"))
+ACKNOWLEDGED = frozenset(("send", "react", "edit", "delete", "pin", "vote", "disappearing"))
 """Actions that WhatsApp answers; the rest it only takes."""
 ACTIONS = ACKNOWLEDGED | {"read", "presence", "check_numbers", "media.get"}
 CAPABILITIES = (
