@@ -12,7 +12,7 @@ from pywhatsweb.contracts.ids import TenantKey
 from pywhatsweb.contracts.places import MAX_AUDIENCE, STATUS
 from pywhatsweb.contracts.queued import Queued
 from pywhatsweb_fleet.session_worker.deps import Deps
-from pywhatsweb_fleet.session_worker.engines.port import EngineError
+from pywhatsweb_fleet.session_worker.engines.port import Engine, EngineError
 from pywhatsweb_fleet.session_worker.fenced import FencedEvents
 from pywhatsweb_fleet.session_worker.lane import Interrupted
 from pywhatsweb_fleet.storage import boards, optouts
@@ -23,22 +23,26 @@ log = structlog.get_logger(__name__)
 READER_S: Final = 0.1
 """Seconds that a reader may take: each needs a ciphertext of their own, and at the first time a session."""
 _RECIPIENT: Final = f"group:{STATUS}"
+_CHOOSING: Final = "status_audience"
 
 
 class Audience:
-    """Of one session's statuses."""
+    """Of one session's statuses; of an engine that lets nobody choose it is whom the phone's settings name."""
 
-    def __init__(self, deps: Deps, events: FencedEvents) -> None:
+    def __init__(self, deps: Deps, events: FencedEvents, engine: Engine) -> None:
         self._deps = deps
         self._events = events
+        self._engine = engine
 
     async def resolve(self, queued: Queued, body: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The body with `audience` as an engine takes it; as it is for what is no status.
+        """The body with `audience` as an engine takes it; as it is for what is no status, or has none to choose.
 
         A deletion that names nobody stays so: the engine knows to whom the status went. Raises
         EngineError(E_EMPTY_AUDIENCE), and Interrupted while the database is away.
         """
         if queued.recipient != _RECIPIENT or (queued.verb == "delete" and not body.get("audience")):
+            return body
+        if (known := self._engine.capabilities) and _CHOOSING not in known:
             return body
         named = [_address(str(who), self._events.region) for who in body.get("audience") or ()]
         try:

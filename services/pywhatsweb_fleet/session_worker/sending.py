@@ -47,6 +47,7 @@ class Sending:
         attaching: Attaching,
         pacer: Pacer,
         *,
+        audience: Audience,
         link: Callable[[], port.EngineSession | None],
     ) -> None:
         self.pacer = pacer
@@ -56,7 +57,7 @@ class Sending:
         self._telling = telling
         self._attaching = attaching
         self._forwarding = Forwarding(deps, events)
-        self._audience = Audience(deps, events)
+        self._audience = audience
         self._link = link
         self._interruptions: OrderedDict[str, int] = OrderedDict()
 

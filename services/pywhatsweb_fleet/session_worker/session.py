@@ -19,6 +19,7 @@ from pywhatsweb.contracts.events import SessionStatus
 from pywhatsweb_fleet.session_worker import heartbeat, reconnect
 from pywhatsweb_fleet.session_worker.announcing import Announcer
 from pywhatsweb_fleet.session_worker.attaching import Attaching
+from pywhatsweb_fleet.session_worker.audience import Audience
 from pywhatsweb_fleet.session_worker.calls import Calls
 from pywhatsweb_fleet.session_worker.cold import ColdHold
 from pywhatsweb_fleet.session_worker.deps import Deps
@@ -85,7 +86,10 @@ class OwnedSession:
         attaching = Attaching(self.events, deps.shelf, deps.links)
         cold = ColdHold(deps, self.events)
         self._telling = Telling(deps, self.events, book, attaching, cold)
-        self._sending = Sending(deps, self.events, self._telling, attaching, pacer, link=lambda: self._link)
+        audience = Audience(deps, self.events, engine)
+        self._sending = Sending(
+            deps, self.events, self._telling, attaching, pacer, audience=audience, link=lambda: self._link
+        )
         self._sending.ack_timeout_s = ack_timeout_of(deps.settings, record)
         self.lane = Lane(
             deps,

@@ -27,8 +27,10 @@ KINDS = frozenset((*(commands.SEND_TYPES.keys() - {"interactive", "template"}), 
 VERBS = frozenset(commands.COMMANDS.keys() - {"send", "cancel"})
 FEATURES = frozenset((
     "reply", "view_once", "gif", "mentions", "link_preview", "disappear_after", "media_header", "delete_for_me",
+    "status_audience",
 ))  # fmt: skip
-"""``media_header``: a file above an interactive message; ``delete_for_me``: a deletion that is not for everyone."""
+"""``media_header``: a file above an interactive message; ``delete_for_me``: a deletion that is not for everyone;
+``status_audience``: who may see a status is chosen by whoever posts it, not by the phone's settings."""
 _MEDIA_HEADERS = (i.ImageHeader, i.VideoHeader, i.DocumentHeader)
 POSTS = frozenset(
     f"{place}_post.{what}"
@@ -75,14 +77,15 @@ def _of_send(command: commands.SendCommand) -> tuple[str, ...]:
 
 
 def _of_post(place: places.Place, verb: str, command: commands.AnyCommand) -> tuple[str, ...]:
+    chosen = ("status_audience",) if getattr(command, "audience", None) else ()
     if isinstance(command, commands.SendCommand):
         content = commands.content_of(command)
-        return (f"{place.kind}_post.{commands.send_type(command)}", *_features(command, content))
+        return (f"{place.kind}_post.{commands.send_type(command)}", *_features(command, content), *chosen)
     if isinstance(command, commands.Delete) and not command.for_everyone:
         verb = "delete_for_me"
     if isinstance(command, commands.Edit) and command.type != "text":
         verb = "edit_caption"
-    return (f"{place.kind}_post.{verb}",)
+    return (f"{place.kind}_post.{verb}", *chosen)
 
 
 def _features(command: commands.SendCommand, content: Any) -> tuple[str, ...]:

@@ -91,6 +91,11 @@ export class Pages {
     const kind = mediaKindOf(query.get('type') ?? '');
     if (request.method === 'OPTIONS' || !kind) {
       response.writeHead(kind ? 204 : 400).end();
+    } else if (request.method === 'POST' && query.has('plain')) {
+      const { directPath, fileSha256, url } = await this.#sandbox.media.publish(await bodyOf(request));
+      const handle = await this.#sandbox.media.handleOf(directPath);
+      response.writeHead(200, { 'content-type': 'application/json' });
+      response.end(JSON.stringify({ url, directPath, filehash: fileSha256.toString('base64'), handle }));
     } else if (request.method === 'POST') {
       const file = await this.#sandbox.media.seal(await bodyOf(request), kind);
       response.writeHead(200, { 'content-type': 'application/json' });

@@ -17,6 +17,8 @@ export interface PageMessage {
   encFilehash?: string;
   mediaKey?: string;
   directPath?: string;
+  /** Of a file in a channel. */
+  mediaHandle?: string;
   isGif?: boolean;
   isAnimated?: boolean;
   isViewOnce?: boolean;

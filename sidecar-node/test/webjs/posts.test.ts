@@ -119,6 +119,21 @@ test('a channel: made, posted in, taken back from, and deleted', { skip }, async
   const there = { group: made.channel };
   const said = await posted(there, words('pão a R$ 1'));
   assert.equal((await shown(said)).text, 'pão a R$ 1');
+  for (const [type, mime_type] of [
+    ['image', 'image/png'],
+    ['voice', 'audio/ogg; codecs=opus'],
+    ['sticker', 'image/webp'],
+  ] as const) {
+    const data = randomBytes(50_000);
+    const file = await posted(there, { type, [type]: { mime_type, data } });
+    const seen = await until(async () => (await sandbox.journal()).find((each) => each.id === file && each.media));
+    assert.deepEqual(
+      [seen.type, (seen.media as Data).sha256, ((seen.content as Data)[`${type}Message`] as Data)?.mediaKey],
+      [type, createHash('sha256').update(data).digest('hex'), undefined],
+    );
+  }
+  const poll = await posted(there, { type: 'poll', poll: { name: 'pão?', options: ['sim', 'não'] } });
+  assert.deepEqual(((e) => [e.type, e.text])(await shown(poll)), ['poll', 'pão?']);
   await sandbox.post('/api/faults', { kind: 'nack', account: ME, code: 400 });
   assert.equal(await refused(there, words('not wanted')), 'E_WHATSAPP_REJECTED');
   const result = await act('delete', { id: id(), to: there, content: { message_id: said } });
@@ -149,6 +164,14 @@ test('a channel of others: found by its link, followed, told, muted, left', { sk
     [place, of, (from as Data).pn, from_self, text],
     ['channel', channel, null, false, { body: 'chuva à tarde' }],
   );
+  await say({ type: 'edit', quoted_id: first, text: 'sol à tarde' });
+  const corrected = await told(({ message_id }) => message_id === first);
+  assert.deepEqual([corrected.type, corrected.text], ['text', { body: 'sol à tarde' }]);
+  const bytes = randomBytes(60_000);
+  const film = await say({ type: 'video', media_base64: bytes.toString('base64') });
+  const { media } = await told(({ id: each }) => each === film);
+  const kept = await act('media.get', { content: { source: (media as Data).source } });
+  assert.ok(Buffer.from((kept.data as { data: Uint8Array }).data).equals(bytes));
   await say({ type: 'revoke', quoted_id: first });
   await told(({ type, message_id }) => type === 'deleted' && message_id === first);
   await ask('channel.mute');

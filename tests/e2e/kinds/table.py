@@ -57,13 +57,6 @@ REASONS: Final[dict[str, dict[tuple[str, Direction], str]]] = {
         ("Flow, product and product list", "out"): "only numbers of the business API have them",
         ("Flow, product and product list", "in"): "told as `unsupported` with WhatsApp's name of it",
         ("Delete for me", "in"): "whatsapp-web.js does not tell it",
-        ("Status (stories)", "out"): "not offered yet",
-        (
-            "Status (stories)",
-            "in",
-        ): "told as `post` events, and not tested: the sandbox's page has no statuses",
-        ("Channel posts", "out"): "not offered yet",
-        ("Channel posts", "in"): "told as `post` events; the sandbox has no channels to show it",
     },
 }
 """Cells without a test."""

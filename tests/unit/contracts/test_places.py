@@ -76,7 +76,12 @@ def test_an_audience_has_its_limits(audience: list[str]) -> None:
 @pytest.mark.parametrize(
     ("verb", "body", "needs"),
     [
-        ("send", {"to": "status", "audience": ["+5511999990001"], **TEXT}, ("status_post.text",)),
+        ("send", {"to": "status", **TEXT}, ("status_post.text",)),
+        (
+            "send",
+            {"to": "status", "audience": ["+5511999990001"], **TEXT},
+            ("status_post.text", "status_audience"),
+        ),
         ("send", {"to": CHANNEL, **TEXT}, ("channel_post.text",)),
         ("delete", {"to": "status", "message_id": "3EB0A1"}, ("status_post.delete",)),
         (

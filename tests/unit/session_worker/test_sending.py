@@ -14,6 +14,7 @@ from pywhatsweb.contracts.events import MessageStatus
 from pywhatsweb.contracts.ids import SessionId, TenantId, TenantKey
 from pywhatsweb.contracts.queued import Queued, to_headers
 from pywhatsweb_fleet.session_worker.attaching import Attaching
+from pywhatsweb_fleet.session_worker.audience import Audience
 from pywhatsweb_fleet.session_worker.cold import ColdHold
 from pywhatsweb_fleet.session_worker.engines.port import Action, Done, EngineError, EventUnit
 from pywhatsweb_fleet.session_worker.lane import Interrupted
@@ -72,7 +73,11 @@ class Session:
         )
         attaching = Attaching(events, None, None)
         self.telling = Telling(deps, events, self.book, attaching, ColdHold(deps, events))
-        self.sending = Sending(deps, events, self.telling, attaching, Pacer(OFF, 0.0), link=lambda: self.link)
+        engine: Any = SimpleNamespace(capabilities=())
+        audience = Audience(deps, events, engine)
+        self.sending = Sending(
+            deps, events, self.telling, attaching, Pacer(OFF, 0.0), audience=audience, link=lambda: self.link
+        )
         self.refusal: ApiError | BrokerUnavailable | None = None
         self.away = False
         self._parts = deps, events

@@ -84,8 +84,8 @@ export function getOrCreateMediaObject(filehash) {
 /** The blobs that wait to be uploaded, by hash: what `uploadMedia` is told does not hold them. */
 export const blobs = new Map();
 
-async function upload(blob, type) {
-  const answer = await fetch(`${SANDBOX.media}?type=${type}`, { method: 'POST', body: blob });
+async function upload(blob, type, more = '') {
+  const answer = await fetch(`${SANDBOX.media}?type=${type}${more}`, { method: 'POST', body: blob });
   if (!answer.ok) throw new Error(`upload failed: ${answer.status}`);
   return await answer.json();
 }
@@ -99,13 +99,20 @@ export async function uploadMedia({ mediaObject }) {
   };
 }
 
+/** A channel's file; its post names the handle. */
+export async function uploadUnencryptedMedia({ mediaObject }) {
+  const { url, directPath, handle } = await upload(blobs.get(mediaObject.filehash), mediaObject.type, '&plain=1');
+  blobs.delete(mediaObject.filehash);
+  return { mediaEntry: { mmsUrl: url, deprecatedMms3Url: url, directPath, handle } };
+}
+
 export async function encryptAndUpload({ blob, type }) {
   return await upload(blob, type);
 }
 
 export const downloadManager = {
   async downloadAndMaybeDecrypt({ directPath, mediaKey, type }) {
-    const query = new URLSearchParams({ type, path: directPath, key: mediaKey });
+    const query = new URLSearchParams({ type, path: directPath, key: mediaKey ?? '' });
     const answer = await fetch(`${SANDBOX.media}?${query}`);
     if (!answer.ok) throw Object.assign(new Error('download failed'), { status: answer.status });
     return await answer.arrayBuffer();

@@ -36,6 +36,7 @@ import {
   OpaqueData,
   prepRawMedia,
   uploadMedia,
+  uploadUnencryptedMedia,
 } from './media.js';
 import { createWid, MsgKey } from './models.js';
 import { loadEarlierMsgs, sendPeerDataOperationRequest } from './past.js';
@@ -174,10 +175,11 @@ const modules = {
   WAWebMediaStorage: { getOrCreateMediaObject },
   WAWebMmsMediaTypes: { msgToMediaType: ({ type }) => type, castToV4: (type) => type },
   WAWebMediaDataUtils: { shouldUseMediaCache: no },
-  WAWebMediaMmsV4Upload: { uploadMedia, uploadUnencryptedMedia: uploadMedia },
+  WAWebMediaMmsV4Upload: { uploadMedia, uploadUnencryptedMedia },
   WAWebUploadManager: { encryptAndUpload },
   WAWebStartMediaUploadQpl: { startMediaUploadQpl: () => ({}) },
   WAWebDownloadManager: { downloadManager },
+  WAMediaCalculateFilehash: { getRandomFilehash: nothing },
   WAWebMediaUpdateMsg: updateMediaMsg,
   WAWebStatusGatingUtils: { canCheckStatusRankingPosterGating: no },
   WAWebSendStatusMsgAction: { sendStatusTextMsgAction, sendStatusMediaMsgAction },

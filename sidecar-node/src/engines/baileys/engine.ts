@@ -26,6 +26,7 @@ const FEATURES = [
   'link_preview',
   'disappear_after',
   'delete_for_me',
+  'status_audience',
 ];
 
 export const makeBaileysEngine: EngineFactory = async (config) => {

@@ -1,4 +1,5 @@
 /** The library's events, in the order in which they came, as the event kinds of PROTOCOL.md. */
+import { createHash } from 'node:crypto';
 import { errorText } from '../../logs.ts';
 import { type Place, placeOf } from '../baileys/identity.ts';
 import type { Link } from '../port.ts';
@@ -238,6 +239,8 @@ export class Inbound {
     const edit = (model.latestEditMsgKey as { id?: string } | undefined)?.id ?? `${model.id.id}-edit`;
     const at = Number(model.latestEditSenderTimestampMs ?? 0) || Date.now();
     const { type, body } = described;
+    const place = placeOf(model.id.remote);
+    if (place) return await this.#corrected(model, place, { at, type, [type]: body });
     const head = { ...(await this.#head(model.id, model)), id: edit, sent_at: at };
     this.#parts.link.event('edit', { ...head, message_id: model.id.id, type, [type]: body });
   }
@@ -250,6 +253,14 @@ export class Inbound {
     const id = String(model.revokeMsgId ?? `${model.id.id}-revoke`);
     const head = { ...(await this.#head(model.id, model)), id, sent_at: at };
     this.#parts.link.event('delete', { ...head, message_id: model.id.id });
+  }
+
+  /** Another text for a channel's post comes under the post's own id: what it says, and when, tells it from the next. */
+  async #corrected(model: Model, place: Place, { at, ...words }: { at: number; type: string }): Promise<void> {
+    const { chat: _, ...head } = await this.#head(model.id, model);
+    const version = createHash('sha256').update(JSON.stringify([at, words])).digest('hex').slice(0, 12);
+    const about = { ...place, ...words, message_id: model.id.id, offline: false };
+    this.#parts.link.event('post', { ...head, id: `${model.id.id}.edited.${version}`, sent_at: at, ...about });
   }
 
   /** A channel's post is taken back under its own id. */

@@ -14,7 +14,10 @@ import { fileOf } from './media.ts';
 import { findPost, type Posted, postWords, withdraw } from './posts_in_page.ts';
 
 const STATUS = 'status@broadcast';
-const KINDS = { status: ['text', 'image', 'video', 'voice'], channel: ['text'] };
+const KINDS = {
+  status: ['text', 'image', 'video', 'voice'],
+  channel: ['text', 'image', 'video', 'voice', 'sticker', 'poll'],
+};
 /** What can be posted and taken back, as `contracts/capabilities.py` names it. */
 export const POSTS: readonly string[] = Object.entries(KINDS).flatMap(([place, kinds]) =>
   [...kinds, 'delete'].map((kind) => `${place}_post.${kind}`),
