@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from pywhatsweb.contracts import event_data as d
+from pywhatsweb.contracts.places import STATUS
 from pywhatsweb.contracts.statuses import MessageStatus, Origin
 
 _MEDIA: Final = frozenset(("image", "video", "audio", "voice", "document", "sticker"))
@@ -33,9 +34,9 @@ def seconds(timestamp: str) -> int:
 
 
 def waha_id(person: d.Person | d.Chat | None, number: str | None = None) -> str | None:
-    """``5511…@c.us``, ``…@lid`` or ``…@g.us``."""
+    """``5511…@c.us``, ``…@lid``, ``…@g.us``, or a place that is posted to: ``status@broadcast``, ``…@newsletter``."""
     if isinstance(person, d.Chat) and person.group is not None:
-        return f"{person.group}@g.us"
+        return person.group if "@" in person.group else f"{person.group}@g.us"
     pn = number if person is None else person.pn
     if pn is not None:
         return f"{pn.removeprefix('+')}@c.us"
@@ -47,15 +48,32 @@ def message_id(chat: str | None, id_: str, *, own: bool) -> str:
     return f"{'true' if own else 'false'}_{chat}_{id_}"
 
 
-def is_own(message: d.Message) -> bool:
+def is_own(message: d.Message | d.Post) -> bool:
     return message.origin is Origin.OUTBOUND or message.from_self
 
 
 def message(told: d.Message, own_number: str | None) -> dict[str, Any]:
     """``own_number``: the session's, E.164, when it is known."""
+    participant = waha_id(told.from_) if told.chat.group is not None else None
+    reply = {"id": told.context.message_id} if told.context and told.context.message_id else None
+    return _payload(told, waha_id(told.chat), own_number, participant) | {"replyTo": reply}
+
+
+def post(told: d.Post, own_number: str | None) -> dict[str, Any]:
+    """A status, or what stands in a channel, is a message from there."""
+    return _payload(told, place(told), own_number, waha_id(told.from_)) | {"replyTo": None}
+
+
+def place(told: d.Post) -> str:
+    return told.channel or STATUS
+
+
+def _payload(
+    told: d.Message | d.Post, chat: str | None, own_number: str | None, participant: str | None
+) -> dict[str, Any]:
     content: Any = msgspec.to_builtins(told.content) if told.content is not None else {}
     own = is_own(told)
-    chat, me = waha_id(told.chat), waha_id(None, own_number)
+    me = waha_id(None, own_number)
     media = told.media
     payload: dict[str, Any] = {
         "id": message_id(chat, told.id, own=own),
@@ -63,7 +81,7 @@ def message(told: d.Message, own_number: str | None) -> dict[str, Any]:
         "from": me if own else chat,
         "fromMe": own,
         "to": chat if own else me,
-        "participant": waha_id(told.from_) if told.chat.group is not None else None,
+        "participant": participant,
         "body": _body(content),
         "hasMedia": told.type in _MEDIA,
         "media": None if media is None else {
@@ -71,7 +89,6 @@ def message(told: d.Message, own_number: str | None) -> dict[str, Any]:
         },
         "ack": 1 if own else 2,
         "ackName": "SERVER" if own else "DEVICE",
-        "replyTo": {"id": told.context.message_id} if told.context and told.context.message_id else None,
         "notifyName": told.from_.name,
         "type": told.type,
     }  # fmt: skip

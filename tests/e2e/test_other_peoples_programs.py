@@ -81,8 +81,15 @@ async def test_a_bot_written_for_waha(fleet: Fleet) -> None:
             assert "You said: hello" in texts
             await say("bye")
             told = await bot.told()
+            for name, kind in zip(told["statuses"], ("text", "image", "revoke"), strict=True):
+                where, message_id = name.removeprefix("true_").split("_")
+                page = await whatsapp.get("/api/journal", id=message_id, kind="message")
+                shown = [(entry["contact"], entry["type"]) for entry in page["entries"]]
+                assert (where, shown) == ("status@broadcast", [(CUSTOMER[1:], kind)])
     finally:
         await bot.end()
+    assert told["channel"]["posted"].startswith("true_120363")
+    assert (told["channel"]["same"], told["channel"]["role"]) == (True, "OWNER")
     assert (told["me"], told["contact"], told["said"]) == (f"{number[1:]}@c.us", chat, ["hello", "bye"])
     assert told["chats"] == [chat]
     assert told["newest"]

@@ -112,14 +112,25 @@ def _waha_reaction(event: events.ReactionEvent, own_number: str | None) -> tuple
 
 
 def _waha_deleted(event: events.DeleteEvent, _: str | None) -> tuple[str, dict[str, Any]]:
-    deleted = event.data
-    own = deleted.from_self
+    return _waha_revoked(waha_id(event.data.chat), event.data, event.data.from_self)
+
+
+def _waha_revoked(chat: str | None, deleted: d.Deleted | d.Post, own: bool) -> tuple[str, dict[str, Any]]:
     after = {
-        "id": message_id(waha_id(deleted.chat), deleted.id, own=own),
+        "id": message_id(chat, deleted.id, own=own),
         "timestamp": seconds(deleted.sent_at),
         "fromMe": own,
     }
     return "message.revoked", {"after": after, "before": None, "revokedMessageId": deleted.message_id}
+
+
+def _waha_post(event: events.PostEvent, own_number: str | None) -> tuple[str, dict[str, Any]] | None:
+    post, own = event.data, waha.is_own(event.data)
+    if post.type == "deleted":
+        return _waha_revoked(waha.place(post), post, own)
+    if post.message_id is not None:  # a correction, for which it has no word
+        return None
+    return "message.any" if own else "message", waha.post(post, own_number)
 
 
 def _waha_session(event: events.SessionEvent, _: str | None) -> tuple[str, dict[str, Any]]:
@@ -133,6 +144,7 @@ _WAHA_EVENTS: Final[dict[type, Callable[[Any, str | None], tuple[str, dict[str, 
     events.ReactionEvent: _waha_reaction,
     events.DeleteEvent: _waha_deleted,
     events.SessionEvent: _waha_session,
+    events.PostEvent: _waha_post,
 }
 
 

@@ -86,6 +86,28 @@ def answer(waha: Waha, message: dict[str, Any], sent: list[str]) -> None:
     waha.call("DELETE", f"{path}/{sent[1]}")
 
 
+def posts(waha: Waha, chat: str) -> dict[str, Any]:
+    """A status that is taken back, and a channel that is posted in, looked at and deleted."""
+    file = {"mimetype": "image/png", "filename": "dot.png", "data": PIXEL}
+    text = waha.post(
+        "/api/default/status/text", text="Open today", backgroundColor="#38b42f", contacts=[chat]
+    )
+    image = waha.post("/api/default/status/image", file=file, caption="A dot", contacts=[chat])
+    gone = waha.post("/api/default/status/delete", id=text["id"])
+    channel = waha.post("/api/default/channels", name="Offers", description="Each day")
+    waha.post("/api/sendText", chatId=channel["id"], text="Bread")
+    posted = waha.post("/api/sendImage", chatId=channel["id"], file=file)
+    path = f"/api/default/channels/{channel['id'].replace('@', '%40')}"
+    for verb in ("follow", "mute", "unmute", "unfollow"):
+        waha.post(f"{path}/{verb}")
+    seen = waha.call("GET", path)
+    waha.call("DELETE", path)
+    return {
+        "statuses": [text["id"], image["id"], gone["id"]],
+        "channel": {"same": seen["id"] == channel["id"], "role": seen["role"], "posted": posted["id"]},
+    }
+
+
 def tell(**words: Any) -> None:
     sys.stdout.write(json.dumps(words) + "\n")
     sys.stdout.flush()
@@ -142,6 +164,7 @@ def main(url: str, key: str, chat: str) -> None:
         "chats": [one["id"] for one in chats],
         "contact": contact["id"],
         "picture": len(base64.b64decode(PIXEL)),
+        **posts(waha, chat),
     }
     waha.call("POST", "/api/sessions/default/stop")
     waha.wait_for("STOPPED")

@@ -122,6 +122,41 @@ def test_acks_sessions_reactions_and_deletions_for_waha() -> None:
     assert body(event(events.DeleteEvent, deleted), "waha")["payload"]["revokedMessageId"] == "3EB0BB"
 
 
+def test_posts_for_waha() -> None:
+    """Statuses and what stands in channels are messages from there; a correction has no word."""
+    fields: dict[str, Any] = {
+        "id": "3EB0DD",
+        "from_": ANA,
+        "sent_at": AT,
+        "type": "text",
+        "text": content.Text(body="Oi"),
+    }
+    status = body(event(events.PostEvent, d.Post(place="status", **fields)), "waha")
+    told = status["payload"]
+    assert (status["event"], told["id"]) == ("message", "false_status@broadcast_3EB0DD")
+    assert (told["from"], told["participant"], told["body"]) == (
+        "status@broadcast",
+        "5511988880001@c.us",
+        "Oi",
+    )
+    inside: dict[str, Any] = fields | {
+        "place": "channel",
+        "channel": "120363@newsletter",
+        "from_": d.Person(),
+    }
+    posted = body(event(events.PostEvent, d.Post(**inside)), "waha")["payload"]
+    assert (posted["from"], posted["participant"]) == ("120363@newsletter", None)
+    own = body(event(events.PostEvent, d.Post(**inside, origin=Origin.OUTBOUND, from_self=True)), "waha")
+    assert (own["event"], own["payload"]["to"]) == ("message.any", "120363@newsletter")
+    assert body(event(events.PostEvent, d.Post(**inside, message_id="3EB0AA")), "waha") is None
+    deleted = {name: value for name, value in inside.items() if name != "text"} | {"type": "deleted"}
+    gone = body(event(events.PostEvent, d.Post(**deleted, message_id="3EB0AA")), "waha")
+    assert (gone["event"], gone["payload"]["revokedMessageId"]) == ("message.revoked", "3EB0AA")
+    place = d.Chat(key="k3", group="status@broadcast")
+    sent = d.Status(message_id="3EB0DD", status=MessageStatus.READ, chat=place)
+    assert body(event(events.StatusEvent, sent), "waha")["payload"]["to"] == "status@broadcast"
+
+
 def test_the_signature_of_the_standard_webhooks_example() -> None:
     """From the specification's own test vector."""
     signed = signing.signature(

@@ -13,6 +13,7 @@ from pywhatsweb_fleet.gateway.rest import (
     signin,
     waha,
     waha_chats,
+    waha_posts,
 )
 from pywhatsweb_fleet.gateway.routes import Route
 
@@ -26,5 +27,6 @@ ROUTES: tuple[Route, ...] = (
     *legacy.ROUTES,
     *waha.ROUTES,
     *waha_chats.ROUTES,
+    *waha_posts.ROUTES,
     *cloud.ROUTES,
 )

@@ -19,8 +19,8 @@ from pywhatsweb_runtime.waha import SESSION_STATUS
 
 TAG: Final = "waha"
 _TYPES: Final = {
-    "message": "message", "message.any": "message", "message.ack": "status", "message.reaction": "reaction",
-    "message.revoked": "delete", "session.status": "session",
+    "message": ("message", "post"), "message.any": ("message", "post"), "message.ack": ("status",),
+    "message.reaction": ("reaction",), "message.revoked": ("delete", "post"), "session.status": ("session",),
 }  # fmt: skip
 """WAHA's events that a webhook can have, and ours."""
 
@@ -138,9 +138,8 @@ async def _configure(call: Call, session: str, config: WahaConfig | None) -> Non
 
 def _types(names: list[str]) -> list[str] | None:
     """Those that we do not have are left out, as of an engine that lacks them; GatewayError when none is left."""
-    if "*" in names:
-        return sorted(set(_TYPES.values()))
-    found = sorted({_TYPES[name] for name in names if name in _TYPES})
+    wanted = _TYPES if "*" in names else names
+    found = sorted({ours for name in wanted for ours in _TYPES.get(name, ())})
     if not found:
         raise GatewayError(
             ErrorCode.E_UNSUPPORTED_TYPE, {"path": "$.config.webhooks", "types": sorted(_TYPES)}

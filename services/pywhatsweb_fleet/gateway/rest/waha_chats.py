@@ -89,7 +89,7 @@ def recipient(chat_id: str) -> str:
 
 def _media(file: WahaFile | None) -> dict[str, Any]:
     if file is None:
-        raise _missing("file")
+        raise missing("file")
     data = None
     if file.data is not None:
         try:
@@ -99,7 +99,7 @@ def _media(file: WahaFile | None) -> dict[str, Any]:
     return {"link": file.url, "data": data, "mime_type": file.mimetype}
 
 
-def _missing(field: str) -> GatewayError:
+def missing(field: str) -> GatewayError:
     return GatewayError(ErrorCode.E_MISSING_FIELD, {"path": "$", "field": field})
 
 
@@ -112,16 +112,26 @@ def _content(kind: str, asked: WahaSend) -> Any:
         found = {"latitude": asked.latitude, "longitude": asked.longitude, "name": asked.title}
     elif kind == "poll":
         if asked.poll is None:
-            raise _missing("poll")
+            raise missing("poll")
         many = 0 if asked.poll.multipleAnswers else 1
         found = {"name": asked.poll.name, "options": asked.poll.options, "selectable": many}
     else:
-        found = _media(asked.file)
-        if kind != "voice":
-            found["caption"] = asked.caption
-        if kind == "document" and asked.file is not None:
-            found["filename"] = asked.file.filename
-    return {name: value for name, value in found.items() if value is not None}
+        return file_content(kind, asked.file, asked.caption)
+    return _given(found)
+
+
+def file_content(kind: str, file: WahaFile | None, caption: str | None) -> dict[str, Any]:
+    """A file, as a command of ours has it. Raises GatewayError."""
+    found = _media(file)
+    if kind != "voice":
+        found["caption"] = caption
+    if kind == "document" and file is not None:
+        found["filename"] = file.filename
+    return _given(found)
+
+
+def _given(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _card(contact: WahaContact) -> dict[str, Any]:
@@ -138,19 +148,20 @@ def _sender(kind: str) -> Handler:
         session = call.who.session(asked.session)
         fields: dict[str, Any] = {"to": recipient(asked.chatId), "type": kind, kind: _content(kind, asked)}
         if asked.reply_to is not None:
-            fields["context"] = {"message_id": _bare(asked.reply_to)}
-        return Answer(await _sent(call, session, "send", fields, asked.chatId), status=201)
+            fields["context"] = {"message_id": bare_id(asked.reply_to)}
+        return Answer(await sent(call, session, "send", fields, asked.chatId), status=201)
 
     return handle
 
 
-async def _sent(call: Call, session: str, verb: str, fields: dict[str, Any], chat: str) -> dict[str, Any]:
+async def sent(call: Call, session: str, verb: str, fields: dict[str, Any], chat: str) -> dict[str, Any]:
+    """Sends it, and answers as WAHA does when WhatsApp has it."""
     _, accepted = await send(call, session, verb, codec.encode(fields), wait="sent")
     full = waha.message_id(chat, accepted.message_id or accepted.id, own=True)
     return {"id": full, "fromMe": True, "to": chat, "ack": int(accepted.status != "accepted")}
 
 
-def _bare(message_id: str) -> str:
+def bare_id(message_id: str) -> str:
     """The id of ``true_5511…@c.us_3EB0…`` alone (in groups the participant may follow it)."""
     parts = message_id.split("_")
     return parts[2] if len(parts) > 2 and parts[0] in ("true", "false") else message_id
@@ -166,22 +177,22 @@ def _chat_in(message_id: str) -> str:
 async def react(call: Call) -> Answer:
     asked: WahaAct = call.decode(WahaAct)
     if asked.messageId is None:
-        raise _missing("messageId")
+        raise missing("messageId")
     chat = _chat_in(asked.messageId)
-    fields = {"to": recipient(chat), "message_id": _bare(asked.messageId), "emoji": asked.reaction or ""}
-    return Answer(await _sent(call, call.who.session(asked.session), "react", fields, chat))
+    fields = {"to": recipient(chat), "message_id": bare_id(asked.messageId), "emoji": asked.reaction or ""}
+    return Answer(await sent(call, call.who.session(asked.session), "react", fields, chat))
 
 
 async def forward(call: Call) -> Answer:
     asked: WahaAct = call.decode(WahaAct)
     if asked.messageId is None or asked.chatId is None:
-        raise _missing("chatId" if asked.chatId is None else "messageId")
+        raise missing("chatId" if asked.chatId is None else "messageId")
     fields = {
         "to": recipient(asked.chatId),
         "from": recipient(_chat_in(asked.messageId)),
-        "message_id": _bare(asked.messageId),
+        "message_id": bare_id(asked.messageId),
     }
-    told = await _sent(call, call.who.session(asked.session), "forward", fields, asked.chatId)
+    told = await sent(call, call.who.session(asked.session), "forward", fields, asked.chatId)
     return Answer(told, status=201)
 
 
@@ -189,9 +200,9 @@ async def seen(call: Call) -> Answer:
     """Without message ids: what came last in the chat, as the record has it."""
     asked: WahaAct = call.decode(WahaAct)
     if asked.chatId is None:
-        raise _missing("chatId")
+        raise missing("chatId")
     session, to = call.who.session(asked.session), recipient(asked.chatId)
-    names = [_bare(name) for name in (*asked.messageIds, asked.messageId) if name]
+    names = [bare_id(name) for name in (*asked.messageIds, asked.messageId) if name]
     if not names:
         page = await ask_any(call.deps.bus, call.who, "chat.messages", to=to, session_id=session, limit=50)
         names = [one.id for one in page.messages if not waha.is_own(one)]
@@ -210,7 +221,7 @@ def _presence(state: str) -> Handler:
     async def handle(call: Call) -> Answer:
         asked: WahaAct = call.decode(WahaAct)
         if asked.chatId is None:
-            raise _missing("chatId")
+            raise missing("chatId")
         return await _show(call, call.who.session(asked.session), state, asked.chatId)
 
     return handle
@@ -228,15 +239,15 @@ async def presence(call: Call) -> Answer:
 
 async def edit(call: Call) -> Answer:
     asked: WahaAct = call.decode(WahaAct)
-    chat, name = call.path["chat_id"], _bare(call.path["message_id"])
+    chat, name = call.path["chat_id"], bare_id(call.path["message_id"])
     fields = {"to": recipient(chat), "message_id": name, "type": "text", "text": {"body": asked.text or ""}}
-    return Answer(await _sent(call, call.session(), "edit", fields, chat))
+    return Answer(await sent(call, call.session(), "edit", fields, chat))
 
 
 async def delete(call: Call) -> Answer:
     chat = call.path["chat_id"]
-    fields = {"to": recipient(chat), "message_id": _bare(call.path["message_id"])}
-    return Answer(await _sent(call, call.session(), "delete", fields, chat))
+    fields = {"to": recipient(chat), "message_id": bare_id(call.path["message_id"])}
+    return Answer(await sent(call, call.session(), "delete", fields, chat))
 
 
 def _number(call: Call, name: str, default: int, most: int) -> int:
@@ -273,7 +284,7 @@ async def messages(call: Call) -> Answer:
 
 async def older_messages(call: Call) -> Answer:
     if "chatId" not in call.query:
-        raise _missing("?chatId")
+        raise missing("?chatId")
     return await _messages(call, call.who.session(call.query.get("session", "default")), call.query["chatId"])
 
 
@@ -286,7 +297,7 @@ async def exists(call: Call) -> Answer:
     number = recipient(call.query.get("phone", ""))
     session = call.who.session(call.query.get("session", "default"))
     if not number:
-        raise _missing("?phone")
+        raise missing("?phone")
     args = {"numbers": [number], "session_id": session}
     found: d.CheckedNumbers = await ask_any(call.deps.bus, call.who, "contact.check", **args)
     one = found.numbers[0]
