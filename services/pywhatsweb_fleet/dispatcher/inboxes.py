@@ -26,7 +26,7 @@ from pywhatsweb_fleet.dispatcher.directory import Directory
 from pywhatsweb_fleet.dispatcher.holds import ColdHolds
 from pywhatsweb_fleet.dispatcher.presence import Presence
 from pywhatsweb_fleet.dispatcher.reading import Job, Tenant
-from pywhatsweb_fleet.storage import audit, inbox_choices, inboxes
+from pywhatsweb_fleet.storage import audit, inbox_choices, inboxes, kanban
 from pywhatsweb_fleet.storage.inbox_terms import Chosen, Refused, Standing, Wanted
 from pywhatsweb_fleet.storage.inboxes import InboxRow
 from pywhatsweb_fleet.storage.store import Store
@@ -213,6 +213,7 @@ def _set(conn: Connection, row: InboxRow) -> ib.InboxInfo:
     known = inboxes.every(conn, row.tenant)
     if len(known) >= ib.MAX_INBOXES and all(one.inbox != row.inbox for one in known):
         raise RequestError(ErrorCode.E_QUOTA_EXCEEDED, {"quota": "inboxes", "limit": ib.MAX_INBOXES})
+    _look_at_cards(conn, row.tenant)
     inboxes.put(conn, row)
     detail = {
         "sessions": row.sessions, "spread": row.spread, "failover": row.failover, "cooldown_s": row.cooldown_s
@@ -235,8 +236,15 @@ def _list(conn: Connection, tenant: str) -> ib.Inboxes:
 def _delete(conn: Connection, tenant: str, args: ib.InboxDelete) -> ib.InboxDeleted:
     if not inboxes.delete(conn, tenant, args.inbox_id):
         raise RequestError(ErrorCode.E_INBOX_NOT_FOUND)
+    _look_at_cards(conn, tenant)
     _audit(conn, tenant, "inbox.delete", args.by, args.inbox_id, {})
     return ib.InboxDeleted(inbox_id=args.inbox_id)
+
+
+def _look_at_cards(conn: Connection, tenant: str) -> None:
+    """The board may join other sessions' cards from now on (`Policy.cards`)."""
+    kanban.lock(conn, tenant)
+    kanban.look_at_joined(conn, tenant, time.time_ns() // 1_000_000)
 
 
 def _audit(  # noqa: PLR0917 - one line of a trail

@@ -37,8 +37,10 @@ def put_out(conn: Connection, where: Where, fired: Fired) -> None:
     made = _made(conn, where, fired, name)
     if made is not None:
         kind, body, webhook = made
+        # A joined card's answer goes through the inbox, which knows the person's session.
+        session = (fired.card.inbox or where.session) if kind == "send" else where.session
         row = ActionRow(
-            where.tenant, where.chat, where.session, name, fired.at, kind, webhook, _json(body).decode()
+            where.tenant, where.chat, session, name, fired.at, kind, webhook, _json(body).decode()
         )
         kanban.put_action(conn, row)
     detail = {

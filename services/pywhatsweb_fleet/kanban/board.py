@@ -61,6 +61,10 @@ class Card(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     recent: tuple[str, ...] = ()
     closed_told: int = -1
     """Since when the tenant's hours were closed as rules last answered to that."""
+    inbox: str | None = None
+    """Whose sessions have one card for the person."""
+    joined_to: str | None = None
+    """The session of that inbox where the person's card is, if it is not this one."""
 
     @property
     def is_taking_too_long(self) -> bool:
@@ -144,6 +148,28 @@ class Transition(NamedTuple):
     reason: str | None = None
     details: Mapping[str, Any] = MappingProxyType({})
     alert: dict[str, Any] | None = None
+
+
+def transit(
+    old: Card,
+    name: str,
+    at: int,
+    by: str | None = None,
+    reason: str | None = None,
+    *,
+    details: dict[str, Any] | None = None,
+    alert: dict[str, Any] | None = None,
+    **fields: Any,
+) -> Transition:
+    """A card's next version. Its time is after the one before, so that whoever keeps the newest keeps the last."""
+    at = max(at, old.changed_at + 1)
+    if fields.get("owner", old.owner) != old.owner:
+        fields["last_owner"] = fields["owner"] or old.owner
+        if fields["owner"]:
+            fields |= {"assigned_at": at, "assigned_by": by or SYSTEM}
+    card = msgspec.structs.replace(old, version=old.version + 1, changed_at=at, reason=reason, **fields)
+    previous = old.status if old.version else None
+    return Transition(name, card, previous, by or SYSTEM, reason, details or {}, alert)
 
 
 class Fired(NamedTuple):

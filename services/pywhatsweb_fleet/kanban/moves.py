@@ -67,18 +67,18 @@ def chat_move(conn: Connection, who: Asker, args: Any, verb: str) -> k.CardInfo:
     except Refused as refused:
         raise RequestError(refused.code, refused.details) from None
     assert card is not None  # noqa: S101 - a move makes one
-    return _info(conn, found.session, card, board.policy, who)
+    return _info(conn, _home(conn, who, found).session, card, board.policy, who)
 
 
 def chat_card(conn: Connection, who: Asker, args: d.ChatRef) -> k.CardInfo:
-    found = _find(conn, who, args)
+    found = _home(conn, who, _find(conn, who, args))
     row = kanban.card(conn, who.id, found.chat.key, found.session)
     card = card_of(row) if row is not None else Card(chat=found.chat)
     return _info(conn, found.session, card, policy_of(conn, who.id), who)
 
 
 def chat_history(conn: Connection, who: Asker, args: k.ChatHistory) -> k.CardChanges:
-    found = _find(conn, who, args)
+    found = _home(conn, who, _find(conn, who, args))
     rows = kanban.history(
         conn, who.id, found.chat.key, found.session, below=_below(args.cursor), limit=args.limit
     )
@@ -135,6 +135,8 @@ def policy_set(conn: Connection, who: Asker, args: k.PolicySet) -> k.PolicyInfo:
             _check_webhook(conn, who.id, rule.do.webhook_id)
     kanban.lock(conn, who.id)
     now = time.time_ns() // 1_000_000
+    if args.policy.cards != policy_of(conn, who.id).cards:
+        kanban.look_at_joined(conn, who.id, now)
     kanban.save_policy(conn, who.id, PolicyRow(msgspec.json.encode(args.policy).decode(), now, args.by))
     kanban.look_at_open(conn, who.id, now)
     return policy_get(conn, who, d.Nothing())
@@ -167,6 +169,13 @@ def _find(conn: Connection, who: Asker, args: d.ChatRef) -> _Found:
     return max(fitting, key=lambda one: one[0])[1]
 
 
+def _home(conn: Connection, who: Asker, found: _Found) -> _Found:
+    """Where the chat's card is, if an inbox's cards are joined."""
+    row = kanban.card(conn, who.id, found.chat.key, found.session)
+    joined_to = card_of(row).joined_to if row is not None else None
+    return found if joined_to is None else _Found(joined_to, found.chat)
+
+
 def _keys(conn: Connection, who: Asker, to: str) -> Sequence[str]:
     """Every key under which the chat with somebody may be: by number (Brazil's two forms) and by LID."""
     recipient = parse_recipient(to, who.region)
@@ -194,6 +203,7 @@ def _info(conn: Connection, session: str, card: Card, policy: k.Policy, who: Ask
         notes=[k.CardNote(at=timestamp(note.at), by=note.by, text=note.text) for note in card.notes],
         snoozed=card.snoozed, snoozed_until=_time(card.snoozed_until), escalated_to=card.escalated_to,
         is_taking_too_long=card.is_taking_too_long,
+        inbox_id=card.inbox,
         due={name: timestamp(due) for name, (_, due) in deadlines(card, policy).items()},
     )  # fmt: skip
 

@@ -30,6 +30,7 @@ from pywhatsweb_fleet.kanban.board import (
     Team,
     Timer,
     Transition,
+    transit,
 )
 
 NEW, ACTIVE, DONE = KanbanStatus.NEW, KanbanStatus.ACTIVE, KanbanStatus.DONE
@@ -39,14 +40,20 @@ QUEUE_AGAIN_MS: Final = 60_000
 """A chat that waits for somebody with room is looked at again after so long, should a nudge have been missed."""
 
 
-def decide(
-    card: Card | None, policy: Policy, stimulus: Stimulus, team: Team | None = None, session: str = ""
+def decide(  # noqa: PLR0917 - what is there, and where
+    card: Card | None,
+    policy: Policy,
+    stimulus: Stimulus,
+    team: Team | None = None,
+    session: str = "",
+    inbox: str | None = None,
 ) -> Decision:
     """What the stimulus comes to; the same again when it is repeated: nothing. Raises Refused for a move.
 
-    ``team``: the attendants as they are now; needed where somebody may be chosen or have left.
+    ``team``: the attendants as they are now; needed where somebody may be chosen or have left. ``inbox``: whose card a
+    new one is.
     """
-    step = _Step(card, policy, team or {}, session)
+    step = _Step(card, policy, team or {}, session, inbox)
     if isinstance(stimulus, Timer):
         step.timer(stimulus.at)
     elif isinstance(stimulus, AttendantLeft):
@@ -100,17 +107,20 @@ def next_due(card: Card, policy: Policy, now: int) -> int | None:
 class _Step:
     """One decision while it is made."""
 
-    def __init__(self, card: Card | None, policy: Policy, team: Team, session: str) -> None:
+    def __init__(
+        self, card: Card | None, policy: Policy, team: Team, session: str, inbox: str | None
+    ) -> None:
         self.card = card
         self.policy = policy
         self.team = team
         self.session = session
+        self.inbox = inbox
         self.transitions: list[Transition] = []
         self.fired: list[Fired] = []
 
     def note(self, stimulus: MessageIn | MessageOut | Move, **changes: Any) -> Card:
         """Remembers the stimulus, and that the card was touched."""
-        card = self.card or Card(chat=stimulus.chat)
+        card = self.card or Card(chat=stimulus.chat, inbox=self.inbox)
         chat = replace(
             card.chat,
             pn=stimulus.chat.pn or card.chat.pn,
@@ -137,19 +147,11 @@ class _Step:
         alert: dict[str, Any] | None = None,
         **fields: Any,
     ) -> None:
-        """One transition. Its time is after the one before, so that whoever keeps the newest keeps the last."""
-        old = self.card
-        assert old is not None  # noqa: S101 - callers have one
-        at = max(at, old.changed_at + 1)
-        if fields.get("owner", old.owner) != old.owner:
-            fields["last_owner"] = fields["owner"] or old.owner
-            if fields["owner"]:
-                fields |= {"assigned_at": at, "assigned_by": by or SYSTEM}
-        self.card = replace(old, version=old.version + 1, changed_at=at, reason=reason, **fields)
-        previous = old.status if old.version else None
-        self.transitions.append(
-            Transition(name, self.card, previous, by or SYSTEM, reason, details or {}, alert)
-        )
+        """One transition."""
+        assert self.card is not None  # noqa: S101 - callers have one
+        told = transit(self.card, name, at, by, reason, details=details, alert=alert, **fields)
+        self.card = told.card
+        self.transitions.append(told)
 
     # Messages.
 

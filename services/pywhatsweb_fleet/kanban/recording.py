@@ -13,11 +13,21 @@ from pywhatsweb.contracts.ids import TenantId, TenantKey
 from pywhatsweb.contracts.kanban_data import Policy
 from pywhatsweb.contracts.statuses import KanbanStatus
 from pywhatsweb.errors import ErrorCode
-from pywhatsweb_fleet.kanban import acting
+from pywhatsweb_fleet.kanban import acting, joining
 from pywhatsweb_fleet.kanban.acting import Where
-from pywhatsweb_fleet.kanban.board import SYSTEM, Attendant, Card, Refused, Stimulus, Team, Transition
+from pywhatsweb_fleet.kanban.board import (
+    SYSTEM,
+    Attendant,
+    Card,
+    Decision,
+    Refused,
+    Stimulus,
+    Team,
+    Transition,
+)
 from pywhatsweb_fleet.kanban.policy import decide, next_due
 from pywhatsweb_fleet.storage import audit, kanban
+from pywhatsweb_fleet.storage.inboxes import InboxRow
 from pywhatsweb_fleet.storage.kanban import CardRow, LogRow, OutboxRow
 
 _json = msgspec.json.Encoder().encode
@@ -46,6 +56,7 @@ class Board:
         self.actions = 0
         """How many rules fired."""
         self._team: Team | None = None
+        self._inboxes = joining.Inboxes(conn, tenant, self.policy)
 
     @property
     def team(self) -> Team:
@@ -54,33 +65,92 @@ class Board:
         return self._team
 
     def advance(self, session: str, chat: str, stimulus: Stimulus, version: int | None = None) -> Card | None:
-        """The card after the stimulus. Raises Refused, also when its version is not the expected one; or Moved."""
-        row = kanban.card(self.conn, self.tenant, chat, session)
+        """The card after the stimulus; an inbox's, where cards are joined (`home`).
+
+        Raises Refused, also when its version is not the expected one; or Moved.
+        """
+        inbox = self._inboxes.of(session)
+        home = self._gather(session, chat, stimulus, inbox) if self._inboxes.joined else session
+        row = kanban.card(self.conn, self.tenant, chat, home)
         card = None if row is None else _card(row.card.encode())
+        if card is not None and not self._inboxes.joined and (card.inbox or card.joined_to):
+            row, card = self._put(home, chat, row, card, joining.settle(card, None, stimulus.at))
         known = getattr(stimulus, "id", None)
         repeated = card is not None and known in card.recent
         if version is not None and not repeated and (card is None or card.version != version):
             raise Refused(ErrorCode.E_CONFLICT, version=0 if card is None else card.version)
-        decision = decide(card, self.policy, stimulus, self.team, session)
+        name = inbox.inbox if inbox is not None and not _is_group(stimulus, card) else None
+        decision = decide(card, self.policy, stimulus, self.team, session, name)
         if decision.card is None:
             return None
+        self._put(home, chat, row, card, decision)
+        return decision.card
+
+    def _put(
+        self, session: str, chat: str, row: CardRow | None, card: Card | None, decision: Decision
+    ) -> tuple[CardRow | None, Card | None]:
+        """Writes what was decided, with all that follows; the card as it is then."""
+        if decision.card is None:
+            return row, card
         where = Where(self.tenant, self.key, session, chat)
-        self._save(where, decision.card, row)
+        row = self._save(where, decision.card, row)
         for transition in decision.transitions:
             self._record(where, transition)
         for fired in decision.fired:
             self.actions += 1
             acting.put_out(self.conn, where, fired)
         self._count(card, decision.card, decision.transitions)
-        return decision.card
+        return row, decision.card
 
-    def _save(self, where: Where, card: Card, before: CardRow | None) -> None:
+    def _gather(self, session: str, chat: str, stimulus: Stimulus, inbox: InboxRow | None) -> str:
+        """Brings the chat's cards in an inbox's sessions together, if they are not yet: the session of the one."""
+        rows = {row.session: row for row in kanban.cards_of(self.conn, self.tenant, chat)}
+        cards = {name: card_of(row) for name, row in rows.items()}
+        if inbox is None or _is_group(stimulus, cards.get(session)):
+            inbox, members = None, {session}
+        else:
+            members = {*inbox.sessions}
+        home = joining.home(cards, session, members)
+        others = [name for name in cards if name in members and name != home]
+        if inbox is not None:
+            if cards and session not in (home, *others):
+                others.append(session)
+            for other in sorted(others):
+                self._fold(other, home, chat, stimulus, inbox.inbox, rows, cards)
+        settled = joining.settle(cards.get(home), inbox.inbox if inbox is not None else None, stimulus.at)
+        if settled.transitions:
+            self._put(home, chat, rows[home], cards[home], settled)
+        return home
+
+    def _fold(  # noqa: PLR0917 - a step of `_gather`
+        self,
+        other: str,
+        home: str,
+        chat: str,
+        stimulus: Stimulus,
+        inbox: str,
+        rows: dict[str, CardRow],
+        cards: dict[str, Card],
+    ) -> None:
+        before, row = cards.get(other), rows.get(other)
+        who = before.chat if before is not None else cards[home].chat
+        folded = joining.fold(before, who, stimulus.at, inbox, home)
+        if folded.transitions and before is not None:
+            absorbed = joining.absorb(cards[home], before, other, stimulus.at)
+            found = self._put(home, chat, rows[home], cards[home], absorbed)
+            assert found[0] is not None and found[1] is not None  # noqa: S101, PT018 - it was there
+            rows[home], cards[home] = found[0], found[1]
+        if folded.transitions or (row is not None and row.due_at is not None):
+            self._put(other, chat, row, before, folded)
+
+    def _save(self, where: Where, card: Card, before: CardRow | None) -> CardRow:
         row = CardRow(
             where.tenant, where.chat, where.session, card.version, card.status.value, card.owner, card.opened_at,
             next_due(card, self.policy, self.now), _json(card).decode(),
         )  # fmt: skip
         if row != before and not kanban.save(self.conn, row, None if before is None else before.version):
             raise Moved
+        return row
 
     def _record(self, where: Where, transition: Transition) -> None:
         self.transitions += 1
@@ -154,6 +224,8 @@ def events_of(where: Where, transition: Transition) -> dict[str, Any]:
         owner_id=card.owner,
         reason=transition.reason,
         by=transition.by,
+        inbox_id=card.inbox or msgspec.UNSET,
+        joined_to=card.joined_to or msgspec.UNSET,
     )
     told: dict[str, Any] = {"chat": events.ChatEvent(id=event_id("chat"), data=data, **envelope)}
     if transition.alert is not None:
@@ -164,6 +236,11 @@ def events_of(where: Where, transition: Transition) -> dict[str, Any]:
             id=event_id("alert"), data=alert, causation_id=told["chat"].id, **envelope
         )
     return told
+
+
+def _is_group(stimulus: Stimulus, card: Card | None) -> bool:
+    chat = getattr(stimulus, "chat", None) or (card.chat if card is not None else None)
+    return chat is not None and chat.group is not None
 
 
 def card_of(row: CardRow) -> Card:

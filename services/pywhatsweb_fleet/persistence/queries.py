@@ -99,6 +99,7 @@ def _chat_info(row: ChatRow, names: dict[str, str], subjects: dict[str, str], un
         assigned_by=row.assigned_by,
         completed_at=_time(row.completed_at),
         completed_by=row.completed_by,
+        inbox_id=row.inbox,
     )
 
 

@@ -44,6 +44,10 @@ def _record(conn: Connection, rows: Rows) -> None:
         boards.record_activity(conn, rows.activities.values())
     if rows.cards:
         boards.record_cards(conn, rows.cards)
+    if rows.activities or rows.cards:
+        told = [(one.tenant, one.session, one.chat) for one in rows.activities.values()]
+        told += [(one.tenant, one.session, one.chat) for one in rows.cards]
+        boards.follow_joined(conn, told)
     if rows.sightings:
         people.observe(conn, rows.sightings)
     if rows.outcomes:

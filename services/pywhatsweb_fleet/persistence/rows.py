@@ -259,7 +259,8 @@ def _chat(rows: Rows, subject: EventSubject, event: e.ChatEvent) -> None:
     rows.cards.append(
         Card(
             subject.tenant, subject.session, chat.key, chat.pn, chat.lid, chat.group, data.status.value,
-            _clean(data.owner_id), _clean(data.by), milliseconds(event.timestamp),
+            _clean(data.owner_id), _clean(data.by), milliseconds(event.timestamp), _clean(data.inbox_id or None),
+            _clean(data.joined_to or None),
         )
     )  # fmt: skip
 

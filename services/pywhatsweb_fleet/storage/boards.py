@@ -45,6 +45,8 @@ class Card(NamedTuple):
     owner_id: str | None
     by: str | None
     at: int
+    inbox: str | None = None
+    joined_to: str | None = None
 
 
 class ChatRow(NamedTuple):
@@ -64,6 +66,8 @@ class ChatRow(NamedTuple):
     assigned_by: str | None
     completed_at: int
     completed_by: str | None
+    inbox: str | None = None
+    joined_to: str | None = None
 
 
 class Position(NamedTuple):
@@ -124,15 +128,35 @@ def record_cards(conn: Connection, cards: Iterable[Card]) -> None:
         insert_rows(
             conn, chats,
             (*_WHO, "status", "owner_id", "status_at", "assigned_at", "assigned_by", "completed_at", "completed_by",
-             "last_at", "last_inbound_at", "last_outbound_at"),
-            [(*card[:6], card.status, card.owner_id, card.at, *assigned, *completed, 0, 0, 0)],
+             "last_at", "last_inbound_at", "last_outbound_at", "inbox", "joined_to"),
+            [(*card[:6], card.status, card.owner_id, card.at, *assigned, *completed, 0, 0, 0,
+              card.inbox, card.joined_to)],
             f"(tenant, session, chat) DO UPDATE SET {_KEEP_WHO}, status = excluded.status, "
             "owner_id = excluded.owner_id, status_at = excluded.status_at, "
             f"assigned_at = CASE WHEN {_ASSIGNED} THEN excluded.assigned_at ELSE chats.assigned_at END, "
             f"assigned_by = CASE WHEN {_ASSIGNED} THEN excluded.assigned_by ELSE chats.assigned_by END, "
-            "completed_at = excluded.completed_at, completed_by = excluded.completed_by "
+            "completed_at = excluded.completed_at, completed_by = excluded.completed_by, "
+            "inbox = excluded.inbox, joined_to = excluded.joined_to "
             "WHERE excluded.status_at >= chats.status_at",
         )  # fmt: skip
+
+
+def follow_joined(conn: Connection, changed: Iterable[tuple[str, str, str]]) -> None:
+    """Brings what was said in chats that joined another session's card to that one; they are named by tenant, session
+    and chat."""
+    if not query(conn, "SELECT 1 FROM chats WHERE joined_to IS NOT NULL LIMIT 1"):
+        return
+    most = greatest(conn)
+    times = ("last_at", "last_inbound_at", "last_outbound_at")
+    source = rows_source(is_postgres(conn), chats, ("tenant", "session", "chat"))
+    sql = (
+        f"UPDATE chats SET {', '.join(f'{name} = {most}(chats.{name}, n.{name})' for name in times)} "
+        f"FROM (SELECT j.tenant, j.chat, j.joined_to, {', '.join(f'max(j.{name}) AS {name}' for name in times)} "
+        f"FROM {source} JOIN chats j ON j.tenant = batch.tenant AND j.session = batch.session "
+        "AND j.chat = batch.chat AND j.joined_to IS NOT NULL GROUP BY j.tenant, j.chat, j.joined_to) AS n "
+        "WHERE chats.tenant = n.tenant AND chats.chat = n.chat AND chats.session = n.joined_to"
+    )
+    conn.exec_driver_sql(sql, rows_parameters(sorted(set(changed))))
 
 
 _COLUMNS = ", ".join(ChatRow._fields)
@@ -148,8 +172,8 @@ def page(
     after: Position | None = None,
     limit: int = 50,
 ) -> list[ChatRow]:
-    """Chats, the latest first. A chat without a card counts as ``new``."""
-    where, parameters = "tenant = ?", [tenant]
+    """Chats, the latest first. A chat without a card counts as ``new``; one that joined another's card is left out."""
+    where, parameters = "tenant = ? AND joined_to IS NULL", [tenant]
     for condition, value in (
         ("coalesce(status, 'new') = ?", status),
         ("owner_id = ?", owner_id),
@@ -172,7 +196,8 @@ def by_key(conn: Connection, tenant: str, chat: str) -> list[ChatRow]:
 
 
 def unread(conn: Connection, tenant: str, rows: Sequence[ChatRow]) -> dict[tuple[str, str], int]:
-    """How many messages from the other side came after our last one, up to 100, by session and chat."""
+    """How many messages from the other side came after our last one, up to 100, by session and chat; those of chats
+    that joined one included."""
     waiting = [row for row in rows if row.last_inbound_at > row.last_outbound_at]
     if not waiting:
         return {}
@@ -183,6 +208,25 @@ def unread(conn: Connection, tenant: str, rows: Sequence[ChatRow]) -> dict[tuple
         "AND m.session = batch.session AND m.kind = 'message' AND m.origin = 'inbound' LIMIT 100) AS seen) "
         f"FROM {source}"
     )
-    keys = [(tenant, row.session, row.chat, row.last_outbound_at) for row in waiting]
-    found = conn.exec_driver_sql(sql, rows_parameters(keys)).fetchall()
-    return {(session, chat): count for session, chat, count in found}
+    homes = {(row.session, row.chat): row for row in waiting}
+    homes |= _joined(conn, tenant, [row for row in waiting if row.inbox is not None])
+    keys = [(tenant, session, chat, row.last_outbound_at) for (session, chat), row in homes.items()]
+    counts: dict[tuple[str, str], int] = {}
+    for session, chat, count in conn.exec_driver_sql(sql, rows_parameters(keys)).fetchall():
+        home = (homes[session, chat].session, chat)
+        counts[home] = min(100, counts.get(home, 0) + count)
+    return counts
+
+
+def _joined(conn: Connection, tenant: str, rows: Sequence[ChatRow]) -> dict[tuple[str, str], ChatRow]:
+    """The chats that joined these, by session and chat."""
+    if not rows:
+        return {}
+    homes = {(row.session, row.chat): row for row in rows}
+    source = rows_source(is_postgres(conn), chats, ("tenant", "chat"))
+    sql = (
+        f"SELECT j.session, j.chat, j.joined_to FROM {source} JOIN chats j ON j.tenant = batch.tenant "
+        "AND j.chat = batch.chat AND j.joined_to IS NOT NULL"
+    )
+    found = conn.exec_driver_sql(sql, rows_parameters([(tenant, row.chat) for row in rows])).fetchall()
+    return {(session, chat): homes[to, chat] for session, chat, to in found if (to, chat) in homes}

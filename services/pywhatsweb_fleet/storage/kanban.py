@@ -211,6 +211,16 @@ def look_at_open(conn: Connection, tenant: str, now: int) -> None:
     _execute(conn, sql, now, tenant)
 
 
+def look_at_joined(conn: Connection, tenant: str, now: int) -> None:
+    """Makes every card due that joining the cards of an inbox's sessions, or no longer doing so, may concern."""
+    sql = (
+        "UPDATE kanban_cards SET due_at = ? WHERE tenant = ? AND (card LIKE '%\"inbox\":%' OR EXISTS "
+        "(SELECT 1 FROM kanban_cards o WHERE o.tenant = kanban_cards.tenant AND o.chat = kanban_cards.chat "
+        "AND o.session <> kanban_cards.session))"
+    )
+    _execute(conn, sql.replace("%", "%%") if is_postgres(conn) else sql, now, tenant)
+
+
 def look_at_owned(conn: Connection, tenant: str, owner: str, now: int) -> None:
     """Makes an attendant's open cards due."""
     sql = "UPDATE kanban_cards SET due_at = ? WHERE tenant = ? AND status IN ('new', 'active') AND owner = ?"

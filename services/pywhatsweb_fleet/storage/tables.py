@@ -193,11 +193,16 @@ chats = Table(
     _text("assigned_by", null=True),
     _ms("completed_at"),
     _text("completed_by", null=True),
+    _text("inbox", null=True),
+    _text("joined_to", null=True),
     PrimaryKeyConstraint("tenant", "session", "chat", name="chats_pk"),
     Index("chats_recent", "tenant", "last_at", "chat"),
     Index("chats_by_key", "tenant", "chat"),
-)
-"""A conversation of a session, and its card on the Kanban board. A time of 0: it never happened."""
+    Index("chats_joined", "tenant", "chat", sqlite_where=text("joined_to IS NOT NULL"),
+          postgresql_where=text("joined_to IS NOT NULL")),
+)  # fmt: skip
+"""A conversation of a session, and its card on the Kanban board. A time of 0: it never happened. `inbox`: whose
+sessions have one card for the person; `joined_to`: the session that has it, if it is another one."""
 
 messages = Table(
     "messages",

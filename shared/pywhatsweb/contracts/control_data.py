@@ -210,6 +210,8 @@ class ChatMove(ChatRef, frozen=True, kw_only=True):
 
 
 class ChatInfo(Result, frozen=True, kw_only=True):
+    """`inbox_id`: the card is that of all the inbox's sessions; answers go through it."""
+
     chat: Chat
     session_id: str
     status: KanbanStatus
@@ -221,6 +223,7 @@ class ChatInfo(Result, frozen=True, kw_only=True):
     assigned_by: str | None = None
     completed_at: Timestamp | None = None
     completed_by: str | None = None
+    inbox_id: str | None = None
 
 
 class Chats(Result, frozen=True, kw_only=True):

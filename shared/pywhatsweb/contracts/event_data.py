@@ -194,7 +194,11 @@ class SessionState(Data, frozen=True, kw_only=True):
 
 
 class ChatState(Data, frozen=True, kw_only=True):
-    """Kanban: `owner_id` is the attendant, `by` who did it (``system`` for the rules)."""
+    """Kanban: `owner_id` is the attendant, `by` who did it (``system`` for the rules).
+
+    `inbox_id`: the inbox whose sessions have one card for the person; `joined_to`: the session that has it, when it is
+    another one than this.
+    """
 
     chat: Chat
     status: KanbanStatus
@@ -202,6 +206,8 @@ class ChatState(Data, frozen=True, kw_only=True):
     owner_id: str | None = None
     reason: str | None = None
     by: str | None = None
+    inbox_id: str | UnsetType = UNSET
+    joined_to: str | UnsetType = UNSET
 
 
 class Reacted(Data, frozen=True, kw_only=True):

@@ -66,11 +66,13 @@ class Policy(Args, frozen=True, kw_only=True):
     """How a tenant's board behaves.
 
     `assignment`: who gets a chat that opens: nobody (``manual``), the one whose turn it is, or the one with the fewest
-    open chats. `sticky`: the last owner first. `by_skill`: only attendants who have each tag of the card that is
-    anybody's skill. `reply_starts`: whose reply makes a chat active: its owner's, or any that this account sends.
+    open chats. `cards`: one of each session that a person writes to, or one of all the sessions of an inbox. `sticky`:
+    the last owner first. `by_skill`: only attendants who have each tag of the card that is anybody's skill.
+    `reply_starts`: whose reply makes a chat active: its owner's, or any that this account sends.
     """
 
     assignment: Literal["manual", "round_robin", "least_loaded"] = "manual"
+    cards: Literal["by_session", "by_inbox"] = "by_session"
     sticky: bool = True
     by_skill: bool = False
     capacity: Annotated[int, Meta(ge=1, le=100_000)] | None = None

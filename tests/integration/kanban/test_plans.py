@@ -21,6 +21,7 @@ QUESTIONS: dict[str, Any] = {
     "tenants due": lambda conn: kanban.tenants_due(conn, 9),
     "owned": lambda conn: kanban.look_at_owned(conn, "acme", "ana", 9),
     "queue": lambda conn: kanban.look_at_queue(conn, "acme", 9, 5),
+    "joined": lambda conn: kanban.look_at_joined(conn, "acme", 9),
     "loads": lambda conn: kanban.loads(conn, "acme"),
 }
 

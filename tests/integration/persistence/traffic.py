@@ -125,7 +125,7 @@ async def publish(publisher: Publisher, *told: Any, tenant: str = "acme") -> Non
         chat = getattr(event.data, "chat", None)
         subject = subjects.event_ingest(
             TenantId(tenant),
-            SessionId("s1"),
+            SessionId(event.session_id),
             events.event_type(event),
             ChatKey(chat.key) if chat else subjects.NO_CHAT,
         )

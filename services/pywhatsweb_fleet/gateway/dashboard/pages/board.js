@@ -125,7 +125,7 @@ function Card({ card, now, moves, onMove }) {
   return html`<li class="card" draggable=${moves} onDragStart=${start}>
     <a href=${href} class="card-name" data-card=${nameOf(card)}>${called(card.chat, card.name)}</a>
     ${card.unread > 0 && html`<span class="unread" aria-label=${t("{count} unread", { count: card.unread })}>${card.unread}</span>`}
-    <p class="dim">${card.session_id}${card.owner_id ? ` · ${card.owner_id}` : ""}${card.last_message_at ? html` · <time datetime=${card.last_message_at}>${ago(card.last_message_at, now)}</time>` : ""}</p>
+    <p class="dim">${card.inbox_id || card.session_id}${card.owner_id ? ` · ${card.owner_id}` : ""}${card.last_message_at ? html` · <time datetime=${card.last_message_at}>${ago(card.last_message_at, now)}</time>` : ""}</p>
     ${moves && html`<div class="actions">
       ${card.status !== "active" && html`<button onClick=${() => onMove("active")}>${t("Take")}</button>`}
       ${card.status === "active" && html`<button onClick=${() => onMove("new")}>${t("Give back")}</button>`}

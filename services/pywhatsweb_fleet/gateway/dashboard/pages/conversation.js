@@ -12,6 +12,8 @@ export const MOST_BYTES = 512 * 1024;
 const EMOJI = ["👍", "❤️", "😂", "😮", "😢", "🙏"];
 const TYPING_MS = 8000;
 const command = (session, verb, body) => post(`/v1/sessions/${encodeURIComponent(session)}/${verb === "send" ? "messages" : `commands/${verb}`}`, body);
+/** A card of all the numbers of an inbox shows what was said to each of them. */
+const said = (card, { chat, session_id }, more = {}) => ask("chat.messages", { chat, ...(card.inbox_id ? {} : { session_id }), limit: 50, ...more });
 
 export function Conversation({ who, can, rest }) {
   const [session, key] = rest;
@@ -19,11 +21,12 @@ export function Conversation({ who, can, rest }) {
   const [older, setOlder] = useState([]);
   const [cursor, setCursor] = useState(undefined);
   const state = useLoad(async () => {
-    const [card, page, history] = await Promise.all([
-      ask("chat.card", place), ask("chat.messages", { ...place, limit: 50 }), ask("chat.history", { ...place, limit: 30 }),
-    ]);
+    const card = await ask("chat.card", place);
+    const [page, history] = await Promise.all([said(card, place), ask("chat.history", { ...place, limit: 30 })]);
     return { card, page, history };
   }, [session, key]);
+  const inbox = state.data?.card.inbox_id;
+  const ours = (event) => inbox || event.session_id === session;
   const settle = useSettled(state.again, 150);
   const [pending, setPending] = useState([]);
   const accepted = (one) => { setPending((old) => [...old, one]); settle(); };
@@ -32,14 +35,14 @@ export function Conversation({ who, can, rest }) {
     setPending((old) => old.map((one) => (one.command_id === id ? { ...one, status, problem: error?.message } : one)));
   });
   useEvents(["message", "status", "chat", "reaction", "edit", "delete", "pin", "poll_vote", "media"], (event) => {
-    if (event.session_id === session && (event.data.chat?.key === key || event.event === "status" || event.event === "media")) settle();
-  }, [session, key]);
+    if (ours(event) && (event.data.chat?.key === key || event.event === "status" || event.event === "media")) settle();
+  }, [session, key, inbox]);
   const [reactions, setReactions] = useState({});
   const [typing, setTyping] = useState(false);
   const [answered, setAnswered] = useState(null);
   const hushed = useRef(null);
   useEvents(["reaction", "presence"], (event) => {
-    if (event.session_id !== session || event.data.chat?.key !== key) return;
+    if (!ours(event) || event.data.chat?.key !== key) return;
     if (event.event === "reaction") {
       const { message_id: id, emoji, from_self: own } = event.data;
       setReactions((old) => ({ ...old, [id]: { ...old[id], [own ? "own" : event.data.from.pn || event.data.from.lid]: emoji } }));
@@ -48,10 +51,10 @@ export function Conversation({ who, can, rest }) {
     setTyping(["composing", "recording"].includes(event.data.state));
     clearTimeout(hushed.current);
     hushed.current = setTimeout(() => setTyping(false), 15_000);
-  }, [session, key]);
+  }, [session, key, inbox]);
   useEffect(() => () => clearTimeout(hushed.current), []);
   const react = (one, emoji) => attempt(async () => {
-    await command(session, "react", { to: numberOf(one.chat), message_id: one.id, emoji });
+    await command(one.session_id || session, "react", { to: numberOf(one.chat), message_id: one.id, emoji });
     setReactions((old) => ({ ...old, [one.id]: { ...old[one.id], own: emoji } }));
   });
   const list = useRef(null);
@@ -70,7 +73,7 @@ export function Conversation({ who, can, rest }) {
   useEffect(() => { if (list.current) list.current.scrollTop = list.current.scrollHeight; }, [newest]);
   const next = cursor === undefined ? state.data?.page.cursor : cursor;
   const more = () => attempt(async () => {
-    const page = await ask("chat.messages", { ...place, limit: 50, cursor: next });
+    const page = await said(card, place, { cursor: next });
     setOlder((old) => [...old, ...page.messages]);
     setCursor(page.cursor);
   });
@@ -165,15 +168,17 @@ function Answer({ card, session, me, answered, onAnswered, onSent }) {
   const box = useRef(null);
   useEffect(() => { if (answered) box.current.focus(); }, [answered]);
   useKeys({ c: () => box.current.focus() });
-  const show = (state) => command(session, "presence", { state, to: numberOf(card.chat) }).catch(() => {});
+  const show = (state) => command(answered?.session_id || session, "presence", { state, to: numberOf(card.chat) }).catch(() => {});
   const write = (event) => {
     setText(event.target.value);
     if (Date.now() - told.current > TYPING_MS) { told.current = Date.now(); show("composing"); }
   };
   const underway = (done, { type, context }, content, media) => onSent({ id: done.id, command_id: done.id, origin: "outbound", status: "accepted", sent_at: new Date().toISOString(), type, [type]: content, context, media });
+  // An answer to a message goes to the number that it was written to, anything else where the inbox sends it.
+  const to = answered?.session_id || card.inbox_id || session;
   const template = (chosen, words) => attempt(async () => {
     const sent = { to: numberOf(card.chat), type: "template", template: chosen, metadata: me ? { attendant_id: me } : {} };
-    underway(await command(session, "send", sent), { type: "text" }, { body: words });
+    underway(await command(to, "send", sent), { type: "text" }, { body: words });
     setPicking(false);
   });
   const [file, setFile] = useState(null);
@@ -194,7 +199,7 @@ function Answer({ card, session, me, answered, onAnswered, onSent }) {
       } else {
         Object.assign(sent, { type: "text", text: { body: text } });
       }
-      const done = await command(session, "send", sent);
+      const done = await command(to, "send", sent);
       const { data, ...content } = sent[sent.type];
       underway(done, sent, content, file && { filename: file.name, mime_type: file.type });
     });
@@ -243,6 +248,7 @@ function Aside({ card, history, place, moves, me, onMoved }) {
     <dl>
       <dt>${t("Number")}</dt><dd>${card.chat.pn || card.chat.lid || card.chat.group}</dd>
       <dt>${t("Session")}</dt><dd>${card.session_id}</dd>
+      ${card.inbox_id && html`<dt>${t("Inbox")}</dt><dd>${card.inbox_id}</dd>`}
       <dt>${t("Owner")}</dt><dd>${card.owner_id || "–"}</dd>
       <dt>${t("Priority")}</dt><dd>${moves
         ? html`<select aria-label=${t("Priority")} onChange=${(event) => act("tag", { priority: event.target.value })()}>${["low", "normal", "high", "urgent"].map((name) => html`<option value=${name} selected=${card.priority === name}>${t(name)}</option>`)}</select>`

@@ -5,7 +5,7 @@ import { RuleList } from "./rules.js";
 import { attempt, Dialog, Field, Form, html, Loading, Page, Table, useLoad, useState } from "../ui.js";
 
 // What the policy leaves out is at its default.
-const DEFAULTS = { assignment: "manual", reply_starts: "owner", done_after_hours: 24, sticky: true, reopen: true };
+const DEFAULTS = { assignment: "manual", cards: "by_session", reply_starts: "owner", done_after_hours: 24, sticky: true, reopen: true };
 
 export function Team({ can }) {
   const state = useLoad(async () => {
@@ -50,6 +50,7 @@ function Rules({ policy, manage, onSaved }) {
     const changed = {
       ...policy,
       assignment: fields.assignment,
+      cards: fields.cards,
       reply_starts: fields.reply_starts,
       done_after_hours: fields.done_after_hours ? Number(fields.done_after_hours) : null,
       first_response: minutes(fields.first_response, policy.first_response),
@@ -66,6 +67,7 @@ function Rules({ policy, manage, onSaved }) {
   const number = (name, value) => html`<input name=${name} type="number" min="0.1" step="any" value=${value ?? ""} disabled=${!manage} />`;
   return html`<div class="panel"><${Form} onSubmit=${save} button=${t("Save")}>
     <${Field} label=${t("Who gets a new chat")}>${choice("assignment", [["manual", "Nobody: they take it"], ["round_robin", "Each in turn"], ["least_loaded", "Who has the fewest"]])}<//>
+    <${Field} label=${t("Cards of a person who writes to several numbers")}>${choice("cards", [["by_session", "One of each number"], ["by_inbox", "One of all the numbers of an inbox"]])}<//>
     <${Field} label=${t("Whose reply starts the work")}>${choice("reply_starts", [["owner", "The owner's"], ["anyone", "Anybody's"]])}<//>
     <${Field} label=${t("Done by itself after hours without a word")}>${number("done_after_hours", policy.done_after_hours)}<//>
     <${Field} label=${t("First answer within minutes")}>${number("first_response", policy.first_response?.minutes)}<//>
