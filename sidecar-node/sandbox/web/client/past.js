@@ -14,12 +14,10 @@ export async function past({ past: part }) {
   if (!part) return;
   const chat = chatOf(createWid(part.chat));
   if (part.other) await learn(chat.id._serialized, createWid(part.other)._serialized);
-  for (const said of part.messages) {
-    const model = pastModel(chat, said);
-    if (Msg.get(model.id) || older(chat).has(model.id._serialized)) continue;
-    await keep(model);
-    older(chat).set(model.id._serialized, model);
-  }
+  const models = part.messages.map((said) => pastModel(chat, said));
+  const unknown = models.filter(({ id }) => !Msg.get(id) && !older(chat).has(id._serialized));
+  for (const model of unknown) await keep(model);
+  for (const model of unknown) older(chat).set(model.id._serialized, model);
   chat.endOfHistoryTransferType = part.end;
   await keepChat(chat);
 }

@@ -122,11 +122,16 @@ export class Histories {
   async #watch(wanted: Wanted): Promise<Part> {
     const until = Date.now() + LATE_MS;
     const [first, longest] = LOOK_MS;
+    let seen = 0;
     for (let pause: number = first; Date.now() < until; pause = Math.min(pause * 1.5, longest)) {
       await delay(pause, undefined, { signal: this.#end.signal, ref: false });
       if (!this.#wanted.has(wanted.request)) break;
       const found = await this.#read(wanted);
-      if (isAnswer(found)) return await this.#tell(wanted, found);
+      const { length } = found.messages;
+      // What the page has so far may be the beginning of what it writes.
+      const isWhole = found.more === false || length >= wanted.count || length === seen;
+      if (isAnswer(found) && isWhole) return await this.#tell(wanted, found);
+      seen = length;
     }
     this.#forget(wanted);
     return silent(wanted);
