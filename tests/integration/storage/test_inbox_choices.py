@@ -64,9 +64,9 @@ async def claim(store: Store, session: str, command_id: str, seq: int, *ends: Me
 
 
 @pytest.fixture
-async def other(store: Store, url: str) -> AsyncIterator[Store]:
+async def other(store: Store, database_url: str) -> AsyncIterator[Store]:
     """Another replica's connections to the same database."""
-    other = open_store(url)
+    other = open_store(database_url)
     yield other
     await other.close()
 

@@ -85,7 +85,7 @@ async def test_who_has_no_way_to_the_new_key_waits_and_seals_nothing(store: Stor
 
 
 async def test_the_old_key_stays_until_whoever_seals_under_it_is_done(
-    url: str, store: Store, tmp_path: Path
+    database_url: str, store: Store, tmp_path: Path
 ) -> None:
     """A transaction that began before the rotation commits a row under the old key: it is sealed anew too."""
     file = a_file(tmp_path, OLD)
@@ -97,8 +97,8 @@ async def test_the_old_key_stays_until_whoever_seals_under_it_is_done(
         sealed.set()
         assert on.wait(60)
 
-    other = open_store(url, deadline_s=60)
-    rotates = open_store(url, deadline_s=60)
+    other = open_store(database_url, deadline_s=60)
+    rotates = open_store(database_url, deadline_s=60)
     try:
         writing = asyncio.create_task(other.transact(slow))
         await wait_until(sealed.is_set, 30)

