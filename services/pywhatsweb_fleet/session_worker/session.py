@@ -13,7 +13,6 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
 import structlog
-from sqlalchemy import Connection
 
 from pywhatsweb.contracts.events import SessionStatus
 from pywhatsweb_fleet.session_worker import heartbeat, reconnect
@@ -32,9 +31,8 @@ from pywhatsweb_fleet.session_worker.sending import Sending
 from pywhatsweb_fleet.session_worker.sent import SentBook
 from pywhatsweb_fleet.session_worker.telling import Telling
 from pywhatsweb_fleet.session_worker.units import Units
-from pywhatsweb_fleet.storage import credentials
-from pywhatsweb_fleet.storage.faults import Fenced, StorageUnavailable, Unsealable
-from pywhatsweb_fleet.storage.sealing import Keyring
+from pywhatsweb_fleet.session_worker.vault import Vault
+from pywhatsweb_fleet.storage.faults import Fenced, Unsealable
 from pywhatsweb_runtime import registry
 from pywhatsweb_runtime.bus import ApiError, BrokerUnavailable, Stored
 
@@ -81,6 +79,7 @@ class OwnedSession:
         self._lost = lost
         self._finished = finished
         self.events = FencedEvents(deps.publisher, key, tenant, epoch=epoch, on_lost=self._on_lost)
+        self._vault = Vault(deps, key, epoch)
         book = SentBook()
         pacer = Pacer(pacing_of(deps.settings, record), time.monotonic())
         attaching = Attaching(self.events, deps.shelf, deps.links)
@@ -202,7 +201,7 @@ class OwnedSession:
         return await self.told.end(SessionStatus.LOGGED_OUT, reason="logged_out")
 
     async def _open_for_logout(self) -> None:
-        if await self._load() is None:
+        if await self._vault.load() is None:
             return
         if self._link is None:
             self._do(self._open(0.0))
@@ -259,14 +258,7 @@ class OwnedSession:
             self._units.put(unit)
 
     async def load_keys(self, kind: str, ids: Sequence[str]) -> dict[str, bytes]:
-        try:
-            return await self._deps.store.read(
-                credentials.get_keys, self._deps.keyring, *self.key, kind, list(ids)
-            )
-        except StorageUnavailable as error:
-            raise port.EngineError("E_STORAGE_UNAVAILABLE", str(error)) from error
-        except Unsealable as error:
-            raise port.EngineError("E_CREDENTIALS_UNREADABLE", str(error)) from error
+        return await self._vault.keys(kind, ids)
 
     # How the link goes.
 
@@ -274,7 +266,7 @@ class OwnedSession:
         if wait_s:
             await asyncio.sleep(wait_s)
         await self._connect_slot()
-        creds = await self._load()
+        creds = await self._vault.load()
         if told:
             first = self._tries == 0
             if first:
@@ -285,7 +277,7 @@ class OwnedSession:
             self._units.close()
         self._units = Units(
             self._reports.store,
-            self._write_keys,
+            self._vault.write,
             self._committed,
             self._on_units_failed,
             self._deps.metrics.gate_hold.observe,
@@ -306,19 +298,6 @@ class OwnedSession:
             self._on_closed(
                 port.StateChange(state="closed", reason="engine_error", detail=error.detail, retry=True)
             )
-
-    async def _load(self) -> bytes | None:
-        """The device's record, from a database that refuses older epochs from now on."""
-        pause = 0.5
-        while True:
-            try:
-                return await self._deps.group.submit(
-                    self.key[0], _fence_and_load, self._deps.keyring, *self.key, self.epoch
-                )
-            except StorageUnavailable:
-                self._log.warning("a session waits for the database")
-                await asyncio.sleep(pause)
-                pause = min(5.0, 2 * pause)
 
     def _on_closed(self, change: port.StateChange) -> None:
         self._link = None
@@ -381,8 +360,7 @@ class OwnedSession:
     async def _wipe(self) -> None:
         if self._units is not None:
             self._units.close()
-        with contextlib.suppress(StorageUnavailable, Fenced):
-            await self._deps.group.submit(self.key[0], credentials.wipe, *self.key, self.epoch)
+        await self._vault.wipe()
 
     # Durable units.
 
@@ -393,12 +371,6 @@ class OwnedSession:
     async def _flush(self) -> None:
         if self._units is not None:
             await self._units.flushed()
-
-    async def _write_keys(self, units: Sequence[port.KeysUnit]) -> None:
-        creds = next((unit.creds for unit in reversed(units) if unit.creds is not None), None)
-        rows = [row for unit in units for row in unit.rows]
-        write = credentials.Write(self.key[0], self.key[1], self.epoch, creds, rows)
-        await self._deps.group.submit_to(self.key[0], self._deps.write_credentials, write)
 
     async def _look_at_head(self, heads: Sequence[Stored]) -> None:
         """What is queued first may have been sent by an earlier owner or over an earlier link: the record may know."""
@@ -483,10 +455,3 @@ class OwnedSession:
                 self._log.warning("a change of state was not told", error=type(error).__name__)
 
         self._announced = asyncio.ensure_future(chained())
-
-
-def _fence_and_load(
-    conn: Connection, keyring: Keyring, tenant: str, session: str, epoch: int
-) -> bytes | None:
-    credentials.fence(conn, tenant, session, epoch)
-    return credentials.load_creds(conn, keyring, tenant, session)
