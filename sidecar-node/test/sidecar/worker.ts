@@ -26,6 +26,8 @@ export class Worker extends EventEmitter {
   #writer: FrameWriter;
   #ref = 0;
   #lease: NodeJS.Timeout | undefined;
+  /** Of what is waited for. */
+  #deadlines = new Set<NodeJS.Timeout>();
   readonly exited: Promise<number | null>;
 
   /** `owner`, a test's context, kills it at the end. `program` is Node's command line. */
@@ -96,6 +98,7 @@ export class Worker extends EventEmitter {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         this.off('frame', look);
+        this.#deadlines.delete(timer);
         const tail = this.frames
           .slice(-8)
           .map(
@@ -104,9 +107,11 @@ export class Worker extends EventEmitter {
           );
         reject(new Error(`no such frame; last: ${tail.join(', ')} ${this.output}`));
       }, ms);
+      this.#deadlines.add(timer);
       const look = (frame: Frame): void => {
         if (!match(frame)) return;
         clearTimeout(timer);
+        this.#deadlines.delete(timer);
         this.off('frame', look);
         resolve(frame);
       };
@@ -136,8 +141,10 @@ export class Worker extends EventEmitter {
     for (const frame of this.uncommitted.splice(0, count)) this.#commit(frame);
   }
 
+  /** What was still waited for holds up no test's end. */
   kill(): void {
     this.stopLease();
+    for (const timer of this.#deadlines) timer.unref();
     this.child.kill('SIGKILL');
   }
 

@@ -132,10 +132,14 @@ export class Posts {
   async #delete(frame: ActFrame, place: Place): Promise<Begun> {
     const id = String(frame.content?.message_id ?? frame.context?.message_id ?? '');
     if (!id) throw new ActionError('E_MISSING_FIELD', 'message_id is missing');
-    const { client, page, presets } = this.#parts;
+    const { attempts, client, durable, page, presets } = this.#parts;
     if (place.channel) await requireAdmin(page(), place.channel);
     const target = await this.#find(place, id);
+    const done = begun(frame.id ? { message_id: frame.id } : {});
+    // The page forgets a status that it has taken back.
+    if (!target && frame.id && (await attempts.find(frame.id))) return done;
     if (!target) throw new ActionError('E_MESSAGE_NOT_FOUND');
+    if (frame.id && !place.channel) await durable(attempts.write({ id: frame.id }));
     const named = presets() && frame.id !== undefined;
     try {
       if (named) await page().evaluate(setNextId, String(frame.id));
@@ -147,7 +151,7 @@ export class Posts {
     } finally {
       if (named) await this.#forgetNextId();
     }
-    return begun(frame.id ? { message_id: frame.id } : {});
+    return done;
   }
 
   async #find({ channel }: Place, id: string): Promise<Posted | null> {

@@ -11,6 +11,7 @@ interface Wid {
 
 interface PageMessage {
   id: { id: string; fromMe: boolean; _serialized: string };
+  type: string;
   ack: number;
   /** Under which number the server keeps a channel's post: it has it. */
   serverId?: number | string;
@@ -113,12 +114,13 @@ export async function postWords(text: string, color: number): Promise<string | n
   return done?.msg?.id.id ?? null;
 }
 
-/** Takes a channel's post back; how that ended, in the page's words. */
+/** Takes a channel's post back, or leaves it so; how that ended, in the page's words. */
 export async function withdraw(channel: string, id: string): Promise<string> {
   const page = globalThis as unknown as Window;
   const chat = page.require('WAWebCollections').WAWebNewsletterCollection.get(channel);
   const message = chat?.msgs.getModelsArray().find((each) => each.id.id === id);
   if (!chat || !message) return 'gone';
+  if (message.type === 'revoked') return 'OK';
   const { sendNewsletterRevokeMsgs } = page.require('WAWebNewsletterRevokeMsgAction');
   const [result] = await sendNewsletterRevokeMsgs(chat, [message], { clearMedia: true });
   return result?.messageSendResult ?? 'no result';
