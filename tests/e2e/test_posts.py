@@ -2,35 +2,32 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
+from pathlib import Path
 
 import httpx
 import pytest
 
 from pywhatsweb import RequestError
 from pywhatsweb.client import FleetClient
+from tests.e2e.kinds.files import picture
 from tests.e2e.kinds.posts import views
 from tests.e2e.kinds.stage import on_stage
 from tests.support import wait_until
-from tests.support.running import PWW, Fleet, Plain, Sandbox
+from tests.support.running import Fleet, Plain, Sandbox
 
 READER = "+5511933330031"
 OTHER = "+5511933330032"
 
 
-async def test_at_the_command_line_and_over_http(fleet: Fleet, program: Plain, whatsapp: Sandbox) -> None:
+async def test_at_the_command_line_and_over_http(
+    fleet: Fleet, program: Plain, whatsapp: Sandbox, tmp_path: Path
+) -> None:
     """`pww channel` and `pww send --to status`; REST finds the channel by its link, and has a code for none."""
     stage = await on_stage(program, whatsapp, "baileys")
     session = ("--session", stage.session)
 
-    async def pww(*arguments: str) -> tuple[int, str]:
-        process = await asyncio.create_subprocess_exec(
-            PWW, *arguments, "--data-dir", fleet.directory / "data", stdout=asyncio.subprocess.PIPE
-        )
-        out, _ = await process.communicate()
-        return process.returncode or 0, out.decode()
-
+    pww = fleet.pww
     code, out = await pww("channel", "create", "Linha", *session, "--format", "json")
     assert code == 0, out
     made = json.loads(out)
@@ -44,11 +41,33 @@ async def test_at_the_command_line_and_over_http(fleet: Fleet, program: Plain, w
         lambda: [e["data"] for e in program.of("post") if e["data"].get("command_id") == "cli-status"], 60
     )
     assert [entry["text"] for entry in await views(stage, told["id"], READER, OTHER)] == ["oi, status"] * 2
+    assert (await pww("delete", "status", told["id"], *session))[0] == 0
+    await stage.heard("post", type="deleted", place="status", message_id=told["id"])
+    photo = tmp_path / "promo.png"
+    photo.write_bytes(picture("PNG"))
+    posting = ("--to", made["channel"], *session, "--id", "cli-photo")
+    code, out = await pww("send", "promo", "--file", str(photo), *posting)
+    assert code == 0, out
+    await stage.heard("post", type="image", place="channel", command_id="cli-photo")
+    code, out = await pww("send", "Pão a R$ 1", "--to", made["channel"], *session, "--id", "cli-post")
+    assert code == 0, out
+    (post,) = await wait_until(
+        lambda: [e["data"] for e in program.of("post") if e["data"].get("command_id") == "cli-post"], 60
+    )
+    assert (await pww("edit", made["channel"], post["id"], "Pão a R$ 2", *session))[0] == 0
+    await stage.heard("post", message_id=post["id"], text={"body": "Pão a R$ 2"}, channel=made["channel"])
     headers = {"Authorization": f"Bearer {fleet.ready['tenants']['demo']['api_key']}"}
     async with httpx.AsyncClient(base_url=fleet.ready["http_url"], headers=headers, timeout=40) as http:
         asked = {"session_id": stage.session, "channel": made["link"]}
         found = await http.post("/v1/channel/get", json=asked)
         assert (found.status_code, found.json()["channel"]) == (200, made["channel"])
+        post = {"to": made["channel"], "type": "text", "text": {"body": "por HTTP"}}
+        messages = f"/v1/sessions/{stage.session}/messages?wait=sent&timeout=60"
+        posted = await http.post(messages, json=post)
+        assert (posted.status_code, posted.json()["status"]) == (200, "sent")
+        place = {"to": made["channel"], "type": "location", "location": {"latitude": 1, "longitude": 1}}
+        refused = await http.post(messages, json=place)
+        assert (refused.status_code, refused.json()["code"]) == (400, "E_UNSUPPORTED_TYPE")
         missing = await http.post(
             "/v1/channel/follow", json=asked | {"channel": "120363000000000000@newsletter"}
         )

@@ -82,6 +82,14 @@ class Fleet:
         self.ready = json.loads(self.ready_file.read_text())
         return self.ready
 
+    async def pww(self, *arguments: str) -> tuple[int, str]:
+        """A command of `pww`, asked of this fleet: its exit code, and what it printed."""
+        process = await asyncio.create_subprocess_exec(
+            PWW, *arguments, "--data-dir", self.directory / "data", stdout=asyncio.subprocess.PIPE
+        )
+        out, _ = await process.communicate()
+        return process.returncode or 0, out.decode()
+
     def stop(self, timeout: float = 60) -> None:
         """As Ctrl-C does."""
         if self._process is not None and self._process.poll() is None:

@@ -28,7 +28,9 @@ def list_(*, session: OfSession, where: Connection = None, form: Answer = "human
         for one in found:
             show.json_line(one)
     else:
-        show.table(("ID", "NAME", "COLOR"), ((one["label_id"], one["name"], one["color"]) for one in found))
+        show.table(
+            ("ID", "NAME", "COLOR"), ((one["label_id"], one["name"], str(one["color"])) for one in found)
+        )
     return exits.OK
 
 

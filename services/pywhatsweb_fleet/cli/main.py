@@ -26,6 +26,8 @@ _COMMANDS = {
     "inbox": ("inbox:app", "Put several sessions under one name that is sent to."),
     "send": ("messages:send", "Send a text, and wait for what becomes of it."),
     "vote": ("messages:vote", "Vote in a poll, and wait for what becomes of it."),
+    "edit": ("messages:edit", "Put another text in the place of one that was sent."),
+    "delete": ("messages:delete", "Take a message, a status or a channel's post back."),
     "events": ("messages:events", "Show the tenant's events as they come."),
     "search": ("search:search", "Find messages by their words."),
     "stats": ("search:stats", "Count messages, and show how soon contacts were answered."),

@@ -1,4 +1,4 @@
-"""``pww send`` and ``pww events``."""
+"""``pww send``, ``pww vote``, ``pww edit``, ``pww delete`` and ``pww events``."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ from cyclopts import Parameter
 from pywhatsweb_fleet.cli import exits, show
 from pywhatsweb_fleet.cli.composing import Kind, Wish, attach, compose
 from pywhatsweb_fleet.cli.marking import OfSession, To
-from pywhatsweb_fleet.cli.options import Answer, Connection
+from pywhatsweb_fleet.cli.options import Answer, Connection, Several
 
 Until = Literal["none", "accepted", "sent", "delivered", "read"]
+
+Place = Annotated[str, Parameter(help="A number, lid:…, a group's id; status, or a channel (…@newsletter).")]
+Which = Annotated[str, Parameter(help="Its id at WhatsApp, as `pww events` shows it.")]
 
 _REACHES: dict[str, tuple[str, ...]] = {
     "accepted": ("accepted", "queued", "sent", "delivered", "read", "played"),
@@ -37,12 +40,12 @@ def send(
     file: Path | None = None,
     template: str | None = None,
     language: str = "pt_BR",
-    var: Annotated[list[str] | None, Parameter(consume_multiple=True, negative="")] = None,
+    var: Several = None,
     id: str | None = None,  # noqa: A002 - the option's name
     wait: Until = "sent",
     timeout: float = 60,
     reply_to: str | None = None,
-    audience: Annotated[list[str] | None, Parameter(consume_multiple=True, negative="")] = None,
+    audience: Several = None,
     send_at: str | None = None,
     purpose: Literal["service", "marketing"] | None = None,
     where: Connection = None,
@@ -139,6 +142,68 @@ def vote(
         "options": options or [],
     }
     return asyncio.run(_send(where, form, (session, "vote"), command, None, wait=wait, timeout=timeout))
+
+
+def edit(
+    to: Place,
+    message: Which,
+    text: str,
+    /,
+    *,
+    session: OfSession,
+    wait: Until = "sent",
+    timeout: float = 60,
+    where: Connection = None,
+    form: Answer = "human",
+) -> int:
+    """Put another text in the place of one that was sent (in chats 15 minutes long), or posted in a channel.
+
+    Parameters
+    ----------
+    text
+        The new one.
+    wait
+        Until which status to wait; none: only until the broker has it.
+    timeout
+        Seconds to wait.
+    """
+    command = {
+        "id": f"cli-{secrets.token_hex(8)}",
+        "to": to,
+        "message_id": message,
+        "type": "text",
+        "text": {"body": text},
+    }
+    return asyncio.run(_send(where, form, (session, "edit"), command, None, wait=wait, timeout=timeout))
+
+
+def delete(
+    to: Place,
+    message: Which,
+    /,
+    *,
+    session: OfSession,
+    audience: Several = None,
+    wait: Until = "sent",
+    timeout: float = 60,
+    where: Connection = None,
+    form: Answer = "human",
+) -> int:
+    """Take a message, a status or a channel's post back, for everyone.
+
+    Parameters
+    ----------
+    audience
+        From whom a status is taken back: numbers; those whom it was for when absent.
+    wait
+        Until which status to wait; none: only until the broker has it.
+    timeout
+        Seconds to wait.
+    """
+    command: dict[str, Any] = {"id": f"cli-{secrets.token_hex(8)}", "to": to, "message_id": message}
+    if audience:
+        command["audience"] = audience
+    return asyncio.run(_send(where, form, (session, "delete"), command, None, wait=wait, timeout=timeout))
 
 
 async def _send(
