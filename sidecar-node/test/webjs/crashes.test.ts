@@ -215,4 +215,23 @@ test('where the page chooses ids, a send is tried once: its second try is told a
   const again = await worker.act('t/c', 3, 'send', { id: sent, ...text('only once', SILENT) });
   assert.deepEqual([again.ok, again.code, again.uncertain], [false, 'E_ACK_TIMEOUT', true]);
   assert.equal(await shown('only once'), 1);
+  const { data: made } = await worker.act('t/c', 3, 'channel.create', { content: { name: 'A' } });
+  const { channel } = made as { channel: string };
+  await sandbox.post('/api/channels/follow', { channel, by: SILENT });
+  for (const [to, body] of [
+    ['status@broadcast', 'a status'],
+    [channel, 'a post'],
+  ] as const) {
+    const post = { id: id(), to: { group: to }, content: { type: 'text', text: { body } } };
+    const posted = await worker.act('t/c', 3, 'send', post);
+    assert.equal(posted.ok, true, JSON.stringify(posted));
+    assert.notEqual(posted.message_id, post.id);
+    const { message_id } = await worker.act('t/c', 3, 'send', post);
+    assert.equal(message_id, posted.message_id);
+    const seen = (await sandbox.journal()).filter(({ kind, text: of }) => kind === 'message' && of === body);
+    assert.deepEqual([...new Set(seen.map(({ id: of }) => of))], [message_id]);
+    const about = { to: post.to, content: { message_id } };
+    assert.equal((await worker.act('t/c', 3, 'delete', { id: id(), ...about })).ok, true);
+    await sandbox.entry(({ type, text: of }) => type === 'revoke' && of === message_id);
+  }
 });
