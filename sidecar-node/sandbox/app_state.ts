@@ -144,15 +144,32 @@ export class AppState {
 
   /** A page is told each change itself: it reads no patches. */
   #show(account: string, { index, value, removed }: Change, by: number): void {
-    const { companions, queue } = this.#sandbox;
-    for (const companion of companions.of(account)) {
-      if (companion.device === by || !isPage(companion)) continue;
-      const id = randomBytes(8).toString('hex');
-      const action = proto.SyncActionValue.fromObject(value).toJSON();
-      const said = Buffer.from(JSON.stringify({ index, action, removed }));
-      queue.add(companion, 'notification', id, node('notification', { type: 'state', id, t: seconds() }, said));
-      this.#sandbox.wake(companion);
+    const action = proto.SyncActionValue.fromObject(value).toJSON();
+    for (const companion of this.#sandbox.companions.of(account))
+      if (companion.device !== by && isPage(companion)) this.#hand(companion, { index, action, removed });
+  }
+
+  /** A page that was just linked is told the state so far: of each index what was said last, in the order of that. */
+  handOver(page: Companion): void {
+    const rows = this.#sandbox.store.all<{ detail: string }>(
+      "SELECT detail FROM journal WHERE account = ? AND kind = 'state' ORDER BY seq",
+      page.number,
+    );
+    const last = new Map<string, object>();
+    for (const { detail } of rows) {
+      const change = JSON.parse(detail) as { index: string[] };
+      const key = JSON.stringify(change.index);
+      last.delete(key);
+      last.set(key, change);
     }
+    for (const change of last.values()) this.#hand(page, change);
+  }
+
+  #hand(page: Companion, change: object): void {
+    const id = randomBytes(8).toString('hex');
+    const said = Buffer.from(JSON.stringify(change));
+    this.#sandbox.queue.add(page, 'notification', id, node('notification', { type: 'state', id, t: seconds() }, said));
+    this.#sandbox.wake(page);
   }
 
   #known(account: string, name: string): Collection {

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from tests.e2e.kinds import hostile, odd
 from tests.e2e.kinds.cases import CASES, Case
 from tests.e2e.kinds.files import picture
+from tests.e2e.kinds.stage import CONTACT as ASKING
 from tests.e2e.kinds.stage import Stage, b64
 from tests.e2e.kinds.table import REASONS
 from tests.support import wait_until
@@ -57,6 +58,8 @@ async def _working(program: Plain, whatsapp: Sandbox, number: str) -> None:
         message="a QR code, or WORKING",
     )
     if program.session_status("s1") != "WORKING":
+        business = {"business": {"description": "Loja"}}  # only such an account has labels
+        await whatsapp.post("/api/contacts", number=number, profile=business)
         await whatsapp.scan(number, program.of("qr", "s1")[-1]["data"]["code"])
     await program.reached("s1", "WORKING", timeout=PATIENCE_S)
 
@@ -97,6 +100,28 @@ async def test_a_cell(fleet: Fleet, number: str, case: Case) -> None:
     async with plain(fleet) as program, sandbox(fleet) as whatsapp:
         await _working(program, whatsapp, number)
         await case.run(Stage(program, whatsapp, "webjs", "s1", number))
+
+
+async def test_votes_and_labels_at_the_command_line(fleet: Fleet, number: str) -> None:
+    """`pww vote` ends when WhatsApp has the vote; what the library has no word for is refused under its code."""
+    async with plain(fleet) as program, sandbox(fleet) as whatsapp:
+        await _working(program, whatsapp, number)
+        stage = Stage(program, whatsapp, "webjs", "s1", number)
+        poll = (await stage.said(type="poll", text="Qual?", options=["hoje", "amanhã"]))["id"]
+        name, session = ("--id", "cli-vote"), ("--session", "s1")
+        code, written = await fleet.pww("vote", ASKING, poll, "amanhã", *name, *session)
+        assert code == 0, written
+        vote = await program.outcome("cli-vote", PATIENCE_S)
+        assert (await stage.shown(vote["message_id"]))["chosen"] == ["amanhã"]
+        await stage.on_phone("regular", ["label_edit", "81"], labelEditAction={"name": "Loja", "color": 2})
+        await stage.heard("label", label_id="81", change="put")
+        code, written = await fleet.pww("label", "list", *session)
+        assert (code, "Loja" in written) == (0, True), written
+        for refused in (("create", "Nova"), ("add", "81", ASKING, "--message", poll)):
+            assert (await fleet.pww("label", *refused, *session))[0] == 1
+        asked = {"session_id": "s1", "label_id": "81", "to": ASKING, "message_id": poll}
+        told = (await program.ask("label.add", **asked))["error"]
+        assert (told["code"], told["details"]["kind"]) == ("E_UNSUPPORTED_TYPE", "message_labels")
 
 
 async def test_what_the_account_shows_and_whom_it_knows(fleet: Fleet, number: str) -> None:

@@ -28,9 +28,10 @@ def list_(*, session: OfSession, where: Connection = None, form: Answer = "human
         for one in found:
             show.json_line(one)
     else:
-        show.table(
-            ("ID", "NAME", "COLOR"), ((one["label_id"], one["name"], str(one["color"])) for one in found)
+        rows = (
+            (one["label_id"], one["name"], "" if one["color"] is None else str(one["color"])) for one in found
         )
+        show.table(("ID", "NAME", "COLOR"), rows)
     return exits.OK
 
 

@@ -43,6 +43,8 @@ class Labels:
 
     def _attaching(self, verb: str) -> Handler:
         async def attach(tenant: Tenant, args: lb.LabelAttach) -> lv.Acted:
+            if args.message_id is not None:
+                await self._live.check(tenant, args.session_id, "message_labels")
             content: dict[str, Any] = {"label_id": args.label_id, "message_id": args.message_id}
             await self._live.ask(tenant, args.session_id, verb, content, chat_of(tenant, args.to))
             return lv.Acted(session_id=args.session_id)

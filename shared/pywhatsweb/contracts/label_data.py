@@ -39,9 +39,11 @@ class LabelAttach(LabelRef, frozen=True, kw_only=True):
 
 
 class Label(Result, frozen=True, kw_only=True):
+    """`color` null: the session's engine does not tell it."""
+
     label_id: str
     name: str
-    color: int
+    color: int | None = None
 
 
 class Labels(Result, frozen=True, kw_only=True):

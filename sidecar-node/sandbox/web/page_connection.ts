@@ -159,7 +159,7 @@ export class PageConnection implements DeviceConnection {
   }
 
   async #link(number: string): Promise<{ jid: string; lid: string }> {
-    const { people, companions, journal, store } = this.#sandbox;
+    const { people, companions, journal, store, appState } = this.#sandbox;
     const person = people.ensure(number);
     const device = person.nextDevice++;
     person.isPhone = true;
@@ -180,6 +180,7 @@ export class PageConnection implements DeviceConnection {
       isNew: false,
     };
     companions.add(companion);
+    appState.handOver(companion);
     journal.append({ kind: 'pair', account: number, device, type: PAGE });
     await store.committed();
     this.#stopWaiting();
@@ -216,7 +217,8 @@ export class PageConnection implements DeviceConnection {
     journal.append({ kind: 'login', account: number, device });
     this.#offlineUntil = this.#sandbox.queue.last();
     const { name, lid } = people.ensure(number);
-    this.#tell('success', { pn: pnJid(number), lid: lidJid(lid), name });
+    const business = this.#sandbox.profiles.of(number).business !== null;
+    this.#tell('success', { pn: pnJid(number), lid: lidJid(lid), name, business });
     this.deliver();
   }
 

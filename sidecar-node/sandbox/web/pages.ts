@@ -18,6 +18,7 @@ const PARTS = [
   'link.js',
   'past.js',
   'marks.js',
+  'labels.js',
   'people.js',
   'channels.js',
   'statuses.js',

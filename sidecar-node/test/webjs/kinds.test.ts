@@ -26,6 +26,9 @@ before(async () => {
   profiles = mkdtempSync(join(tmpdir(), 'webjs-test-'));
   worker = new Worker();
   await worker.hello({ ...sandbox.config, engines: ['webjs'], profiles, chromium: CHROMIUM });
+  await sandbox.post('/api/contacts', { number: ME, profile: { business: { description: 'Loja' } } });
+  await onPhone(['label_edit', '3'], { labelEditAction: { name: 'New order', color: 2, predefinedId: 3 } });
+  await onPhone(['label_edit', '4'], { labelEditAction: { name: 'Gone', color: 2, deleted: true } });
   await pair(sandbox, worker, 't/a', ME);
 });
 after(() => {
@@ -52,6 +55,9 @@ async function receive(body: Data): Promise<string> {
   const { ids } = await sandbox.post(`/api/contacts/${FRIEND}/send`, { to: ME, ...body });
   return (ids as string[])[0] as string;
 }
+
+const onPhone = (index: string[], action: Data) =>
+  sandbox.post(`/api/phones/${encodeURIComponent(ME)}/state`, { collection: 'regular', index, action });
 
 const told = async (kind: string, match: (data: Data) => boolean): Promise<Data> =>
   (await worker.event(kind, match, 0, MS)).data as Data;
@@ -206,6 +212,38 @@ test('a vote goes out under its id, and is checked against the poll before', { s
       assert.deepEqual([refused.ok, refused.code], [false, code]);
     }
   }
+});
+
+test('labels are listed, put on chats and taken off, and what the phone does with them is told', { skip }, async () => {
+  const to = { pn: FRIEND };
+  const ask = async (verb: string, content: Data) => {
+    const { ok, data, code } = await worker.act('t/a', 2, `label.${verb}`, { to, content });
+    return ok ? data : code;
+  };
+  const first = { label_id: '3', name: 'New order', color: 2 };
+  assert.deepEqual(await ask('list', {}), [first], 'from before the pairing');
+  await onPhone(['label_edit', '12'], { labelEditAction: { name: 'VIP', color: 7 } });
+  assert.equal((await told('label', ({ label_id, change }) => label_id === '12' && change === 'put')).name, 'VIP');
+  for (const [verb, labeled] of [
+    ['add', true],
+    ['remove', false],
+  ] as const) {
+    assert.deepEqual(await ask(verb, { label_id: '12' }), {});
+    const jid = `${FRIEND.slice(1)}@s.whatsapp.net`;
+    const seen = await sandbox.entry(({ kind, index, action }) => {
+      const association = (action as Data | undefined)?.labelAssociationAction as Data | undefined;
+      return kind === 'state' && String(index) === `label_jid,12,${jid}` && (association?.labeled ?? false) === labeled;
+    });
+    assert.ok(seen);
+    const event = await told('label', ({ label_id, change }) => label_id === '12' && change === verb);
+    assert.equal((event.chat as Data).pn, FRIEND);
+    assert.deepEqual(await ask(verb, { label_id: '12' }), {}, 'again: nothing to do');
+  }
+  assert.equal(await ask('add', { label_id: '4' }), 'E_LABEL_NOT_FOUND');
+  assert.equal(await ask('add', { label_id: '12', message_id: '3EB0' }), 'E_UNSUPPORTED_TYPE');
+  await onPhone(['label_edit', '12'], { labelEditAction: { name: 'VIP', color: 7, deleted: true } });
+  await told('label', ({ label_id, change }) => label_id === '12' && change === 'delete');
+  assert.deepEqual(await ask('list', {}), [first]);
 });
 
 test('other kinds that come in have the shapes of a command', { skip }, async () => {

@@ -55,6 +55,13 @@ test('a text is sent under its preset id; its statuses come back', { skip }, asy
   assert.equal((read.data as { chat: { pn: string } }).chat.pn, FRIEND);
 });
 
+test('labels are of business accounts alone', { skip }, async () => {
+  const [to, content] = [{ pn: FRIEND }, { label_id: '1' }];
+  assert.deepEqual((await worker.act('t/a', 2, 'label.list', {})).data, []);
+  const { ok, code } = await worker.act('t/a', 2, 'label.add', { to, content });
+  assert.deepEqual([ok, code], [false, 'E_WHATSAPP_REJECTED']);
+});
+
 test('a text that comes in is told with both addresses of its sender', { skip }, async () => {
   const { ids } = await sandbox.post(`/api/contacts/${FRIEND}/send`, { to: ME, type: 'text', text: 'oi 🎉' });
   const [sent] = ids as string[];

@@ -90,51 +90,89 @@ async def star_in(stage: Stage) -> None:
     await stage.heard("mark", message_id=ours, mark="star", on=True, from_self=True)
 
 
-@case("Labels", "out")
-async def labels_out(stage: Stage) -> None:
-    theirs = (await stage.said(text="quero pagar"))["id"]
+@case("Labels on chats", "out")
+async def labels_on_chats_out(stage: Stage) -> None:
+    await _label_on_phone(stage, "72", name="A pagar", color=5)
+    for verb, labeled in (("add", True), ("remove", False)):
+        await _label(stage, verb, label_id="72", to=CONTACT)
+        assert (await stage.state("label_jid", JID))["labelAssociationAction"].get(
+            "labeled", False
+        ) is labeled
+        await stage.heard("label", label_id="72", change=verb, message_id=None)
+    body = {"session_id": stage.session, "label_id": "999", "to": CONTACT}
+    gone = await stage.program.ask("label.add", **body)
+    assert gone["error"]["code"] == "E_LABEL_NOT_FOUND"
+
+
+@case("Labels on chats", "in")
+async def labels_on_chats_in(stage: Stage) -> None:
+    await _label_on_phone(stage, "71", name="VIP", color=3)
+    for change, labeled in (("add", True), ("remove", False)):
+        action = {"labeled": labeled}
+        await stage.on_phone("regular", ["label_jid", "71", FRIEND_JID], labelAssociationAction=action)
+        told = await _told_label(stage, "71", change)
+        assert told["chat"]["pn"] == FRIEND
+
+
+@case("Labels made and changed", "out")
+async def labels_made_out(stage: Stage) -> None:
     made = await _label(stage, "put", name="A pagar", color=5)
     number = made["label_id"]
     assert (made["name"], made["color"]) == ("A pagar", 5)
     seen = (await stage.state("label_edit", number))["labelEditAction"]
     assert (seen["name"], seen["color"]) == ("A pagar", 5)
     await stage.heard("label", label_id=number, change="put", name="A pagar", color=5)
-    for about in ({}, {"message_id": theirs}):
-        await _label(stage, "add", label_id=number, to=CONTACT, **about)
-        kind, what = ("label_message", theirs) if about else ("label_jid", JID)
-        assert (await stage.state(kind, what))["labelAssociationAction"]["labeled"] is True
-        await stage.heard("label", label_id=number, change="add", message_id=about.get("message_id"))
-        await _label(stage, "remove", label_id=number, to=CONTACT, **about)
-        assert (await stage.state(kind, what))["labelAssociationAction"].get("labeled", False) is False
     changed = await _label(stage, "put", label_id=number, name="Pago")
     assert (changed["name"], changed["color"]) == ("Pago", 5), "what was not named stays"
     assert changed in (await _label(stage, "list"))["labels"]
     await _label(stage, "delete", label_id=number)
     assert (await stage.state("label_edit", number))["labelEditAction"]["deleted"] is True
-    body = {"session_id": stage.session, "label_id": number, "to": CONTACT}
-    gone = await stage.program.ask("label.add", **body)
-    assert gone["error"]["code"] == "E_LABEL_NOT_FOUND"
 
 
-@case("Labels", "in")
-async def labels_in(stage: Stage) -> None:
-    await stage.on_phone("regular", ["label_edit", "71"], labelEditAction={"name": "VIP", "color": 3})
-    await stage.heard("label", label_id="71", change="put", name="VIP", color=3)
-    associated = {"labeled": True}
-    await stage.on_phone("regular", ["label_jid", "71", FRIEND_JID], labelAssociationAction=associated)
+@case("Labels made and changed", "in")
+async def labels_made_in(stage: Stage) -> None:
+    await _label_on_phone(stage, "73", name="Novo", color=3)
+    await _label_on_phone(stage, "73", name="Antigo", color=4)
+    assert {"label_id": "73", "name": "Antigo", "color": 4} in (await _label(stage, "list"))["labels"]
+    gone = {"name": "Antigo", "color": 4, "deleted": True}
+    await stage.on_phone("regular", ["label_edit", "73"], labelEditAction=gone)
+    await stage.heard("label", label_id="73", change="delete")
+    assert "73" not in [one["label_id"] for one in (await _label(stage, "list"))["labels"]]
 
-    def told() -> bool:
-        changes = [e["data"] for e in stage.program.of("label", stage.session)]
-        return any(
-            (c["label_id"], c["change"]) == ("71", "add") and c["chat"]["pn"] == FRIEND for c in changes
-        )
 
-    await wait_until(told, 90, message="the label on the chat")
-    assert {"label_id": "71", "name": "VIP", "color": 3} in (await _label(stage, "list"))["labels"]
-    gone = {"name": "VIP", "color": 3, "deleted": True}
-    await stage.on_phone("regular", ["label_edit", "71"], labelEditAction=gone)
-    await stage.heard("label", label_id="71", change="delete")
-    assert "71" not in [one["label_id"] for one in (await _label(stage, "list"))["labels"]]
+@case("Labels on messages", "out")
+async def labels_on_messages_out(stage: Stage) -> None:
+    theirs = (await stage.said(text="quero pagar"))["id"]
+    await _label_on_phone(stage, "74", name="Pedido", color=1)
+    for verb, labeled in (("add", True), ("remove", False)):
+        await _label(stage, verb, label_id="74", to=CONTACT, message_id=theirs)
+        seen = (await stage.state("label_message", theirs))["labelAssociationAction"]
+        assert seen.get("labeled", False) is labeled
+    await stage.heard("label", label_id="74", change="add", message_id=theirs)
+
+
+@case("Labels on messages", "in")
+async def labels_on_messages_in(stage: Stage) -> None:
+    theirs = (await stage.said(text="este aqui"))["id"]
+    await _label_on_phone(stage, "75", name="Pedido", color=1)
+    index = ["label_message", "75", JID, theirs, "0", "0"]
+    await stage.on_phone("regular", index, labelAssociationAction={"labeled": True})
+    assert (await _told_label(stage, "75", "add"))["message_id"] == theirs
+
+
+async def _label_on_phone(stage: Stage, number: str, *, name: str, color: int) -> None:
+    """Made or changed by the account's phone, and told."""
+    await stage.on_phone("regular", ["label_edit", number], labelEditAction={"name": name, "color": color})
+    await stage.heard("label", label_id=number, change="put", name=name, color=color)
+
+
+async def _told_label(stage: Stage, number: str, change: str) -> dict[str, Any]:
+    def found() -> Any:
+        told = [e["data"] for e in stage.program.of("label", stage.session)]
+        return next((d for d in told if (d["label_id"], d["change"]) == (number, change)), None)
+
+    data: Any = await wait_until(found, 90, message=f"label {number}: {change}")
+    return dict(data)
 
 
 async def _label(stage: Stage, verb: str, **body: Any) -> dict[str, Any]:

@@ -36,8 +36,9 @@ REASONS: Final[dict[str, dict[tuple[str, Direction], str]]] = {
     },
     "webjs": {
         ("History on request", "out"): _ASKED_FOR,
-        ("Labels", "out"): "not offered yet",
-        ("Labels", "in"): "not offered yet",
+        ("Labels made and changed", "out"): "whatsapp-web.js has no word for it",
+        ("Labels on messages", "out"): "whatsapp-web.js has no word for it",
+        ("Labels on messages", "in"): "whatsapp-web.js does not tell it",
         ("Live location", "out"): _PHONES_ONLY,
         ("Live location", "in"): "the page tells where it began, not how it goes on",
         ("Reply buttons", "out"): _MENUS,

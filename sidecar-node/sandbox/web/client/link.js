@@ -1,6 +1,7 @@
 /** The socket to the sandbox: linking, login, reconnecting, questions; what arrives is taken in turn. */
 import { learnChannel } from './channels.js';
 import { message, receipt } from './inbox.js';
+import { loadLabels } from './labels.js';
 import { stateChanged } from './marks.js';
 import { createWid } from './models.js';
 import { past } from './past.js';
@@ -88,9 +89,9 @@ const takers = {
     Socket.set({ state: 'PAIRING' });
     socket.close();
   },
-  success: async ({ pn, lid, name }) => {
+  success: async ({ pn, lid, name, business }) => {
     [me.pn, me.lid] = [createWid(pn), createWid(lid)];
-    Conn.set({ pushname: name });
+    Conn.set({ pushname: name, platform: business ? 'smba' : 'android' });
     learnGroups(await answerNow({ type: 'groups' }));
     showBlocked(await answerNow({ type: 'blocked' }));
     const channels = await answerNow({ type: 'channel', operation: 'list' });
@@ -243,6 +244,7 @@ export async function start() {
   if (device) {
     me.pn = createWid(`${device.number}@c.us`);
     await load();
+    await loadLabels();
   }
   connect();
 }

@@ -1,13 +1,14 @@
 /** How the account sees its chats and messages, which its devices share: archived, muted, pinned, unread, starred. */
+import { labelChanged } from './labels.js';
 import { ask } from './link.js';
 import { createWid } from './models.js';
 import { Chat, Conn, chatOf, drop, keep, keepChat, Msg, Mute } from './state.js';
 
 const FOR_EVER = -1;
-const jidOf = ({ _serialized }) => _serialized.replace('@c.us', '@s.whatsapp.net');
+export const jidOf = ({ _serialized }) => _serialized.replace('@c.us', '@s.whatsapp.net');
 const now = () => Math.floor(Date.now() / 1000);
 
-const share = (collection, index, action) => ask({ type: 'state', collection, index, action });
+export const share = (collection, index, action) => ask({ type: 'state', collection, index, action });
 
 /** Up to where the chat is archived or read. */
 function messageRange(chat) {
@@ -97,6 +98,7 @@ const MARKS = {
 /** Another device of the account changed something. */
 export async function stateChanged({ index: [what, about, id, fromMe], action, removed }) {
   if (removed) return;
+  if (what.startsWith('label_')) return await labelChanged([what, about, id], action);
   if (action.pushNameSetting) Conn.set({ pushname: action.pushNameSetting.name });
   if (what === 'star' || what === 'deleteMessageForMe') {
     const found = Msg.getModelsArray().find(({ id: key }) => key.id === id && key.fromMe === (fromMe === '1'));

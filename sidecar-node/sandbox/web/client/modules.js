@@ -27,6 +27,7 @@ import {
   updateNewsletterUserSetting,
 } from './channels.js';
 import { reactionTableMode } from './inbox.js';
+import { Label } from './labels.js';
 import { CallCollection, keys, linkByCode, start } from './link.js';
 import { archiveChat, markChatUnread, pinChat, sendDeleteMsgs, sendStarMsgs, sendUnstarMsgs } from './marks.js';
 import {
@@ -94,6 +95,7 @@ const modules = {
     GroupMetadata,
     Mute,
     Blocklist,
+    Label,
     ProfilePicThumb,
     Status,
     WAWebNewsletterCollection,

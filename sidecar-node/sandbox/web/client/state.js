@@ -199,8 +199,8 @@ export function notice(chat, { subtype, recipients, author, body }) {
 
 /** How the account sees a chat. */
 export async function keepChat(chat) {
-  const { id, archive, pin, unreadCount, mute, endOfHistoryTransferType } = chat;
-  const marks = { archive, pin, unreadCount, expiration: mute.expiration, endOfHistoryTransferType };
+  const { id, archive, pin, unreadCount, mute, labels, endOfHistoryTransferType } = chat;
+  const marks = { archive, pin, unreadCount, labels, expiration: mute.expiration, endOfHistoryTransferType };
   await write('chats', id._serialized, { id: id._serialized, ...marks });
 }
 

@@ -2,8 +2,8 @@
 
 const DATABASE = 'sandbox';
 /** One more with each kind of object store. */
-const VERSION = 2;
-const STORES = ['device', 'messages', 'people', 'chats', 'votes'];
+const VERSION = 3;
+const STORES = ['device', 'messages', 'people', 'chats', 'votes', 'labels'];
 
 let opening;
 

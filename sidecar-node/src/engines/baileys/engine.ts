@@ -26,6 +26,7 @@ const FEATURES = [
   'link_preview',
   'disappear_after',
   'delete_for_me',
+  'message_labels',
   'status_audience',
 ];
 

@@ -7,6 +7,7 @@ import { type AskParts, Asks } from './asks.ts';
 import { Histories } from './history.ts';
 import { type Mark, messagesSince, presetIds, watchMarks } from './in_page.ts';
 import { Inbound } from './inbound.ts';
+import { type LabelChange, watchLabels } from './labels.ts';
 import type { Client, Library, Page } from './library.ts';
 import { People } from './people.ts';
 import type { Units } from './units.ts';
@@ -96,6 +97,8 @@ export class Account {
     if (!this.#actions.presets) link.log('warn', 'ids_not_preset');
     await page.exposeFunction('pwwMarked', (mark: Mark) => this.#inbound.marked(mark));
     await page.evaluate(watchMarks);
+    await page.exposeFunction('pwwLabelled', (change: LabelChange) => this.#inbound.labelled(change));
+    await page.evaluate(watchLabels);
     await heard;
     await this.#histories.resume();
   }

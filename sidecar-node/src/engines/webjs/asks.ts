@@ -6,6 +6,7 @@ import { refused } from './failures.ts';
 import { HISTORY, type Histories } from './history.ts';
 import { person, requireJid } from './identity.ts';
 import { aboutOf, blockedJids, chatAmong, markUnread, ownName, setBlocked } from './in_page.ts';
+import { LABELS } from './labels.ts';
 import type { Client, Library, Page } from './library.ts';
 import type { People } from './people.ts';
 
@@ -89,6 +90,7 @@ const show: Handler = async ({ client, library, content }) => {
 const HANDLERS: Readonly<Record<string, Handler>> = {
   ...CHANNELS,
   ...HISTORY,
+  ...LABELS,
   'chat.archive': archive,
   'chat.mute': mute,
   'chat.pin': pin,

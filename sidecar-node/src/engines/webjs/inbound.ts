@@ -6,6 +6,7 @@ import type { Link } from '../port.ts';
 import type { Part } from './history.ts';
 import { chat, isGroup, type Person, person } from './identity.ts';
 import type { Mark } from './in_page.ts';
+import type { LabelChange } from './labels.ts';
 import {
   type Call,
   type Client,
@@ -103,6 +104,17 @@ export class Inbound {
         await this.#parts.room();
         await this.#voted(vote);
       }
+    });
+  }
+
+  /** What became of a label. */
+  labelled({ chat: jid, change, label_id, name, color }: LabelChange): void {
+    this.#turn(async () => {
+      const { link, people } = this.#parts;
+      const about = jid
+        ? { chat: chat(jid, await people.other(jid)), message_id: null }
+        : { name: name ?? null, color: color ?? null };
+      link.event('label', { label_id, change, ...about });
     });
   }
 
@@ -258,7 +270,10 @@ export class Inbound {
   /** Another text for a channel's post comes under the post's own id: what it says, and when, tells it from the next. */
   async #corrected(model: Model, place: Place, { at, ...words }: { at: number; type: string }): Promise<void> {
     const { chat: _, ...head } = await this.#head(model.id, model);
-    const version = createHash('sha256').update(JSON.stringify([at, words])).digest('hex').slice(0, 12);
+    const version = createHash('sha256')
+      .update(JSON.stringify([at, words]))
+      .digest('hex')
+      .slice(0, 12);
     const about = { ...place, ...words, message_id: model.id.id, offline: false };
     this.#parts.link.event('post', { ...head, id: `${model.id.id}.edited.${version}`, sent_at: at, ...about });
   }
