@@ -39,6 +39,9 @@ export class PageConnection implements DeviceConnection {
   #cursor = 0;
   #offlineUntil: number | undefined;
   #offlineDone = false;
+  /** What a `slow` fault holds back, and until when. */
+  #delayed = 0;
+  #slowUntil = 0;
   #messages: Promise<void> = Promise.resolve();
 
   constructor(sandbox: Sandbox, socket: WebSocket) {
@@ -335,7 +338,18 @@ export class PageConnection implements DeviceConnection {
   }
 
   #tell(type: string, fields: Record<string, unknown>): void {
-    if (!this.closed) this.#socket.send(JSON.stringify({ type, ...fields }));
+    if (this.closed) return;
+    const text = JSON.stringify({ type, ...fields });
+    const slow = this.#sandbox.faults.peek('slow', this.companion?.number ?? '');
+    if (!slow && this.#delayed === 0) return this.#socket.send(text);
+    // Nothing overtakes what is held back.
+    const now = Date.now();
+    this.#slowUntil = Math.max(this.#slowUntil, now + (slow?.delayMs ?? 0));
+    this.#delayed++;
+    setTimeout(() => {
+      this.#delayed--;
+      if (!this.closed) this.#socket.send(text);
+    }, this.#slowUntil - now).unref();
   }
 
   #ended(): void {

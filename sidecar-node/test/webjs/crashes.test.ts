@@ -58,17 +58,34 @@ const shown = async (body: string): Promise<number> =>
 const write = (body: string, count = 1) =>
   sandbox.post(`/api/contacts/${FRIEND}/send`, { to: ME, type: 'text', text: body, count });
 
+const read = (pid: string, what: string): string => {
+  try {
+    return readFileSync(`/proc/${pid}/${what}`, 'utf8');
+  } catch {
+    return '';
+  }
+};
+const processes = (): string[] => readdirSync('/proc').filter((name) => /^\d+$/.test(name));
+
 /** Processes that have a profile below `folder`. */
 function browsers(): number[] {
-  const cmdline = (pid: string): string => {
-    try {
-      return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
-    } catch {
-      return '';
+  return processes()
+    .filter((pid) => read(pid, 'cmdline').includes(`--user-data-dir=${folder}`))
+    .map(Number);
+}
+
+/** The processes in which those browsers run their pages. */
+function pages(): number[] {
+  const family = new Set(browsers());
+  const all = processes();
+  for (let size = 0; size !== family.size; ) {
+    size = family.size;
+    for (const pid of all) {
+      const stat = read(pid, 'stat');
+      if (family.has(Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]))) family.add(Number(pid));
     }
-  };
-  const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
-  return pids.filter((pid) => cmdline(pid).includes(`--user-data-dir=${folder}`)).map(Number);
+  }
+  return [...family].filter((pid) => read(String(pid), 'cmdline').includes('--type=renderer'));
 }
 
 test('a missing or unfit browser is refused in words before any session is opened', { skip }, async (t) => {
@@ -148,20 +165,38 @@ test('what the page had and nobody heard is told in its order, before what comes
   );
 });
 
+test(
+  'a page that crashes while its browser lives closes the session; what came meanwhile is told, once',
+  {
+    skip,
+  },
+  async () => {
+    const from = worker.frames.length;
+    for (const pid of pages()) process.kill(pid, 'SIGKILL');
+    const end = await closed(from);
+    assert.deepEqual([end.reason, end.retry, end.detail], ['connection_lost', true, 'the page crashed']);
+    const { ids } = (await write('while it had no page')) as { ids: string[] };
+    await open(worker, 't/a', 5);
+    await worker.event('message', ({ id: of }) => of === ids[0], from, MS);
+    assert.equal((await worker.act('t/a', 5, 'send', { id: id(), ...text('from a new page') })).ok, true);
+    assert.equal(await shown('from a new page'), 1);
+  },
+);
+
 test('on another machine the stored profile is laid out, and opens without a QR', { skip }, async () => {
   const from = worker.frames.length;
-  worker.send({ type: 'close', session: 't/a', incarnation: 4, how: 'stop' });
+  worker.send({ type: 'close', session: 't/a', incarnation: 5, how: 'stop' });
   assert.equal((await closed(from)).reason, 'stopped');
   worker.kill();
   await another({ profiles: join(folder, 'elsewhere') });
-  await open(worker, 't/a', 5);
-  const result = await worker.act('t/a', 5, 'send', { id: id(), ...text('from elsewhere') });
+  await open(worker, 't/a', 6);
+  const result = await worker.act('t/a', 6, 'send', { id: id(), ...text('from elsewhere') });
   assert.equal(result.ok, true);
   assert.ok(!worker.frames.some(({ state }) => state === 'qr'));
 });
 
 test('closed with what WhatsApp said: to start anew, replaced, banned, unlinked', { skip }, async () => {
-  let incarnation = 5;
+  let incarnation = 6;
   for (const [kind, reason, retry, code] of [
     // The page loads itself anew, and what was laid into it is gone.
     ['stream_error', 'connection_lost', true, 515],

@@ -55,6 +55,9 @@ LINKS: tuple[dict[str, Any], ...] = (
     {"kind": "refuse_connect", "seconds": 3},
 )
 
+RELOAD: dict[str, Any] = {"kind": "stream_error", "code": 515}
+"""WhatsApp has a new version: a page loads itself anew."""
+
 
 def faults(ground: Ground) -> Mapping[str, Fault]:
     """Those that the plan wants and this ground allows, by name."""
@@ -75,6 +78,7 @@ def faults(ground: Ground) -> Mapping[str, Fault]:
         del found["kill:sidecar"], found["freeze:sidecar"]
     if ground.plan.engine == "webjs":
         found |= {f"{verb.__name__}:browser": partial(verb, kind="browser") for verb in (kill, freeze)}
+        found |= {"kill:page": kill_page, "link:reload": partial(link, fault=RELOAD)}
     if ground.postgres is not None:
         found |= {
             "kill:database": kill_database,
@@ -93,6 +97,17 @@ def faults(ground: Ground) -> Mapping[str, Fault]:
 async def kill(scene: Scene, kind: str) -> None:
     """kill -9 one process of the kind; its supervisor starts another."""
     _signal(scene, kind, signal.SIGKILL, "kill -9")
+
+
+async def kill_page(scene: Scene) -> None:
+    """kill -9 the processes in which one browser runs its page, as it ends for want of memory; the browser lives."""
+    browsers = scene.ground.pids("browser")
+    browser = scene.random.choice(browsers) if browsers else None
+    scene.note(f"kill -9 the page of browser {browser or '(none runs)'}")
+    with contextlib.suppress(psutil.Error):
+        for helper in psutil.Process(browser).children(recursive=True) if browser else ():
+            if "--type=renderer" in helper.cmdline():
+                helper.kill()
 
 
 async def stop(scene: Scene, kind: str) -> None:

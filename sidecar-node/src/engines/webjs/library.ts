@@ -8,7 +8,8 @@ const require = createRequire(import.meta.url);
 export interface Page {
   evaluate<T, A extends unknown[]>(work: (...given: A) => T, ...given: A): Promise<Awaited<T>>;
   exposeFunction(name: string, work: (...given: never[]) => void): Promise<void>;
-  on(event: 'framenavigated', listener: () => void): unknown;
+  /** `error`: its process crashed. */
+  on(event: 'framenavigated' | 'error', listener: () => void): unknown;
   isClosed(): boolean;
   url(): string;
 }

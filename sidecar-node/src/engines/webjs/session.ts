@@ -71,7 +71,7 @@ export class WebjsSession implements EngineSession {
     this.#listen(client);
     this.#deadlines.set('start', START_MS, { reason: 'timed_out', detail: 'the page did not start' });
     await client.initialize();
-    client.pupBrowser?.on('disconnected', () => this.#browserGone());
+    client.pupBrowser?.on('disconnected', () => this.#pageGone('the browser ended'));
     if (this.#closing) return browser.kill();
     browser.measure(this.#setting.memoryBytes, (used) => void this.#tooLarge(used));
     await this.#hearSync(client);
@@ -138,6 +138,7 @@ export class WebjsSession implements EngineSession {
     this.#frameSeen();
     const page = client.pupPage;
     if (this.#isOpen || this.#closing || !page) return;
+    page.on('error', () => this.#pageGone('the page crashed'));
     this.#pairing.done();
     this.#isOpen = true;
     const creds = await this.#profile.opened();
@@ -181,9 +182,9 @@ export class WebjsSession implements EngineSession {
       this.#deadlines.set('offline', OFFLINE_MS, { reason: 'connection_lost', detail: state });
   }
 
-  #browserGone(): void {
+  #pageGone(detail: string): void {
     // One that we end ourselves is waited for.
-    if (!this.#closing) this.destroy({ reason: 'connection_lost', detail: 'the browser ended' });
+    if (!this.#closing) this.destroy({ reason: 'connection_lost', detail });
   }
 
   async #tooLarge(used: number): Promise<void> {
