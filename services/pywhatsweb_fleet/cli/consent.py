@@ -8,7 +8,7 @@ from cyclopts import App, Parameter
 
 from pywhatsweb_fleet.cli import exits, show
 from pywhatsweb_fleet.cli.once import ask
-from pywhatsweb_fleet.cli.options import Answer, Connection
+from pywhatsweb_fleet.cli.options import Answer, Connection, Person, Signed, given
 
 app = App(
     name="consent",
@@ -18,20 +18,14 @@ app = App(
 
 
 @app.command(name="show")
-def show_(to: str, /, *, where: Connection = None, form: Answer = "human") -> int:
-    """Show what a person agreed to, and whether they opted out.
-
-    Parameters
-    ----------
-    to
-        A number, or lid:….
-    """
+def show_(to: Person, /, *, where: Connection = None, form: Answer = "human") -> int:
+    """Show what a person agreed to, and whether they opted out."""
     return _tell(ask(where, "consent.get", to=to), form)
 
 
 @app.command
 def record(
-    to: str,
+    to: Person,
     /,
     *,
     purpose: str,
@@ -46,8 +40,6 @@ def record(
 
     Parameters
     ----------
-    to
-        A number, or lid:….
     purpose
         What for: marketing, reminders, …
     source
@@ -65,77 +57,28 @@ def record(
 
 @app.command
 def withdraw(
-    to: str,
-    /,
-    *,
-    purpose: str,
-    reason: str | None = None,
-    by: str | None = None,
-    where: Connection = None,
-    form: Answer = "human",
+    to: Person, /, *, purpose: str, trail: Signed = None, where: Connection = None, form: Answer = "human"
 ) -> int:
     """Keep that they agree no longer.
 
     Parameters
     ----------
-    to
-        A number, or lid:….
     purpose
         To what.
-    reason
-        Why, for the audit trail.
-    by
-        Who does it.
     """
-    return _tell(ask(where, "consent.withdraw", to=to, purpose=purpose, reason=reason, by=by), form)
+    return _tell(ask(where, "consent.withdraw", to=to, purpose=purpose, **given(trail)), form)
 
 
 @app.command
-def opt_out(
-    to: str,
-    /,
-    *,
-    reason: str | None = None,
-    by: str | None = None,
-    where: Connection = None,
-    form: Answer = "human",
-) -> int:
-    """Have nobody write to a person any more, unless they write first.
-
-    Parameters
-    ----------
-    to
-        A number, or lid:….
-    reason
-        Why, for the audit trail.
-    by
-        Who does it.
-    """
-    return _tell(ask(where, "contact.opt_out", to=to, reason=reason, by=by), form)
+def opt_out(to: Person, /, *, trail: Signed = None, where: Connection = None, form: Answer = "human") -> int:
+    """Have nobody write to a person any more, unless they write first."""
+    return _tell(ask(where, "contact.opt_out", to=to, **given(trail)), form)
 
 
 @app.command
-def opt_in(
-    to: str,
-    /,
-    *,
-    reason: str | None = None,
-    by: str | None = None,
-    where: Connection = None,
-    form: Answer = "human",
-) -> int:
-    """Take that back, because they asked for it.
-
-    Parameters
-    ----------
-    to
-        A number, or lid:….
-    reason
-        Why, for the audit trail.
-    by
-        Who does it.
-    """
-    return _tell(ask(where, "contact.opt_in", to=to, reason=reason, by=by), form)
+def opt_in(to: Person, /, *, trail: Signed = None, where: Connection = None, form: Answer = "human") -> int:
+    """Take that back, because they asked for it."""
+    return _tell(ask(where, "contact.opt_in", to=to, **given(trail)), form)
 
 
 @app.command(name="list")

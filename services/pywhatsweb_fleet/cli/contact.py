@@ -10,7 +10,7 @@ from cyclopts import App
 
 from pywhatsweb.contracts import live
 from pywhatsweb_fleet.cli import exits, show
-from pywhatsweb_fleet.cli.options import Answer, Connection
+from pywhatsweb_fleet.cli.options import Answer, Connection, Person
 
 app = App(name="contact", help="See who is on WhatsApp, and block people.", result_action="return_value")
 
@@ -78,34 +78,32 @@ def show_(to: str, /, *, session: str | None = None, where: Connection = None, f
 
 
 @app.command
-def block(to: str, /, *, session: str, where: Connection = None) -> int:
+def block(to: Person, /, *, session: str, where: Connection = None) -> int:
     """Take nothing from a person any more.
 
     Parameters
     ----------
-    to
-        A number, or lid:….
     session
         Whose account blocks them.
     """
-    ask_live(where, "contact.block", to=to, session_id=session)
-    print("Blocked.")
-    return exits.OK
+    return _act(where, "contact.block", to, session, "Blocked.")
 
 
 @app.command
-def unblock(to: str, /, *, session: str, where: Connection = None) -> int:
+def unblock(to: Person, /, *, session: str, where: Connection = None) -> int:
     """Take it again.
 
     Parameters
     ----------
-    to
-        A number, or lid:….
     session
         Whose account unblocks them.
     """
-    ask_live(where, "contact.unblock", to=to, session_id=session)
-    print("Unblocked.")
+    return _act(where, "contact.unblock", to, session, "Unblocked.")
+
+
+def _act(where: Connection, verb: str, to: str, session: str, done: str) -> int:
+    ask_live(where, verb, to=to, session_id=session)
+    print(done)
     return exits.OK
 
 

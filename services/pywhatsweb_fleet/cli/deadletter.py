@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from cyclopts import App
+from cyclopts import App, Parameter
 
 from pywhatsweb_fleet.cli import exits, show
-from pywhatsweb_fleet.cli.options import Answer, Connection
+from pywhatsweb_fleet.cli.options import Answer, Connection, Signed, given
 
 if TYPE_CHECKING:
     from pywhatsweb_fleet.cli.link import Link
@@ -19,39 +20,41 @@ app = App(
     result_action="return_value",
 )
 
-Kind = Literal["command", "event"]
 _PAGE = 200
 
 
-def _given(**arguments: Any) -> dict[str, Any]:
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Filters:
+    kind: Literal["command", "event"] | None = None
+    """Only commands, or only events."""
+    code: str | None = None
+    """Only those with this reason, such as E_POISON."""
+    session: str | None = None
+    """Only those of this session."""
+
+
+Of = Annotated[Filters | None, Parameter()]
+One = Annotated[str | None, Parameter(help="Its id, as listed.")]
+Every = Annotated[bool, Parameter(name="--all", help="All that the filters leave.")]
+
+
+def _given(of: Filters | None, **arguments: Any) -> dict[str, Any]:
+    of = of or Filters()
+    arguments |= {"kind": of.kind, "code": of.code, "session_id": of.session}
     return {name: value for name, value in arguments.items() if value not in (None, False)}
 
 
 @app.command(name="list")
-def list_(
-    *,
-    kind: Kind | None = None,
-    code: str | None = None,
-    session: str | None = None,
-    limit: int = 50,
-    where: Connection = None,
-    form: Answer = "human",
-) -> int:
+def list_(*, of: Of = None, limit: int = 50, where: Connection = None, form: Answer = "human") -> int:
     """List them, oldest first.
 
     Parameters
     ----------
-    kind
-        Only commands, or only events.
-    code
-        Only those with this reason, such as E_POISON.
-    session
-        Only those of this session.
     limit
         How many.
     """
-    filters = _given(kind=kind, code=code, session_id=session)
-    found, state = asyncio.run(_list(where, filters, limit))
+    found, state = asyncio.run(_list(where, _given(of), limit))
     if form == "json":
         for letter in found:
             show.json_line(letter)
@@ -126,13 +129,11 @@ def show_(letter: str, /, *, where: Connection = None, form: Answer = "human") -
 
 @app.command
 def redrive(
-    letter: str | None = None,
+    letter: One = None,
     /,
     *,
-    all: bool = False,  # noqa: A002 - an option's name
-    kind: Kind | None = None,
-    code: str | None = None,
-    session: str | None = None,
+    every: Every = False,
+    of: Of = None,
     by: str | None = None,
     where: Connection = None,
     form: Answer = "human",
@@ -141,70 +142,38 @@ def redrive(
 
     Parameters
     ----------
-    letter
-        Its id, as listed.
-    all
-        All that the filters leave.
-    kind
-        Only commands, or only events.
-    code
-        Only those with this reason, such as E_WHATSAPP_RATE_LIMITED.
-    session
-        Only those of this session.
     by
         Who does it, for the audit trail.
     """
-    arguments = _chosen(letter, all, kind=kind, code=code, session_id=session, by=by)
-    count = asyncio.run(_do(where, "deadletter.redrive", arguments, form))
-    if form == "human":
-        print(f"{count} put back.")
-    return exits.OK
+    return _act(where, "redrive", _chosen(letter, every, of, by=by), form, "put back")
 
 
 @app.command
 def drop(
-    letter: str | None = None,
+    letter: One = None,
     /,
     *,
-    all: bool = False,  # noqa: A002 - an option's name
-    kind: Kind | None = None,
-    code: str | None = None,
-    session: str | None = None,
-    reason: str | None = None,
-    by: str | None = None,
+    every: Every = False,
+    of: Of = None,
+    trail: Signed = None,
     where: Connection = None,
     form: Answer = "human",
 ) -> int:
-    """Remove one for good, or --all that the filters leave. The audit trail keeps that they were there.
-
-    Parameters
-    ----------
-    letter
-        Its id, as listed.
-    all
-        All that the filters leave.
-    kind
-        Only commands, or only events.
-    code
-        Only those with this reason.
-    session
-        Only those of this session.
-    reason
-        Why, for the audit trail.
-    by
-        Who does it, for the audit trail.
-    """
-    arguments = _chosen(letter, all, kind=kind, code=code, session_id=session, by=by, reason=reason)
-    count = asyncio.run(_do(where, "deadletter.drop", arguments, form))
-    if form == "human":
-        print(f"{count} dropped.")
-    return exits.OK
+    """Remove one for good, or --all that the filters leave. The audit trail keeps that they were there."""
+    return _act(where, "drop", _chosen(letter, every, of, **given(trail)), form, "dropped")
 
 
-def _chosen(letter: str | None, every: bool, **filters: Any) -> dict[str, Any]:
+def _chosen(letter: str | None, every: bool, of: Filters | None, **more: Any) -> dict[str, Any]:
     if (letter is not None) == every:
         raise exits.CommandError("name one dead letter, or say --all.", exit_code=exits.USAGE)
-    return _given(id=letter, all=every, **filters)
+    return _given(of, id=letter, all=every, **more)
+
+
+def _act(where: Connection, verb: str, arguments: dict[str, Any], form: Answer, done: str) -> int:
+    count = asyncio.run(_do(where, f"deadletter.{verb}", arguments, form))
+    if form == "human":
+        print(f"{count} {done}.")
+    return exits.OK
 
 
 async def _do(where: Connection, verb: str, arguments: dict[str, Any], form: Answer) -> int:

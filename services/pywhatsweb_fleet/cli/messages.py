@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,6 +17,19 @@ from pywhatsweb_fleet.cli.marking import OfSession, To
 from pywhatsweb_fleet.cli.options import Answer, Connection, Several
 
 Until = Literal["none", "accepted", "sent", "delivered", "read"]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Waits:
+    wait: Until = "sent"
+    """Until which status to wait; none: only until the broker has it."""
+    timeout: float = 60
+    """Seconds to wait."""
+
+
+Waiting = Annotated[Waits | None, Parameter()]
+Id = Annotated[str | None, Parameter(help="The command's id. Random when absent.")]
 
 Place = Annotated[str, Parameter(help="A number, lid:…, a group's id; status, or a channel (…@newsletter).")]
 Which = Annotated[str, Parameter(help="Its id at WhatsApp, as `pww events` shows it.")]
@@ -42,8 +56,7 @@ def send(
     language: str = "pt_BR",
     var: Several = None,
     id: str | None = None,  # noqa: A002 - the option's name
-    wait: Until = "sent",
-    timeout: float = 60,
+    waiting: Waiting = None,
     reply_to: str | None = None,
     audience: Several = None,
     send_at: str | None = None,
@@ -77,10 +90,6 @@ def send(
         name=value (or number=value) of the template's variables.
     id
         The command's id: the same one is never sent twice. Random when absent.
-    wait
-        Until which status to wait; none: only until the broker has it.
-    timeout
-        Seconds to wait.
     reply_to
         The id of the message that this one answers.
     audience
@@ -104,7 +113,7 @@ def send(
         command["send_at"] = send_at
     if purpose is not None:
         command["purpose"] = purpose
-    return asyncio.run(_send(where, form, (session, "send"), command, wish, wait=wait, timeout=timeout))
+    return asyncio.run(_send(where, form, (session, "send"), command, wish, waits=waiting or Waits()))
 
 
 def vote(
@@ -114,9 +123,8 @@ def vote(
     /,
     *,
     session: OfSession,
-    id: str | None = None,  # noqa: A002 - the option's name
-    wait: Until = "sent",
-    timeout: float = 60,
+    id: Id = None,  # noqa: A002 - the option's name
+    waiting: Waiting = None,
     where: Connection = None,
     form: Answer = "human",
 ) -> int:
@@ -128,20 +136,9 @@ def vote(
         Its id at WhatsApp.
     options
         The names of all that are chosen from now on; none takes the vote back.
-    id
-        The command's id. Random when absent.
-    wait
-        Until which status to wait; none: only until the broker has it.
-    timeout
-        Seconds to wait.
     """
-    command = {
-        "id": id or f"cli-{secrets.token_hex(8)}",
-        "to": to,
-        "message_id": poll,
-        "options": options or [],
-    }
-    return asyncio.run(_send(where, form, (session, "vote"), command, None, wait=wait, timeout=timeout))
+    command = {"to": to, "message_id": poll, "options": options or [], **({"id": id} if id else {})}
+    return _change(where, form, (session, "vote"), command, waiting)
 
 
 def edit(
@@ -151,8 +148,7 @@ def edit(
     /,
     *,
     session: OfSession,
-    wait: Until = "sent",
-    timeout: float = 60,
+    waiting: Waiting = None,
     where: Connection = None,
     form: Answer = "human",
 ) -> int:
@@ -162,19 +158,9 @@ def edit(
     ----------
     text
         The new one.
-    wait
-        Until which status to wait; none: only until the broker has it.
-    timeout
-        Seconds to wait.
     """
-    command = {
-        "id": f"cli-{secrets.token_hex(8)}",
-        "to": to,
-        "message_id": message,
-        "type": "text",
-        "text": {"body": text},
-    }
-    return asyncio.run(_send(where, form, (session, "edit"), command, None, wait=wait, timeout=timeout))
+    command = {"to": to, "message_id": message, "type": "text", "text": {"body": text}}
+    return _change(where, form, (session, "edit"), command, waiting)
 
 
 def delete(
@@ -184,8 +170,7 @@ def delete(
     *,
     session: OfSession,
     audience: Several = None,
-    wait: Until = "sent",
-    timeout: float = 60,
+    waiting: Waiting = None,
     where: Connection = None,
     form: Answer = "human",
 ) -> int:
@@ -195,15 +180,17 @@ def delete(
     ----------
     audience
         From whom a status is taken back: numbers; those whom it was for when absent.
-    wait
-        Until which status to wait; none: only until the broker has it.
-    timeout
-        Seconds to wait.
     """
-    command: dict[str, Any] = {"id": f"cli-{secrets.token_hex(8)}", "to": to, "message_id": message}
-    if audience:
-        command["audience"] = audience
-    return asyncio.run(_send(where, form, (session, "delete"), command, None, wait=wait, timeout=timeout))
+    command = {"to": to, "message_id": message, **({"audience": audience} if audience else {})}
+    return _change(where, form, (session, "delete"), command, waiting)
+
+
+def _change(
+    where: Connection, form: Answer, told: tuple[str, str], command: dict[str, Any], waiting: Waiting
+) -> int:
+    """``told``: the session or inbox, and the verb."""
+    command = {"id": f"cli-{secrets.token_hex(8)}", **command}
+    return asyncio.run(_send(where, form, told, command, None, waits=waiting or Waits()))
 
 
 async def _send(
@@ -213,8 +200,7 @@ async def _send(
     command: dict[str, Any],
     wish: Wish | None,
     *,
-    wait: Until,
-    timeout: float,
+    waits: Waits,
 ) -> int:
     """``told``: the session or inbox, and the verb."""
     from pywhatsweb.contracts.subjects import valid_addressee, valid_inbox
@@ -228,15 +214,15 @@ async def _send(
         if wish is not None:
             await attach(link, wish, command)
         await link.publish(session, verb, command)
-        if wait == "none":
+        if waits.wait == "none":
             _step(form, command["id"], {"status": "published"})
             return exits.OK
         try:
-            async with asyncio.timeout(timeout):
-                return await _outcome(form, events, (session, command["id"]), wait)
+            async with asyncio.timeout(waits.timeout):
+                return await _outcome(form, events, (session, command["id"]), waits.wait)
         except TimeoutError:
             raise exits.CommandError(
-                f"not {wait} within {timeout:g} s; the fleet goes on. The command's id is {command['id']}.",
+                f"not {waits.wait} within {waits.timeout:g} s; the fleet goes on. The command's id is {command['id']}.",
                 exit_code=exits.TIMED_OUT,
                 action=f"Is the session working? See: pww session status {session}",
             ) from None

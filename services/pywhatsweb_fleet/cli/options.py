@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Literal, cast, get_args
+from typing import Annotated, Any, Literal, cast, get_args
 
 from cyclopts import Group, Parameter, Token
 
@@ -31,10 +31,30 @@ class Where:
     """The data directory of the `pww up` to talk to."""
 
 
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Trail:
+    """What the audit trail is told."""
+
+    reason: str | None = None
+    """Why, for the audit trail."""
+    by: str | None = None
+    """Who does it."""
+
+
+Signed = Annotated[Trail | None, Parameter()]
+
+Person = Annotated[str, Parameter(help="A number, or lid:….")]
+
 Several = Annotated[list[str] | None, Parameter(consume_multiple=True, negative="")]
 """An option that may be given several times, or with several values."""
 
 Connection = Annotated[Where | None, Parameter()]
+
+
+def given(options: Trail | None) -> dict[str, Any]:
+    """Their arguments."""
+    return {} if options is None else asdict(options)
 
 
 def _format(_kind: object, tokens: Sequence[Token]) -> Format:

@@ -248,7 +248,8 @@ def send(
     """
     from pywhatsweb_fleet.cli import messages
 
-    return messages.send(text, session=session, to=to, timeout=timeout, where=where, form=form)
+    waiting = messages.Waits(timeout=timeout)
+    return messages.send(text, session=session, to=to, waiting=waiting, where=where, form=form)
 
 
 @app.command

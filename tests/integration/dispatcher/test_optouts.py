@@ -15,7 +15,7 @@ from pywhatsweb_fleet.storage import boards, optouts, people
 from pywhatsweb_fleet.storage.boards import Activity
 from pywhatsweb_fleet.storage.optouts import OptOut
 from pywhatsweb_fleet.storage.people import Sighting
-from pywhatsweb_fleet.storage.store import Store, open_store
+from pywhatsweb_fleet.storage.store import Store
 from tests.integration.dispatcher.test_commands import iso
 from tests.support import NatsServer
 from tests.support.dispatching import User, dispatcher, replica, text
@@ -26,16 +26,7 @@ OPTED_OUT = "E_CONTACT_OPTED_OUT"
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    """The record, as the persistence service writes it."""
-    store = open_store(f"sqlite:///{tmp_path / 'fleet.db'}")
-    await store.migrate()
-    yield store
-    await store.close()
-
-
-@pytest.fixture
-async def user(nats_server: NatsServer, store: Store) -> AsyncIterator[User]:
+async def user(nats_server: NatsServer, record: Store) -> AsyncIterator[User]:
     async with platform(nats_server.url, "acme") as (_, [tenant]):
         await tenant.wish("s1")
         yield User(tenant)
@@ -45,23 +36,23 @@ async def refused(user: User, name: str) -> str:
     return await user.refused(name, timeout=30)
 
 
-async def choose(store: Store, user: User, state: str, pn: str = OUT, at: int = 0) -> None:
+async def choose(record: Store, user: User, state: str, pn: str = OUT, at: int = 0) -> None:
     key = ids.chat_key(user.tenant.key, pn=pn)
     row = OptOut("acme", key, key, state, at or time.time_ns() // 1_000_000, "request")
-    await store.transact(optouts.put, row, [key])
+    await record.transact(optouts.put, row, [key])
 
 
-async def wrote(store: Store, user: User, at: int, pn: str = OUT, session: str = "s1") -> None:
+async def wrote(record: Store, user: User, at: int, pn: str = OUT, session: str = "s1") -> None:
     key = ids.chat_key(user.tenant.key, pn=pn)
-    await store.transact(boards.record_activity, [Activity("acme", session, key, pn, None, None, at, 0)])
+    await record.transact(boards.record_activity, [Activity("acme", session, key, pn, None, None, at, 0)])
 
 
 async def test_who_opted_out_is_written_to_by_nobody(
-    nats_server: NatsServer, tmp_path: Path, store: Store, user: User
+    nats_server: NatsServer, tmp_path: Path, record: Store, user: User
 ) -> None:
     """Rejected before it is queued, whichever address names them; what writes nothing passes, and so do the others."""
-    await choose(store, user, "out")
-    await store.transact(people.observe, [Sighting("acme", OUT, LID, None, 1)])
+    await choose(record, user, "out")
+    await record.transact(people.observe, [Sighting("acme", OUT, LID, None, 1)])
     async with dispatcher(nats_server.url, tmp_path):
         await user.publish(text(id="number", to=OUT))
         await user.publish(text(id="marketing", to=OUT, purpose="marketing"))
@@ -75,26 +66,26 @@ async def test_who_opted_out_is_written_to_by_nobody(
         for name in ("read", "other"):
             await user.told(name, "accepted", timeout=30)
         assert [one.headers["Pww-Command-Id"] for one in await user.outbox()] == ["read", "other"]
-        await choose(store, user, "in")
+        await choose(record, user, "in")
         await user.publish(text(id="number", to=OUT))  # rejected before: the same id may try again
         await user.told("number", "rejected", "accepted", timeout=30)
 
 
 async def test_whoever_writes_again_may_be_answered(
-    nats_server: NatsServer, tmp_path: Path, store: Store, user: User
+    nats_server: NatsServer, tmp_path: Path, record: Store, user: User
 ) -> None:
     """By the session that they wrote to, for a week, and not with marketing."""
     await user.tenant.wish("s2")
     now = time.time_ns() // 1_000_000
     long_ago = now - optouts.ANSWER_MS - 60_000
-    await choose(store, user, "out", at=now - 60_000)
-    await wrote(store, user, now - 60_000)
-    await choose(store, user, "out", pn=OTHER, at=long_ago - 60_000)
-    await wrote(store, user, long_ago, pn=OTHER)
+    await choose(record, user, "out", at=now - 60_000)
+    await wrote(record, user, now - 60_000)
+    await choose(record, user, "out", pn=OTHER, at=long_ago - 60_000)
+    await wrote(record, user, long_ago, pn=OTHER)
     async with dispatcher(nats_server.url, tmp_path):
         await user.publish(text(id="same-moment", to=OUT))
         assert await refused(user, "same-moment") == OPTED_OUT
-        await wrote(store, user, now - 30_000)
+        await wrote(record, user, now - 30_000)
         await user.publish(text(id="answer", to=OUT))
         await user.told("answer", "accepted", timeout=30)
         await user.publish(text(id="marketing", to=OUT, purpose="marketing"))
@@ -119,14 +110,14 @@ async def fall_due(user: User, command_id: str) -> None:
 
 
 async def test_a_scheduled_command_is_looked_at_again(
-    nats_server: NatsServer, tmp_path: Path, store: Store, user: User
+    nats_server: NatsServer, tmp_path: Path, record: Store, user: User
 ) -> None:
     """Accepted before the opt-out, due after it: rejected, and never queued."""
     async with dispatcher(nats_server.url, tmp_path):
         for name, to in (("later", OUT), ("other", OTHER)):
             await user.publish(text(id=name, to=to, send_at=iso(3600)))
             await user.told(name, "accepted", timeout=30)
-        await choose(store, user, "out")
+        await choose(record, user, "out")
         await fall_due(user, "later")
         await fall_due(user, "other")
         await user.told("other", "accepted", "queued", timeout=60)
@@ -138,10 +129,10 @@ async def test_a_scheduled_command_is_looked_at_again(
 
 
 async def test_every_replica_knows_it_and_the_next_process_too(
-    nats_server: NatsServer, tmp_path: Path, store: Store, user: User
+    nats_server: NatsServer, tmp_path: Path, record: Store, user: User
 ) -> None:
     """Killed and taken over, the fleet refuses as before."""
-    await choose(store, user, "out")
+    await choose(record, user, "out")
     with replica(nats_server.url, tmp_path, "a") as first, replica(nats_server.url, tmp_path, "b") as second:
         await first.ready()
         await second.ready()
