@@ -186,7 +186,9 @@ async def delete_for_me_out(stage: Stage) -> None:
     told = await stage.ended({"message_id": theirs, "for_everyone": False}, "delete")
     assert told["status"] == "sent", told
     assert "deleteMessageForMeAction" in await stage.state("deleteMessageForMe", theirs)
-    await stage.heard("mark", message_id=theirs, mark="delete_for_me", on=True)
+    await stage.heard("mark", message_id=theirs, mark="delete_for_me", on=True, from_self=False)
+    marks = [e["data"] for e in stage.program.of("mark", stage.session)]
+    assert [mark["message_id"] for mark in marks].count(theirs) == 1
 
 
 @case("Delete for me", "in")

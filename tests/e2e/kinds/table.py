@@ -57,7 +57,6 @@ REASONS: Final[dict[str, dict[tuple[str, Direction], str]]] = {
         ("Calls", "out"): "WhatsApp's libraries carry no voice",
         ("Flow, product and product list", "out"): "only numbers of the business API have them",
         ("Flow, product and product list", "in"): "told as `unsupported` with WhatsApp's name of it",
-        ("Delete for me", "in"): "whatsapp-web.js does not tell it",
     },
 }
 """Cells without a test."""

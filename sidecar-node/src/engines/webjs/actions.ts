@@ -11,6 +11,7 @@ import { chat as chatOf, isGroup, requireJid } from './identity.ts';
 import { chatState, locate, setNextId } from './in_page.ts';
 import type { Client, Library, Page } from './library.ts';
 import { fetchMedia, fileOf } from './media.ts';
+import { removalIsTold } from './messages.ts';
 import type { People } from './people.ts';
 import { Posts } from './posts.ts';
 import { vote } from './votes.ts';
@@ -245,7 +246,7 @@ export class Actions {
     if (!message) throw new ActionError('E_MESSAGE_NOT_FOUND');
     const everyone = content.for_everyone !== false;
     await message.delete(everyone);
-    if (everyone) return;
+    if (everyone || removalIsTold(message.rawData)) return;
     const jid = requireJid(frame.to);
     const { link, people } = this.#parts;
     const { id, fromMe } = message.id;

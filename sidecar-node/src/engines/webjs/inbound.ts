@@ -17,7 +17,7 @@ import {
   type Reaction,
   serialized,
 } from './library.ts';
-import { type Described, describe } from './messages.ts';
+import { type Described, describe, removalIsTold } from './messages.ts';
 import type { People } from './people.ts';
 import type { Vote } from './votes.ts';
 import type { Watermark } from './watermark.ts';
@@ -65,6 +65,7 @@ export class Inbound {
     client.on('message_ack', (message: Message, ack: number) => this.ack(message.rawData, ack));
     client.on('message_edit', ({ rawData }: Message) => this.#turn(() => this.#edited(rawData)));
     client.on('message_revoke_everyone', ({ rawData }: Message) => this.#turn(() => this.#revoked(rawData)));
+    client.on('message_revoke_me', ({ rawData }: Message) => this.#turn(() => this.#removed(rawData)));
     client.on('message_reaction', (reaction: Reaction) => this.#turn(() => this.#reacted(reaction)));
     client.on('message_ciphertext_failed', ({ rawData }: Message) => this.#turn(() => this.#undecryptable(rawData)));
     client.on('call', (call: Call) => this.#turn(() => this.#called(call)));
@@ -255,6 +256,13 @@ export class Inbound {
     if (place) return await this.#corrected(model, place, { at, type, [type]: body });
     const head = { ...(await this.#head(model.id, model)), id: edit, sent_at: at };
     this.#parts.link.event('edit', { ...head, message_id: model.id.id, type, [type]: body });
+  }
+
+  async #removed(model: Model): Promise<void> {
+    if (!removalIsTold(model)) return;
+    const { id, remote, fromMe } = model.id;
+    const where = chat(remote, await this.#parts.people.other(remote));
+    this.#parts.link.event('mark', { chat: where, message_id: id, mark: 'delete_for_me', on: true, from_self: fromMe });
   }
 
   async #revoked(model: Model): Promise<void> {

@@ -1,5 +1,6 @@
 /** What WhatsApp Web's models of messages say, in the shapes of a send command. */
 import { encode } from '@msgpack/msgpack';
+import { placeOf } from '../baileys/identity.ts';
 import { counted } from '../baileys/messages.ts';
 import * as vcards from '../vcard.ts';
 import type { Model } from './library.ts';
@@ -34,6 +35,13 @@ const FILES: Record<string, string> = {
   document: 'document',
   sticker: 'sticker',
 };
+
+/**
+ * Whether the page tells when the account takes this message away for itself alone: one of this life of the page. One that
+ * disappears by its time goes the same way, so of those nothing is known.
+ */
+export const removalIsTold = (model: Model): boolean =>
+  model.isNewMsg === true && model.isEphemeral !== true && describe(model) !== undefined && !placeOf(model.id.remote);
 
 const optional = (fields: Record<string, unknown>): Record<string, unknown> =>
   Object.fromEntries(
