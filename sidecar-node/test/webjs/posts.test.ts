@@ -92,6 +92,9 @@ test(
     assert.deepEqual([same.ok, same.message_id], [true, gone]);
     const other = await act('delete', { id: id(), to: STATUS, content: { message_id: said } });
     assert.equal(other.code, 'E_MESSAGE_NOT_FOUND');
+    await sandbox.post('/api/faults', { kind: 'nack', account: ME, code: 400 });
+    assert.equal(await refused(STATUS, words('not wanted')), 'E_WHATSAPP_REJECTED');
+    assert.ok(!worker.frames.some(({ kind, data }) => kind === 'status' && (data as Data).status === 'failed'));
     assert.equal(
       await refused(STATUS, { type: 'poll', poll: { name: 'x', options: ['a', 'b'] } }),
       'E_UNSUPPORTED_TYPE',
@@ -201,6 +204,8 @@ test('killed before the ack: tried again the post is unknown, and nobody sees it
   const counted = async (of: string): Promise<number> =>
     (await sandbox.journal()).filter(({ kind, id: each }) => (kind === 'message' || kind === 'repeat') && each === of)
       .length;
+  const say = async (to: unknown, text: string, more: Data = {}): Promise<string[]> =>
+    (await sandbox.post(`/api/contacts/${NEWS}/send`, { to, text, ...more })).ids as string[];
   const trials: [string, Data, Data][] = [];
   for (const to of [STATUS, { group: made.channel }]) {
     await sandbox.post('/api/faults', { kind: 'drop_ack', account: ME });
@@ -208,17 +213,19 @@ test('killed before the ack: tried again the post is unknown, and nobody sees it
     const [sent, , content] = trials.at(-1) as (typeof trials)[0];
     worker.send({ type: 'act', session: 't/a', incarnation, ref: 0, action: 'send', id: sent, to, content });
     await until(async () => (await counted(sent)) === 1);
+    // Told, but not stored when it dies: the page has it.
+    worker.autoCommit = false;
+    const [unheard] = to === STATUS ? await say(ME, 'a status', { status: true }) : await say(news, 'a post');
+    await told(({ id: of }) => of === unheard);
     const stored = worker.stored;
     worker.kill();
     // What is posted meanwhile is told by the next one.
-    const missed = (
-      (await sandbox.post(`/api/contacts/${NEWS}/send`, { to: news, text: 'edition' })).ids as string[]
-    )[0];
+    const [missed] = await say(news, 'edition');
     worker = new Worker();
     for (const [session, rows] of stored) worker.stored.set(session, rows);
     await worker.hello(config());
     await open(worker, 't/a', ++incarnation);
-    await told(({ id: of }) => of === missed);
+    for (const each of [missed, unheard]) await told(({ id: of }) => of === each);
     const again = await act('send', { id: sent, to, content });
     assert.deepEqual([again.ok, again.code, again.uncertain], [false, 'E_ACK_TIMEOUT', true], JSON.stringify(again));
   }

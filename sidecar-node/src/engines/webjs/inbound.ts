@@ -196,7 +196,8 @@ export class Inbound {
     const { id } = model;
     if (!id.fromMe) return;
     const waited = this.#parts.acked(id.id, ack);
-    const status = ack < 0 ? (waited ? undefined : 'failed') : STATUSES[ack];
+    // That a post is refused its own act tells.
+    const status = ack < 0 ? (waited || placeOf(id.remote) ? undefined : 'failed') : STATUSES[ack];
     if (status) this.#turn(() => this.#status(model, status));
   }
 
@@ -295,8 +296,8 @@ export class Inbound {
   }
 
   async #reacted({ id, msgId, reaction, senderId, timestamp }: Reaction): Promise<void> {
-    if (id.fromMe) return;
     const remote = serialized(id.remote);
+    if (id.fromMe || placeOf(remote)) return;
     this.#parts.link.event('reaction', {
       ...(await this.#head({ ...id, remote }, { t: timestamp, author: senderId })),
       message_id: msgId.id,
@@ -313,7 +314,7 @@ export class Inbound {
 
   async #voted({ id, key, fromMe, chat: jid, voter, poll, options, at }: Vote): Promise<void> {
     const { link, people, watermark, isOurs } = this.#parts;
-    if (watermark.knows(key) || (fromMe && isOurs(id))) return;
+    if (watermark.knows(key) || (fromMe && isOurs(id)) || placeOf(jid)) return;
     link.event('poll_vote', {
       id,
       chat: chat(jid, await people.other(jid)),
