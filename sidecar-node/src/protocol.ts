@@ -16,6 +16,7 @@ export interface Config {
   chromium?: string;
   profiles?: string;
   browser_memory_mb?: number;
+  page_silence_ms?: number;
 }
 
 export interface Pairing {

@@ -88,6 +88,14 @@ function pages(): number[] {
   return [...family].filter((pid) => read(String(pid), 'cmdline').includes('--type=renderer'));
 }
 
+/** To those that still run. */
+function signal(pids: number[], name: NodeJS.Signals): void {
+  for (const pid of pids)
+    try {
+      process.kill(pid, name);
+    } catch {}
+}
+
 test('a missing or unfit browser is refused in words before any session is opened', { skip }, async (t) => {
   for (const [chromium, words] of [
     ['/nowhere/chromium', 'cannot be run'],
@@ -172,7 +180,7 @@ test(
   },
   async () => {
     const from = worker.frames.length;
-    for (const pid of pages()) process.kill(pid, 'SIGKILL');
+    signal(pages(), 'SIGKILL');
     const end = await closed(from);
     assert.deepEqual([end.reason, end.retry, end.detail], ['connection_lost', true, 'the page crashed']);
     const { ids } = (await write('while it had no page')) as { ids: string[] };
@@ -268,5 +276,21 @@ test('where the page chooses ids, a send is tried once: its second try is told a
     const about = { to: post.to, content: { message_id } };
     assert.equal((await worker.act('t/c', 3, 'delete', { id: id(), ...about })).ok, true);
     await sandbox.entry(({ type, text: of }) => type === 'revoke' && of === message_id);
+  }
+});
+
+test('a page that hangs closes the session', { skip }, async () => {
+  worker.kill();
+  await another({ page_silence_ms: 4_500 });
+  const from = worker.frames.length;
+  worker.open('t/c', 4, { engine: 'webjs' });
+  await worker.next(({ type, state }) => type === 'state' && (state === 'open' || state === 'closed'), from, MS);
+  const hanging = pages();
+  signal(hanging, 'SIGSTOP');
+  try {
+    const end = await closed(from);
+    assert.deepEqual([end.reason, end.retry, end.detail], ['connection_lost', true, 'the page does not answer']);
+  } finally {
+    signal(hanging, 'SIGCONT');
   }
 });

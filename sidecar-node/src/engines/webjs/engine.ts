@@ -16,6 +16,7 @@ import { WebjsSession } from './session.ts';
 const LIBRARY = /^1\.34\./;
 const OLDEST_NODE = 22;
 const MEMORY_MB = 1_024;
+const SILENCE_MS = 90_000;
 const SANDBOX_VERSION = 'sandbox';
 
 /** Ways to send that not every engine knows (`contracts/capabilities.py` names them). */
@@ -33,6 +34,8 @@ export interface Setting {
   profiles: string;
   /** Bytes that a browser may use. */
   memoryBytes: number;
+  /** Milliseconds without an answer after which a page hangs. */
+  silenceMs: number;
   /** Where the page comes from: WhatsApp itself, or the sandbox. */
   webVersion(): Promise<WebVersion>;
 }
@@ -50,6 +53,7 @@ export const makeWebjsEngine: EngineFactory = async (config) => {
     chromium,
     profiles,
     memoryBytes: (config.browser_memory_mb ?? MEMORY_MB) * 2 ** 20,
+    silenceMs: config.page_silence_ms ?? SILENCE_MS,
     webVersion: () => webVersion(config, profiles),
   };
   return {

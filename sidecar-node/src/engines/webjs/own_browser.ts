@@ -2,16 +2,19 @@
 import type { OpenFrame } from '../../protocol.ts';
 import { kill, launchOptions, memoryOf, proxyAccount, userAgent } from './browser.ts';
 import type { Setting, WebVersion } from './engine.ts';
+import { isPrepared } from './in_page.ts';
 import type { Client } from './library.ts';
 import { CODE_MS } from './pairing.ts';
 
 /** A browser that was asked to end has so long: the worker waits five seconds for all of it. */
 const CLOSE_MS = 3_500;
 const MEMORY_EVERY_MS = 5_000;
+/** A page is asked whether it is there this often within the time that it may be silent. */
+const ASKED = 3;
 
 export class OwnBrowser {
   readonly client: Client;
-  #watch: NodeJS.Timeout | undefined;
+  #watches: NodeJS.Timeout[] = [];
 
   /** `folder`: its profile. */
   constructor({ library, chromium }: Setting, frame: OpenFrame, folder: string, web: WebVersion) {
@@ -35,17 +38,36 @@ export class OwnBrowser {
   measure(limit: number, grown: (used: number) => void): void {
     const look = async (): Promise<void> => {
       const pid = this.client.pupBrowser?.process()?.pid;
-      const used = pid && this.#watch ? await memoryOf(pid) : 0;
-      if (used <= limit || !this.#watch) return;
+      const used = pid && this.#watches.length > 0 ? await memoryOf(pid) : 0;
+      if (used <= limit || this.#watches.length === 0) return;
       this.#rest();
       grown(used);
     };
-    this.#watch = setInterval(() => look().catch(() => {}), MEMORY_EVERY_MS);
+    this.#watches.push(setInterval(() => look().catch(() => {}), MEMORY_EVERY_MS));
+  }
+
+  /** Says once that its page has not answered for `silence` milliseconds: it hangs. */
+  listen(silence: number, hung: () => void): void {
+    // Counted, not timed: we may have been stopped ourselves.
+    let missed = 0;
+    const look = (): void => {
+      if (missed++ === 0) {
+        const answered = (): void => {
+          missed = 0;
+        };
+        const asked = this.client.pupPage?.evaluate(isPrepared) ?? Promise.resolve();
+        asked.then(answered, answered);
+      } else if (missed > ASKED) {
+        this.#rest();
+        hung();
+      }
+    };
+    this.#watches.push(setInterval(look, silence / ASKED));
   }
 
   #rest(): void {
-    clearInterval(this.#watch);
-    this.#watch = undefined;
+    for (const watch of this.#watches) clearInterval(watch);
+    this.#watches = [];
   }
 
   /** Asks it to end. True when it did so by itself: then its profile is whole. */

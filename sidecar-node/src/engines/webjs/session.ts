@@ -74,6 +74,7 @@ export class WebjsSession implements EngineSession {
     client.pupBrowser?.on('disconnected', () => this.#pageGone('the browser ended'));
     if (this.#closing) return browser.kill();
     browser.measure(this.#setting.memoryBytes, (used) => void this.#tooLarge(used));
+    browser.listen(this.#setting.silenceMs, () => this.#pageGone('the page does not answer'));
     await this.#hearSync(client);
   }
 
