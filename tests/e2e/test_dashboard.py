@@ -13,7 +13,7 @@ import pytest
 from playwright.async_api import Browser, Page, async_playwright, expect
 
 from tests.support import wait_until
-from tests.support.running import Fleet, new_number, plain, sandbox
+from tests.support.running import Fleet, new_number, pair, plain, sandbox
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
@@ -25,9 +25,10 @@ PNG = bytes.fromhex(
 )
 SLOW_MS = 60_000
 AXE = Path(__file__).parents[2] / "sidecar-node" / "node_modules" / "axe-core" / "axe.min.js"
+OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 PAGES = (
-    "board", "sessions", "fleet", "contacts", "templates", "team", "webhooks", "deadletters", "audit", "access",
-    "settings", "sandbox",
+    "board", "sessions", "inboxes", "labels", "fleet", "contacts", "optouts", "templates", "team", "webhooks",
+    "deadletters", "audit", "access", "settings", "sandbox",
 )  # fmt: skip
 
 
@@ -181,8 +182,7 @@ async def test_every_page_opens(fleet: Fleet, browser: Browser) -> None:
     for name in PAGES:
         await show(page, name)
         assert await flaws(page) == [], f"{name} on a phone, dark"
-        wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-        assert await page.evaluate(wide) == 0, f"{name} is wider than a phone"
+        assert await page.evaluate(OVERFLOW) == 0, f"{name} is wider than a phone"
     await look(page, "settings-phone")
     await page.set_viewport_size({"width": 1280, "height": 800})
     await page.get_by_role("button", name="Sign out").click()
@@ -313,6 +313,107 @@ async def test_the_sandbox_inside_and_the_board_by_keys(fleet: Fleet, browser: B
     assert faults == []
 
 
+@pytest.mark.timeout(300)
+async def test_inboxes_opt_outs_labels_and_channels(fleet: Fleet, browser: Browser) -> None:
+    """A supervisor keeps each; what is refused is told in words; an attendant sees them and changes nothing."""
+    url = fleet.ready["http_url"]
+    demo = {"Authorization": f"Bearer {fleet.ready['tenants']['demo']['api_key']}"}
+    faults: list[str] = []
+    number, customer = new_number(), new_number()
+    async with (
+        httpx.AsyncClient(base_url=url, headers=demo, timeout=30) as admin,
+        plain(fleet) as program,
+        sandbox(fleet) as whatsapp,
+    ):
+        for user, role in (("eva", "supervisor"), ("teo", "attendant")):
+            made = {"user": user, "password": "correct horse", "role": role}
+            assert (await admin.post("/v1/users", json=made)).status_code == 201
+        await pair(program, whatsapp, "shop", number)
+        await whatsapp.post("/api/contacts", number=customer, name="Nina")
+        await whatsapp.post(f"/api/contacts/{customer}/send", to=number, type="text", text="PARE")
+        page = await page_of(browser, faults)
+        other = await page_of(browser, faults, viewport={"width": 390, "height": 800}, color_scheme="dark")
+        await sign_in(page, url, "eva")
+        await sign_in(other, url, "teo")
+
+        await show(page, "inboxes")
+        await page.get_by_role("button", name="New inbox").click()
+        await page.get_by_label("Name").fill("@support")
+        await page.get_by_label("Sessions").fill("shop nowhere")
+        await page.get_by_role("button", name="Save").click()
+        await page.locator(".notice.bad").get_by_role("button", name="Close").click()
+        await page.get_by_label("Sessions").fill("shop")
+        assert await flaws(page) == []
+        await page.get_by_role("button", name="Save").click()
+        row = page.get_by_role("row").filter(has_text="@support")
+        await row.get_by_text("shop").wait_for()
+        await look(page, "inboxes")
+
+        async def opted_out() -> bool:
+            found = (await admin.post("/v1/consent/opt_outs", json={})).json()["opt_outs"]
+            return any(one["person"]["pn"] == customer for one in found)
+
+        await wait_until(opted_out, 60, message="the word is on record")
+        await show(page, "optouts")
+        await page.get_by_role("row").filter(has_text="Nina").get_by_text("Wrote “pare”").wait_for()
+        await page.get_by_label("May this person be written to?").fill("12")
+        await page.keyboard.press("Enter")
+        await page.locator(".notice.bad").get_by_role("button", name="Close").click()
+        await page.get_by_label("May this person be written to?").fill(customer)
+        await page.keyboard.press("Enter")
+        person = page.get_by_role("region", name=customer)
+        await person.get_by_text("Opted out.").wait_for()
+        await person.get_by_label("Purpose").fill("marketing")
+        await person.get_by_label("Source").fill("at the counter")
+        await person.get_by_role("button", name="Record a consent").click()
+        consents = page.get_by_role("table", name="Consents")
+        await consents.get_by_text("at the counter").wait_for()
+        assert await flaws(page) == []
+        await look(page, "optouts")
+        await person.get_by_role("button", name="Opt in again").click()
+        await person.get_by_text("Has not opted out.").wait_for()
+        words = page.get_by_label("One word or phrase a line")
+        await words.fill("Basta!\nsair")
+        await words.locator("xpath=ancestor::form").get_by_role("button", name="Save").click()
+
+        async def saved() -> bool:
+            found = (await admin.post("/v1/consent/words", json={})).json()
+            return (found["words"], found["usual"]) == (["basta", "sair"], False)
+
+        await wait_until(saved, 60, message="the words are kept")
+
+        await show(page, "labels")
+        await page.get_by_label("Session").select_option("shop")
+        for name in ("Paid", "To be shipped"):
+            await page.get_by_role("button", name="New label").click()
+            await page.get_by_label("Name").fill(name)
+            await page.get_by_role("button", name="Save").click()
+            await page.get_by_role("table", name="Labels").get_by_text(name).wait_for()
+        await page.get_by_role("button", name="New channel").click()
+        await page.get_by_label("Name").fill("Offers")
+        await page.get_by_role("button", name="Create").click()
+        channels = page.get_by_role("table", name="Channels")
+        await channels.get_by_text("Offers").wait_for()
+        await channels.get_by_role("button", name="Post").click()
+        await page.get_by_label("Text").fill("New lamps!")
+        await page.get_by_role("dialog").get_by_role("button", name="Post").click()
+        await page.get_by_role("dialog").wait_for(state="detached")
+        await wait_until(lambda: "New lamps!" in str(program.of("post", "shop")), 60, message="it is posted")
+        await page.get_by_label("Link or id of a channel").fill("nowhere")
+        await page.keyboard.press("Enter")
+        await page.locator(".notice.bad").get_by_role("button", name="Close").click()
+        assert await flaws(page) == []
+        await look(page, "labels")
+
+        for name, button in (("inboxes", "New inbox"), ("optouts", "Save"), ("labels", "New label")):
+            await show(other, name)
+            assert await other.get_by_role("button", name=button).count() == 0
+            assert await other.evaluate(OVERFLOW) == 0, f"{name} is wider than a phone"
+            assert await flaws(other) == []
+            await look(other, f"{name}-phone")
+    assert faults == []
+
+
 async def show(page: Page, name: str) -> None:
     """A page, when it has loaded what it shows."""
     await page.locator(f"nav a[href$='/{name}']").click()
@@ -338,4 +439,5 @@ async def flaws(page: Page) -> list[str]:
 async def look(page: Page, name: str) -> None:
     """A picture for people, where one is asked for."""
     if folder := os.environ.get("PWW_TEST_SCREENSHOTS"):
+        await expect(page.locator(".notice.ok")).to_have_count(0, timeout=SLOW_MS)
         await page.screenshot(path=Path(folder) / f"{name}.png")

@@ -19,7 +19,7 @@ from pywhatsweb_fleet.persistence.asking import Asker, from_cursor, to_cursor
 from pywhatsweb_fleet.storage import audit, boards, consents, optouts
 from pywhatsweb_fleet.storage.consents import ConsentRow
 from pywhatsweb_fleet.storage.optouts import OptOut
-from pywhatsweb_fleet.storage.people import address
+from pywhatsweb_fleet.storage.people import address, names_of
 from pywhatsweb_fleet.storage.store import Store
 
 _to_json = msgspec.json.Encoder().encode
@@ -191,7 +191,16 @@ def _list(conn: Connection, who: Asker, args: cs.ConsentList) -> cs.Consents:
 def _opt_outs(conn: Connection, who: Asker, args: d.Page) -> cs.OptOuts:
     rows = optouts.page(conn, who.id, from_cursor(args.cursor, str) or "", args.limit)
     cursor = to_cursor(rows[-1].chat) if len(rows) == args.limit else None
-    return cs.OptOuts(opt_outs=[_opted_out(row) for row in rows], cursor=cursor)
+    known = optouts.addresses(conn, who.id, [row.person for row in rows])
+    found = {one for pn, lid in known.values() for one in (address(pn, None), address(None, lid)) if one}
+    names = names_of(conn, who.id, sorted(found))
+
+    def person(row: OptOut) -> Person:
+        pn, lid = known.get(row.person, (None, None))
+        return Person(pn=pn, lid=lid, name=names.get(f"lid:{lid}") or names.get(f"pn:{pn}"))
+
+    told = [msgspec.structs.replace(_opted_out(row), person=person(row)) for row in rows]
+    return cs.OptOuts(opt_outs=told, cursor=cursor)
 
 
 def _words(conn: Connection, who: Asker) -> cs.WordsInfo:

@@ -137,6 +137,22 @@ def page(conn: Connection, tenant: str, after: str, limit: int) -> list[OptOut]:
     return [OptOut(*row) for row in query(conn, sql, tenant, after, limit)]
 
 
+def addresses(
+    conn: Connection, tenant: str, people: Collection[str]
+) -> dict[str, tuple[str | None, str | None]]:
+    """Number and LID of those people (`OptOut.person`) with whom there is a chat."""
+    if not people:
+        return {}
+    source = rows_source(is_postgres(conn), optouts, ("tenant", "person"))
+    sql = (
+        f"SELECT o.person, max(c.pn), max(c.lid) FROM {source} "
+        "JOIN optouts o ON o.tenant = batch.tenant AND o.person = batch.person "
+        "JOIN chats c ON c.tenant = o.tenant AND c.chat = o.chat GROUP BY o.person"
+    )
+    rows = conn.exec_driver_sql(sql, rows_parameters([(tenant, one) for one in sorted(people)])).fetchall()
+    return {row[0]: (row[1], row[2]) for row in rows}
+
+
 def any_of(conn: Connection, tenant: str) -> bool:
     """Whether the tenant has any: mostly none, and then nothing else need be asked."""
     return bool(query(conn, "SELECT 1 FROM optouts WHERE tenant = ? AND chat > '' LIMIT 1", tenant))

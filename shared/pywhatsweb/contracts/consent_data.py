@@ -97,7 +97,10 @@ class WordsSet(Args, frozen=True, kw_only=True):
 
 
 class OptOut(Result, frozen=True, kw_only=True):
-    """Since when, and how: by one of the words, or asked for (`by`). `key` is the chat's."""
+    """Since when, and how: by one of the words, or asked for (`by`). `key` is the chat's.
+
+    `person`: in `consent.opt_outs`, of whom there is a chat; an opt-out itself keeps no address.
+    """
 
     key: str
     at: Timestamp
@@ -106,6 +109,7 @@ class OptOut(Result, frozen=True, kw_only=True):
     session_id: str | None = None
     """To which the word was written."""
     by: str | None = None
+    person: Person = Person()
 
 
 class OptOuts(Result, frozen=True, kw_only=True):

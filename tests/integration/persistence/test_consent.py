@@ -95,7 +95,11 @@ async def test_a_tenant_has_its_own_words(bus: Bus, publisher: Publisher, servic
     assert [(await out(bus, person(n))) is not None for n in range(3)] == [True, True, False]
     found: cs.OptOuts = await ask(bus, "consent.opt_outs", d.Page(limit=1))
     more: cs.OptOuts = await ask(bus, "consent.opt_outs", d.Page(limit=1, cursor=found.cursor))
-    assert {one.word for one in (*found.opt_outs, *more.opt_outs)} == {"退订", "nao quero"}
+    listed = {one.word: one.person for one in (*found.opt_outs, *more.opt_outs)}
+    assert {word: (who.pn, who.name) for word, who in listed.items()} == {
+        "退订": (person(0), "Contact 0"),
+        "nao quero": (person(1), "Contact 1"),
+    }
     await ask(bus, "consent.set_words", cs.WordsSet(words=[]))
     assert (await ask(bus, "consent.words", d.Nothing())).words == []
 

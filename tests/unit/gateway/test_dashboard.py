@@ -18,7 +18,7 @@ LISTED = re.compile(r'\["[^"]{1,14}", "([A-Z][^"]+)"\]')
 """What a page's table of keys says of each."""
 TEXT = re.compile(r'\bt\(\s*"((?:[^"\\]|\\.)+)"')
 MOST_BYTES = 200_000
-"""Of everything that a first visit loads."""
+"""Of everything that a first visit loads, one language's texts among it."""
 
 
 def words_of(language: str) -> set[str]:
@@ -36,8 +36,9 @@ def test_every_text_is_translated(language: str) -> None:
 
 
 def test_all_of_it_is_light() -> None:
-    packed = sum(len(gzip.compress(path.read_bytes())) for path in FOLDER.rglob("*") if path.is_file())
-    plain = sum(path.stat().st_size for path in FOLDER.rglob("*") if path.is_file())
+    loaded = [path for path in FOLDER.rglob("*") if path.is_file() and path.name != "texts-es.js"]
+    packed = sum(len(gzip.compress(path.read_bytes())) for path in loaded)
+    plain = sum(path.stat().st_size for path in loaded)
     assert plain < MOST_BYTES
     assert packed < MOST_BYTES / 3
 

@@ -64,7 +64,7 @@ export async function signOut() {
 // Events.
 
 const TYPES = [
-  "qr", "pairing_code", "session", "message", "status", "chat", "reaction", "edit", "delete", "pin", "poll_vote", "contact", "group",
+  "qr", "pairing_code", "session", "message", "status", "chat", "reaction", "edit", "delete", "pin", "poll_vote", "contact", "group", "label",
   "call", "alert", "deadletter", "media", "presence",
 ];
 const listeners = new Set();

@@ -1,8 +1,6 @@
 // Texts are English in the code; here they are Portuguese and Spanish.
-import { es } from "./texts-es.js";
-import { pt } from "./texts-pt.js";
-
-const BOOKS = { en: {}, pt, es };
+// A language is loaded when it is wanted.
+const BOOKS = { en: {}, pt: null, es: null };
 const LOCALES = { en: "en", pt: "pt-BR", es: "es" };
 export const LANGUAGES = { en: "English", pt: "Português", es: "Español" };
 
@@ -12,13 +10,19 @@ function first() {
   return wanted.find((name) => name in BOOKS) || "en";
 }
 
+async function load(name) {
+  BOOKS[name] ??= (await import(`./texts-${name}.js`))[name];
+}
+
 let language = first();
+await load(language);
 document.documentElement.lang = LOCALES[language];
 
 export const locale = () => LOCALES[language];
 export const current = () => language;
 
-export function choose(name) {
+export async function choose(name) {
+  await load(name);
   language = name;
   localStorage.setItem("language", name);
   document.documentElement.lang = LOCALES[name];

@@ -8,6 +8,7 @@ import { Fleet } from "./pages/fleet.js";
 import { Sessions } from "./pages/sessions.js";
 import { Board } from "./pages/board.js";
 import { Conversation } from "./pages/conversation.js";
+import { Consents } from "./pages/consents.js";
 import { Contacts } from "./pages/contacts.js";
 import { Webhooks } from "./pages/webhooks.js";
 import { DeadLetters } from "./pages/deadletters.js";
@@ -16,6 +17,8 @@ import { Team } from "./pages/team.js";
 import { Access } from "./pages/access.js";
 import { Settings } from "./pages/settings.js";
 import { Templates } from "./pages/templates.js";
+import { Inboxes } from "./pages/inboxes.js";
+import { Labels } from "./pages/labels.js";
 import { Sandbox } from "./pages/sandbox.js";
 
 const BASE = "/dashboard/";
@@ -23,8 +26,11 @@ const BASE = "/dashboard/";
 const PAGES = [
   ["board", "Board", Board, "read"],
   ["sessions", "Sessions", Sessions, "read"],
+  ["inboxes", "Inboxes", Inboxes, "read"],
+  ["labels", "Labels and channels", Labels, "read"],
   ["fleet", "Fleet", Fleet, "read"],
   ["contacts", "Contacts", Contacts, "read"],
+  ["optouts", "Opt-outs", Consents, "read"],
   ["templates", "Templates", Templates, "read"],
   ["team", "Team and rules", Team, "read"],
   ["webhooks", "Webhooks", Webhooks, "admin"],
@@ -85,7 +91,7 @@ function Shell({ who, onOut }) {
   const context = { who, can, rest: rest.map(decodeURIComponent), go };
   const page = shown.find((one) => one[0] === name) || shown[0];
   const View = name === "chat" ? Conversation : page[2];
-  const language = (event) => { choose(event.target.value); again((n) => n + 1); };
+  const language = (event) => attempt(async () => { await choose(event.target.value); again((n) => n + 1); });
   return html`<div class="shell" onClick=${follow}>
     <a class="skip" href="#content" onClick=${(event) => { event.preventDefault(); document.getElementById("content").focus(); }}>${t("To the content")}</a>
     <nav aria-label=${t("Pages")}>

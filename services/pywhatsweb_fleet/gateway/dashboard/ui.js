@@ -69,11 +69,18 @@ export function useNow() {
 
 // Notices.
 
-let showNotice = () => {};
+let notices = [];
+/** Where notices may stand, the newest last: a dialog that is open covers the page. */
+const places = [];
+const tell = () => places.forEach((again) => again((n) => n + 1));
+const drop = (id) => { notices = notices.filter((one) => one.id !== id); tell(); };
 
 /** Tells something at the bottom of the page for a while; what went wrong, until it is closed. */
 export function notice(text, kind = "ok") {
-  showNotice({ text, kind, id: Math.random() });
+  const id = Math.random();
+  notices = [...notices.slice(-3), { text, kind, id }];
+  if (kind === "ok") setTimeout(() => drop(id), 4000);
+  tell();
 }
 
 /** Runs an action and tells what went wrong. Whether it went well. */
@@ -89,14 +96,14 @@ export async function attempt(action, done) {
 }
 
 export function Notices() {
-  const [all, set] = useState([]);
-  const drop = (id) => set((old) => old.filter((one) => one.id !== id));
-  showNotice = (one) => {
-    set((old) => [...old.slice(-3), one]);
-    if (one.kind === "ok") setTimeout(() => drop(one.id), 4000);
-  };
+  const [, again] = useState(0);
+  useEffect(() => {
+    places.push(again);
+    tell();
+    return () => { places.splice(places.indexOf(again), 1); tell(); };
+  }, []);
   return html`<div class="notices" role="status" aria-live="polite">
-    ${all.map((one) => html`<div key=${one.id} class="notice ${one.kind}">
+    ${(places.at(-1) === again ? notices : []).map((one) => html`<div key=${one.id} class="notice ${one.kind}">
       <span>${one.text}</span><button class="plain" aria-label=${t("Close")} onClick=${() => drop(one.id)}>×</button>
     </div>`)}
   </div>`;
@@ -167,7 +174,7 @@ export function Dialog({ title, onClose, children }) {
   return html`<dialog ref=${ref} aria-label=${title} onClose=${onClose}
       onClick=${(event) => event.target === ref.current && ref.current.close()}>
     <header class="head"><h2>${title}</h2><button class="plain" aria-label=${t("Close")} onClick=${() => ref.current.close()}>×</button></header>
-    ${children}
+    ${children}<${Notices} />
   </dialog>`;
 }
 
@@ -176,7 +183,7 @@ export function Field({ label, hint, children }) {
 }
 
 /** A form whose fields come as an object of texts; while it is sent its button is off. */
-export function Form({ onSubmit, button, children, secondary }) {
+export function Form({ onSubmit, button, children, secondary, inline }) {
   const [busy, set] = useState(false);
   const submit = async (event) => {
     event.preventDefault();
@@ -185,7 +192,7 @@ export function Form({ onSubmit, button, children, secondary }) {
     await onSubmit(fields, event.target);
     set(false);
   };
-  return html`<form class="form" onSubmit=${submit}>${children}
+  return html`<form class="form ${inline ? "inline" : ""}" onSubmit=${submit}>${children}
     <div class="actions"><button class="primary" disabled=${busy}>${button}</button>${secondary}</div></form>`;
 }
 
