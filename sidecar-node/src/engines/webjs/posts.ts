@@ -72,11 +72,12 @@ export class Posts {
     if (tried) throw new ActionError('E_ACK_TIMEOUT', 'tried before', true);
     const post = await this.#prepare(frame, place, content);
     ours(id);
-    if (presets()) return begun(await this.#hand(place, id, post));
+    // The library names all but a status of words, for which the page asks itself for an id.
+    if (presets() && !isWords(place, content)) return begun(await this.#hand(place, id, post));
     await durable(attempts.write({ id }));
     unnamed(true);
     try {
-      const result = await this.#hand(place, '', post);
+      const result = await this.#hand(place, presets() ? id : '', post);
       attempts.write({ id, sent: String(result.message_id) });
       return begun(result);
     } finally {
@@ -89,7 +90,7 @@ export class Posts {
     const { library, link, client, page } = this.#parts;
     if (place.channel) await requireAdmin(page(), place.channel);
     const { content: what, options } = await build(library, content, fileOf(link, frame.ref, content));
-    if (!place.channel && content.type === 'text') {
+    if (isWords(place, content)) {
       // The page's own words for a status have no place for them.
       if (options.mentions || options.extra) throw unsupported(place, options.mentions ? 'mentions' : 'link_preview');
       const color = OPAQUE + Number.parseInt(backgroundOf(content).slice(1), 16);
@@ -157,12 +158,15 @@ export class Posts {
   async #find({ channel }: Place, id: string): Promise<Posted | null> {
     const { page, me } = this.#parts;
     const { pn, lid } = me();
-    const keys = channel ? [`true_${channel}_${id}`] : [pn, lid].map((by) => `true_${STATUS}_${id}_${by}`);
+    const own = [pn, ...(lid ? [lid] : [])];
+    const keys = channel ? [`true_${channel}_${id}`] : own.map((by) => `true_${STATUS}_${id}_${by}`);
     return await page().evaluate(findPost, channel ?? STATUS, id, keys);
   }
 }
 
 const begun = (result: Partial<Result>): Begun => ({ rest: Promise.resolve(result) });
+
+const isWords = ({ channel }: Place, { type }: Content): boolean => !channel && type === 'text';
 
 const unsupported = ({ place }: Place, what: string): ActionError =>
   new ActionError('E_UNSUPPORTED_TYPE', `${place}_post.${what.slice(0, 40)}`);
