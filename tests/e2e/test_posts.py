@@ -31,7 +31,7 @@ async def test_at_the_command_line_and_over_http(
     code, out = await pww("channel", "create", "Linha", *session, "--format", "json")
     assert code == 0, out
     made = json.loads(out)
-    code, out = await pww("send", "oi, canal", "--to", made["channel"], *session)
+    code, out = await pww("send", "oi, canal", "--to", made["channel"], *session, "--id", "cli-post")
     assert code == 0, out
     code, out = await pww("channel", "show", made["link"], *session)
     assert (code, "Linha" in out, "owner" in out) == (0, True, True)
@@ -49,8 +49,6 @@ async def test_at_the_command_line_and_over_http(
     code, out = await pww("send", "promo", "--file", str(photo), *posting)
     assert code == 0, out
     await stage.heard("post", type="image", place="channel", command_id="cli-photo")
-    code, out = await pww("send", "Pão a R$ 1", "--to", made["channel"], *session, "--id", "cli-post")
-    assert code == 0, out
     (post,) = await wait_until(
         lambda: [e["data"] for e in program.of("post") if e["data"].get("command_id") == "cli-post"], 60
     )
@@ -74,7 +72,7 @@ async def test_at_the_command_line_and_over_http(
         assert (missing.status_code, missing.json()["code"]) == (404, "E_CHANNEL_NOT_FOUND")
 
 
-async def test_from_python(program: Plain, whatsapp: Sandbox, client: FleetClient) -> None:
+async def test_from_python(program: Plain, whatsapp: Sandbox, client: FleetClient, tmp_path: Path) -> None:
     """A status is posted once under its id, and taken back; what nobody may see fails with its code."""
     stage = await on_stage(program, whatsapp, "baileys")
     session = client.session(stage.session)
@@ -91,6 +89,14 @@ async def test_from_python(program: Plain, whatsapp: Sandbox, client: FleetClien
     assert [e["kind"] for e in shown["entries"] if e["kind"] in ("message", "repeat")] == ["message"]
     made = await client.channels.create(stage.session, "Do Python", "por código")
     assert (made.description, made.role) == ("por código", "owner")
+    photo = tmp_path / "promo.png"
+    photo.write_bytes(picture("PNG"))
+    posted = await session.send_image(made.channel, photo, caption="Hoje")
+    await posted.outcome("sent", timeout=90)
+    said = await (await session.send_text(made.channel, "Pão a R$ 1")).outcome("sent", timeout=90)
+    assert said.message_id is not None
+    await (await session.edit(made.channel, said.message_id, "Pão a R$ 2")).outcome("sent", timeout=90)
+    await stage.heard("post", message_id=said.message_id, text={"body": "Pão a R$ 2"}, channel=made.channel)
     await client.channels.delete(stage.session, made.channel)
     with pytest.raises(RequestError) as missing:
         await client.channels.get(stage.session, made.channel)

@@ -1,7 +1,8 @@
 """``channel.*``: find, make, follow, mute and leave WhatsApp's channels.
 
-What is posted in those that a session follows comes as `post` events; `SessionClient.send_text` with ``to`` a channel's
-id posts in one that its account owns.
+What is posted in those that a session follows comes as `post` events. In one that its account owns, `SessionClient`'s
+`send_text`, `send_image`, `send_poll` … with ``to`` its id post, `edit` puts another text in a post's place, and
+`delete_message` takes one back.
 """
 
 from __future__ import annotations

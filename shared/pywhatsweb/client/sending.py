@@ -336,7 +336,8 @@ class SessionClient:
         return await self.send(c.SendTemplate(to=to, template=template, **_envelope(options)))
 
     async def edit(self, to: str, message_id: str, body: str, **options: Unpack[Options]) -> Handle:
-        """Replaces the text of a message of this session's; for a caption, `send` an `Edit`."""
+        """Replaces the text of a message of this session's, or of a channel's post; for a message's caption, `send` an
+        `Edit`."""
         text = content.Text(body=body)
         return await self.send(c.Edit(to=to, message_id=message_id, text=text, **options))
 
