@@ -12,6 +12,7 @@ import { chatState, locate, setNextId } from './in_page.ts';
 import type { Client, Library, Page } from './library.ts';
 import { fetchMedia, fileOf } from './media.ts';
 import { removalIsTold } from './messages.ts';
+import { named } from './naming.ts';
 import type { People } from './people.ts';
 import { Posts } from './posts.ts';
 import { vote } from './votes.ts';
@@ -223,15 +224,7 @@ export class Actions {
     if (!id) throw new ActionError('E_MISSING_FIELD', 'message_id is missing');
     const target = await this.find(requireJid(frame.to), id);
     if (frame.id) this.#parts.ours(frame.id);
-    if (this.presets && frame.id) await this.#page.evaluate(setNextId, frame.id);
-    try {
-      await work(target);
-    } catch (error) {
-      throw failed(error, isGone(error));
-    } finally {
-      // What took no id leaves it to no other message.
-      if (this.presets) await this.#page.evaluate(setNextId, '').catch(() => {});
-    }
+    await named(this.#page, (this.presets && frame.id) || '', () => work(target));
     return { rest: Promise.resolve(frame.id ? { message_id: frame.id } : {}) };
   }
 

@@ -7,10 +7,9 @@ import type { Begun } from '../turns.ts';
 import type { Attempts } from './attempts.ts';
 import { requireAdmin } from './channels.ts';
 import { build } from './content.ts';
-import { failed, isGone } from './failures.ts';
-import { setNextId } from './in_page.ts';
 import type { Client, Library, Page } from './library.ts';
 import { fileOf } from './media.ts';
+import { named } from './naming.ts';
 import { findPost, type Posted, postWords, withdraw } from './posts_in_page.ts';
 
 const STATUS = 'status@broadcast';
@@ -106,28 +105,12 @@ export class Posts {
   /** To the page, under `id` or (empty) one of its own. */
   async #hand(place: Place, id: string, post: () => Promise<string | null>): Promise<Partial<Result>> {
     const { page, ours } = this.#parts;
-    let name: string | null;
-    try {
-      if (id) await page().evaluate(setNextId, id);
-      name = (await post()) ?? (id || null);
-    } catch (error) {
-      throw failed(error, isGone(error));
-    } finally {
-      if (id) await this.#forgetNextId();
-    }
+    const name = (await named(page(), id, post)) ?? id;
     if (name) ours(name);
     const posted = name ? await this.#find(place, name) : null;
     // The page took it and shows nothing of it: it may be on its way.
     if (!posted) throw new ActionError('E_ENGINE_ERROR', 'the page does not show what it posted', true);
-    return outcome(place, posted, String(name), 'now');
-  }
-
-  /** What took no id leaves it to no other message. */
-  async #forgetNextId(): Promise<void> {
-    await this.#parts
-      .page()
-      .evaluate(setNextId, '')
-      .catch(() => {});
+    return outcome(place, posted, name, 'now');
   }
 
   async #delete(frame: ActFrame, place: Place): Promise<Begun> {
@@ -141,17 +124,10 @@ export class Posts {
     if (!target && frame.id && (await attempts.find(frame.id))) return done;
     if (!target) throw new ActionError('E_MESSAGE_NOT_FOUND');
     if (frame.id && !place.channel) await durable(attempts.write({ id: frame.id }));
-    const named = presets() && frame.id !== undefined;
-    try {
-      if (named) await page().evaluate(setNextId, String(frame.id));
-      if (!place.channel) await client.revokeStatusMessage(target.key);
-      else if ((await page().evaluate(withdraw, place.channel, id)) !== 'OK')
-        throw new ActionError('E_WHATSAPP_REJECTED');
-    } catch (error) {
-      throw failed(error, isGone(error));
-    } finally {
-      if (named) await this.#forgetNextId();
-    }
+    await named(page(), (presets() && frame.id) || '', async () => {
+      if (!place.channel) return await client.revokeStatusMessage(target.key);
+      if ((await page().evaluate(withdraw, place.channel, id)) !== 'OK') throw new ActionError('E_WHATSAPP_REJECTED');
+    });
     return done;
   }
 
