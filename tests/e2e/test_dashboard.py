@@ -315,11 +315,12 @@ async def test_the_sandbox_inside_and_the_board_by_keys(fleet: Fleet, browser: B
 
 @pytest.mark.timeout(300)
 async def test_inboxes_opt_outs_labels_and_channels(fleet: Fleet, browser: Browser) -> None:
-    """A supervisor keeps each; what is refused is told in words; an attendant sees them and changes nothing."""
+    """A supervisor keeps each; what is refused is told in words; an attendant sees them and changes nothing. Who writes
+    to two numbers of an inbox has one card, with what was said to both, and is answered through the inbox."""
     url = fleet.ready["http_url"]
     demo = {"Authorization": f"Bearer {fleet.ready['tenants']['demo']['api_key']}"}
     faults: list[str] = []
-    number, customer = new_number(), new_number()
+    number, second, customer = new_number(), new_number(), new_number()
     async with (
         httpx.AsyncClient(base_url=url, headers=demo, timeout=30) as admin,
         plain(fleet) as program,
@@ -329,6 +330,7 @@ async def test_inboxes_opt_outs_labels_and_channels(fleet: Fleet, browser: Brows
             made = {"user": user, "password": "correct horse", "role": role}
             assert (await admin.post("/v1/users", json=made)).status_code == 201
         await pair(program, whatsapp, "shop", number)
+        await pair(program, whatsapp, "shop2", second)
         await whatsapp.post("/api/contacts", number=customer, name="Nina")
         await whatsapp.post(f"/api/contacts/{customer}/send", to=number, type="text", text="PARE")
         page = await page_of(browser, faults)
@@ -342,11 +344,11 @@ async def test_inboxes_opt_outs_labels_and_channels(fleet: Fleet, browser: Brows
         await page.get_by_label("Sessions").fill("shop nowhere")
         await page.get_by_role("button", name="Save").click()
         await page.locator(".notice.bad").get_by_role("button", name="Close").click()
-        await page.get_by_label("Sessions").fill("shop")
+        await page.get_by_label("Sessions").fill("shop shop2")
         assert await flaws(page) == []
         await page.get_by_role("button", name="Save").click()
         row = page.get_by_role("row").filter(has_text="@support")
-        await row.get_by_text("shop").wait_for()
+        await row.get_by_text("shop2").wait_for()
         await look(page, "inboxes")
 
         async def opted_out() -> bool:
@@ -381,6 +383,33 @@ async def test_inboxes_opt_outs_labels_and_channels(fleet: Fleet, browser: Brows
             return (found["words"], found["usual"]) == (["basta", "sair"], False)
 
         await wait_until(saved, 60, message="the words are kept")
+
+        await show(page, "team")
+        joined = page.get_by_label("Cards of a person who writes to several numbers")
+        await joined.select_option("by_inbox")
+        await joined.locator("xpath=ancestor::form").get_by_role("button", name="Save").click()
+
+        async def switched() -> bool:
+            found = (await admin.post("/v1/policy/get", json={})).json()
+            return bool(found["policy"].get("cards") == "by_inbox")
+
+        await wait_until(switched, 60, message="the policy is kept")
+        await whatsapp.post(f"/api/contacts/{customer}/send", to=second, type="text", text="And here?")
+        await show(page, "board")
+        card = page.get_by_role("region", name="Waiting").locator(".card").filter(has_text="Nina")
+        await card.get_by_text("@support").wait_for()
+        await expect(page.locator(".card").filter(has_text="Nina")).to_have_count(1, timeout=SLOW_MS)
+        await card.get_by_role("link", name="Nina").click()
+        for text in ("PARE", "And here?"):
+            await page.locator(".message").get_by_text(text).wait_for()
+        await page.get_by_label("Message", exact=True).fill("We are one shop.")
+        await page.keyboard.press("Enter")
+        await (
+            page.locator(".message.own").filter(has_text="We are one shop.").locator(".tick.read").wait_for()
+        )
+        await wait_until(
+            lambda: any(one["data"].get("inbox_id") == "@support" for one in program.of("status")), 60
+        )
 
         await show(page, "labels")
         await page.get_by_label("Session").select_option("shop")
