@@ -60,22 +60,12 @@ def list_(
         How many, at most 500.
     """
     found = ask(where, "chat.list", status=status, owner_id=owner, session_id=session, limit=limit)["chats"]
-    if form == "json":
-        for chat in found:
-            show.json_line(chat)
-    elif not found:
-        print("No chats.")
-    else:
-        show.table(
-            ("CHAT", "STATUS", "OWNER", "UNREAD", "SESSION", "NAME"),
-            (
-                (
-                    _who(chat["chat"]), chat["status"], chat["owner_id"], str(chat["unread"]),
-                    chat["session_id"], chat["name"],
-                )
-                for chat in found
-            ),
-        )  # fmt: skip
+    show.listing(
+        form, found, "No chats.", ("CHAT", "STATUS", "OWNER", "UNREAD", "SESSION", "NAME"),
+        lambda one: (
+            _who(one["chat"]), one["status"], one["owner_id"], str(one["unread"]), one["session_id"], one["name"],
+        ),
+    )  # fmt: skip
     return exits.OK
 
 
@@ -213,19 +203,10 @@ def history(
         How many changes, at most 500.
     """
     changes = ask(where, "chat.history", **_named(chat), session_id=session, limit=limit)["changes"]
-    if form == "json":
-        for change in changes:
-            show.json_line(change)
-    elif not changes:
-        print("Nothing yet.")
-    else:
-        show.table(
-            ("WHEN", "CHANGE", "STATUS", "OWNER", "BY", "REASON"),
-            (
-                (one["at"][:19], one["change"], one["status"], one["owner_id"], one["by"], one["reason"])
-                for one in changes
-            ),
-        )
+    show.listing(
+        form, changes, "Nothing yet.", ("WHEN", "CHANGE", "STATUS", "OWNER", "BY", "REASON"),
+        lambda one: (one["at"][:19], one["change"], one["status"], one["owner_id"], one["by"], one["reason"]),
+    )  # fmt: skip
     return exits.OK
 
 

@@ -15,6 +15,7 @@ app = App(
     help="Keep who agreed to what, and who does not want to be written to.",
     result_action="return_value",
 )
+_COLUMNS = ("PERSON", "PURPOSE", "SINCE", "SOURCE", "WITHDRAWN")
 
 
 @app.command(name="show")
@@ -95,13 +96,7 @@ def list_(
         How many, at most 500.
     """
     found = ask(where, "consent.list", purpose=purpose, limit=limit)["consents"]
-    if form == "json":
-        for one in found:
-            show.json_line(one)
-    elif not found:
-        print("Nobody.")
-    else:
-        _table(found)
+    show.listing(form, found, "Nobody.", _COLUMNS, _row)
     return exits.OK
 
 
@@ -115,14 +110,10 @@ def opt_outs(*, limit: int = 500, where: Connection = None, form: Answer = "huma
         How many, at most 500.
     """
     found = ask(where, "consent.opt_outs", limit=limit)["opt_outs"]
-    if form == "json":
-        for one in found:
-            show.json_line(one)
-    elif not found:
-        print("Nobody.")
-    else:
-        rows = ((one["key"], one["at"], one["word"] or one["by"], one["session_id"]) for one in found)
-        show.table(("CHAT", "SINCE", "WORD OR BY", "SESSION"), rows)
+    show.listing(
+        form, found, "Nobody.", ("CHAT", "SINCE", "WORD OR BY", "SESSION"),
+        lambda one: (one["key"], one["at"], one["word"] or one["by"], one["session_id"]),
+    )  # fmt: skip
     return exits.OK
 
 
@@ -164,19 +155,10 @@ def _tell(found: dict[str, Any], form: Answer) -> int:
     told = f"since {out['at']}, by {out['word'] or out['by'] or 'request'}" if out else "no"
     show.pairs({"chat": found["key"], "opted out": told})
     if found["consents"]:
-        _table(found["consents"])
+        show.table(_COLUMNS, map(_row, found["consents"]))
     return exits.OK
 
 
-def _table(found: list[dict[str, Any]]) -> None:
-    rows = (
-        (
-            one["person"]["pn"] or one["person"]["lid"],
-            one["purpose"],
-            one["at"],
-            one["source"],
-            one["withdrawn_at"],
-        )
-        for one in found
-    )
-    show.table(("PERSON", "PURPOSE", "SINCE", "SOURCE", "WITHDRAWN"), rows)
+def _row(one: dict[str, Any]) -> tuple[str | None, ...]:
+    person = one["person"]
+    return person["pn"] or person["lid"], one["purpose"], one["at"], one["source"], one["withdrawn_at"]

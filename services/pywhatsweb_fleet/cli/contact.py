@@ -117,11 +117,5 @@ def blocked(*, session: str, where: Connection = None, form: Answer = "human") -
         Whose account.
     """
     people = ask_live(where, "contact.blocked", session_id=session)["people"]
-    if form == "json":
-        for one in people:
-            show.json_line(one)
-    elif not people:
-        print("Nobody.")
-    else:
-        show.table(("NUMBER", "LID"), ((one["pn"], one["lid"]) for one in people))
+    show.listing(form, people, "Nobody.", ("NUMBER", "LID"), lambda one: (one["pn"], one["lid"]))
     return exits.OK

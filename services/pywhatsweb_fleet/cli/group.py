@@ -40,16 +40,10 @@ def list_(*, session: str, limit: int = 50, where: Connection = None, form: Answ
         How many, at most 500.
     """
     groups = ask_live(where, "group.list", session_id=session, limit=limit)["groups"]
-    if form == "json":
-        for one in groups:
-            show.json_line(one)
-    elif not groups:
-        print("No groups.")
-    else:
-        show.table(
-            ("GROUP", "MEMBERS", "SUBJECT"),
-            ((one["group"], str(one["size"]), one["subject"]) for one in groups),
-        )
+    columns = ("GROUP", "MEMBERS", "SUBJECT")
+    show.listing(
+        form, groups, "No groups.", columns, lambda one: (one["group"], str(one["size"]), one["subject"])
+    )
     return exits.OK
 
 
@@ -185,15 +179,8 @@ def requests(group: str, /, *, session: str, where: Connection = None, form: Ans
         Whose account.
     """
     waiting = ask_live(where, "group.requests", session_id=session, group=group)["requests"]
-    if form == "json":
-        for one in waiting:
-            show.json_line(one)
-    elif not waiting:
-        print("Nobody.")
-    else:
-        show.table(
-            ("NUMBER", "LID", "SINCE"), ((one["pn"], one["lid"], one["requested_at"]) for one in waiting)
-        )
+    columns = ("NUMBER", "LID", "SINCE")
+    show.listing(form, waiting, "Nobody.", columns, lambda one: (one["pn"], one["lid"], one["requested_at"]))
     return exits.OK
 
 

@@ -57,14 +57,10 @@ def set_(
 def list_(*, where: Connection = None, form: Answer = "human") -> int:
     """List the tenant's inboxes."""
     found = ask(where, "inbox.list")["inboxes"]
-    if form == "json":
-        for one in found:
-            show.json_line(one)
-    elif not found:
-        print("No inboxes.")
-    else:
-        rows = ((one["inbox_id"], _people(one), one["spread"], one["failover"]) for one in found)
-        show.table(("INBOX", "PEOPLE", "SPREAD", "FAILOVER"), rows)
+    show.listing(
+        form, found, "No inboxes.", ("INBOX", "PEOPLE", "SPREAD", "FAILOVER"),
+        lambda one: (one["inbox_id"], _people(one), one["spread"], one["failover"]),
+    )  # fmt: skip
     return exits.OK
 
 

@@ -207,19 +207,13 @@ def list_(
             return found
 
     sessions = asyncio.run(run())
-    if form == "json":
-        for session in sessions:
-            show.json_line(session)
-    elif not sessions:
-        print("No sessions. Start one: pww session start s1")
-    else:
-        show.table(
-            ("SESSION", "STATUS", "NUMBER", "ENGINE", "QUEUED"),
-            (
-                (s["session_id"], s["status"], s["phone_number"], s["engine"], _number(s["queued"]))
-                for s in sorted(sessions, key=lambda s: str(s["session_id"]))
-            ),
-        )
+    if form == "human":
+        sessions = sorted(sessions, key=lambda one: str(one["session_id"]))
+    show.listing(
+        form, sessions, "No sessions. Start one: pww session start s1",
+        ("SESSION", "STATUS", "NUMBER", "ENGINE", "QUEUED"),
+        lambda one: (one["session_id"], one["status"], one["phone_number"], one["engine"], _number(one["queued"])),
+    )  # fmt: skip
     return exits.OK
 
 

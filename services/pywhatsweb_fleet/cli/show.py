@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 WIDTH = 80
@@ -65,6 +65,23 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str | None]]) -> None:
     for row in rows:
         drawn.add_row(*(Text.from_ansi(word(cell or "-")) for cell in row))
     Console(width=None if on_terminal() else WIDTH, highlight=False).print(drawn)
+
+
+def listing(
+    form: str,
+    found: Sequence[Any],
+    empty: str,
+    columns: Sequence[str],
+    row: Callable[[Any], Sequence[str | None]],
+) -> None:
+    """As `form` says: a document each, or a table of what `row` makes of each; `empty` is said of none."""
+    if form == "json":
+        for one in found:
+            json_line(one)
+    elif not found:
+        print(empty)
+    else:
+        table(columns, (row(one) for one in found))
 
 
 def pairs(values: dict[str, Any]) -> None:

@@ -105,19 +105,11 @@ def list_(
         How many, at most 500.
     """
     found = ask(where, "template.list", name=name, limit=limit)["templates"]
-    if form == "json":
-        for one in found:
-            show.json_line(one)
-    elif not found:
-        print("No templates.")
-    else:
-        show.table(
-            ("NAME", "LANGUAGE", "VARIABLES", "BODY"),
-            (
-                (one["name"], one["language"], ", ".join(one["variables"]), _line(one["body"]))
-                for one in found
-            ),
-        )
+    columns = ("NAME", "LANGUAGE", "VARIABLES", "BODY")
+    show.listing(
+        form, found, "No templates.", columns,
+        lambda one: (one["name"], one["language"], ", ".join(one["variables"]), _line(one["body"])),
+    )  # fmt: skip
     return exits.OK
 
 
