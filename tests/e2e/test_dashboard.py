@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, async_playwright, expect
 
 from tests.support import wait_until
+from tests.support.browsing import OVERFLOW, SLOW_MS, flaws, look, page_of, show, sign_in
 from tests.support.running import Fleet, new_number, pair, plain, sandbox
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -23,9 +22,6 @@ PNG = bytes.fromhex(
     "89504e470d0a1a0a0000000d49484452000000080000000808020000004b6d29dc0000001149444154789c633851a1811531"
     "0c2d090052d55a015f16e1040000000049454e44ae426082"
 )
-SLOW_MS = 60_000
-AXE = Path(__file__).parents[2] / "sidecar-node" / "node_modules" / "axe-core" / "axe.min.js"
-OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 PAGES = (
     "board", "sessions", "inboxes", "labels", "fleet", "contacts", "optouts", "templates", "team", "webhooks",
     "deadletters", "audit", "access", "settings", "sandbox",
@@ -38,31 +34,6 @@ async def browser() -> AsyncIterator[Browser]:
         chromium = await driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield chromium
         await chromium.close()
-
-
-async def page_of(browser: Browser, faults: list[str], **options: Any) -> Page:
-    context = await browser.new_context(locale="en-US", **options)
-    page = await context.new_page()
-    page.set_default_timeout(SLOW_MS)
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.on(
-        "request",
-        lambda request: (
-            None
-            if request.url.startswith(("http://127.0.0.1:", "data:", "blob:"))
-            else faults.append(request.url)
-        ),
-    )
-    return page
-
-
-async def sign_in(page: Page, url: str, user: str) -> None:
-    await page.goto(url)
-    await page.get_by_label("Organisation").fill("demo")
-    await page.get_by_label("User").fill(user)
-    await page.get_by_label("Password").fill("correct horse")
-    await page.get_by_role("button", name="Sign in", exact=True).click()
-    await page.get_by_role("heading", name="Board").wait_for()
 
 
 @pytest.mark.timeout(300)
@@ -441,32 +412,3 @@ async def test_inboxes_opt_outs_labels_and_channels(fleet: Fleet, browser: Brows
             assert await flaws(other) == []
             await look(other, f"{name}-phone")
     assert faults == []
-
-
-async def show(page: Page, name: str) -> None:
-    """A page, when it has loaded what it shows."""
-    await page.locator(f"nav a[href$='/{name}']").click()
-    await page.locator("main h1").wait_for()
-    await expect(page.locator("main [aria-busy]")).to_have_count(0, timeout=SLOW_MS)
-    assert await page.locator("main [role=alert]").count() == 0, name
-
-
-async def flaws(page: Page) -> list[str]:
-    """What axe-core finds serious or worse (WCAG 2.1 A and AA), and where."""
-    if not await page.evaluate("'axe' in window"):
-        await page.evaluate(AXE.read_text())
-    levels = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]
-    found = await page.evaluate("levels => axe.run(document, {runOnly: levels})", levels)
-    return [
-        f"{one['id']}: {node['target']} {node['failureSummary']}"
-        for one in found["violations"]
-        if one["impact"] in ("serious", "critical")
-        for node in one["nodes"]
-    ]
-
-
-async def look(page: Page, name: str) -> None:
-    """A picture for people, where one is asked for."""
-    if folder := os.environ.get("PWW_TEST_SCREENSHOTS"):
-        await expect(page.locator(".notice.ok")).to_have_count(0, timeout=SLOW_MS)
-        await page.screenshot(path=Path(folder) / f"{name}.png")

@@ -9,7 +9,8 @@ import httpx
 import pytest
 from playwright.async_api import Browser, Error, Page, expect
 
-from tests.e2e.test_dashboard import CHROMIUM, browser, flaws, look, page_of, show
+from tests.e2e.test_dashboard import CHROMIUM, browser
+from tests.support.browsing import flaws, look, page_of, show
 from tests.support.running import Fleet
 
 __all__ = ["browser"]  # the fixture
