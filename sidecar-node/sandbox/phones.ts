@@ -1,6 +1,6 @@
 import { proto } from 'baileys/WAProto/index.js';
 import { type Companion, isPage } from './companions.ts';
-import { type Described, describe, phoneMessageId, stanzaType, unpad } from './content.ts';
+import { describe, phoneMessageId, stanzaType, unpad } from './content.ts';
 import { Duties, type Duty } from './duties.ts';
 import type { Group } from './groups.ts';
 import type { PeerMessage } from './history.ts';
@@ -110,7 +110,7 @@ export class Phones {
       content,
       ...(disorder ? { detail: { ...about.detail, out_of_order: 1 } } : {}),
     });
-    if (described.media && shown) this.#openMedia(seq, described);
+    if (described.media && shown) this.#sandbox.media.show(seq, described.media);
     if (described.type === 'poll_vote')
       journal.annotate(seq, { chosen: chosen(this.#sandbox, phone, from.number, message) ?? null });
     if (shown) this.#handToPages(phone, from, message, id, group);
@@ -269,16 +269,5 @@ export class Phones {
     this.#sandbox.queue.add(from, 'receipt', about.id, node('receipt', attrs, content));
     this.#sandbox.journal.append({ kind: 'retry_request', ...about, type: String(count) });
     this.#sandbox.wake(from);
-  }
-
-  #openMedia(seq: number, { media }: Described): void {
-    if (!media) return;
-    this.#sandbox.media.open(media).then(
-      (file) => this.#sandbox.journal.annotate(seq, { media: { ...file, mime_type: media.mimeType } }),
-      (error: unknown) => {
-        logError('media', error);
-        this.#sandbox.journal.annotate(seq, { media: { error: error instanceof Error ? error.message : 'failed' } });
-      },
-    );
   }
 }
