@@ -18,6 +18,14 @@ import { fromPage, type PageMessage, toPage } from './translate.ts';
 
 const REFS = 6;
 const BATCH = 64;
+/** WhatsApp's word for a change in a group, and the page's. */
+const CHANGES: Readonly<Record<string, string>> = {
+  announcement: 'announce',
+  not_announcement: 'announce',
+  locked: 'restrict',
+  unlocked: 'restrict',
+  created_membership_requests: 'membership_approval_request',
+};
 
 /**
  * One page's socket: linking, login, messages both ways, as JSON. The page plays WhatsApp Web towards whatsapp-web.js;
@@ -67,13 +75,13 @@ export class PageConnection implements DeviceConnection {
   }
 
   notify(type: string, attrs: Record<string, string>, content: Node[]): void {
-    if (type !== 'w:gp2') return;
+    if (type !== 'w:gp2' && type !== 'picture') return;
     const changes = content.map((change) => ({
-      change: change.tag,
+      change: type === 'picture' ? type : (CHANGES[change.tag] ?? change.tag),
       attrs: change.attrs,
       participants: children(change).map(({ attrs: of }) => of.jid),
     }));
-    this.#tell('group', { group: attrs.from, by: attrs.participant, changes });
+    this.#tell('group', { group: attrs.from, by: attrs.participant ?? content[0]?.attrs.author, changes });
   }
 
   streamError(code: string | undefined, reason?: Node): void {

@@ -5,6 +5,7 @@ import { addressesOf } from '../people.ts';
 import { accountOf } from '../profiles.ts';
 import type { Sandbox } from '../sandbox.ts';
 import { lidJid, node, parseJid, pnJid } from '../wire.ts';
+import { group, groupPicture, groups } from './page_groups.ts';
 
 /** What a page says. `ref` numbers its questions. */
 export type Said = { type: string; ref?: number } & Record<string, unknown>;
@@ -23,17 +24,6 @@ const exists: Answer = (sandbox, _, said) => {
   const person = byNumber ?? sandbox.people.ofJid(String(said.jid));
   if (!person || !sandbox.people.behaviourOf(person).registered) return null;
   return { pn: pnJid(person.number), lid: lidJid(person.lid), name: person.name };
-};
-
-const groups: Answer = (sandbox, { number }) => {
-  const own = sandbox.groups.all().filter(({ members }) => members.some((member) => member.number === number));
-  return own.map(({ id, subject, owner, created, members }) => ({
-    id,
-    subject,
-    owner: pnJid(owner),
-    creation: Math.floor(created / 1000),
-    participants: members.map((member) => ({ id: pnJid(member.number), isAdmin: member.role !== 'member' })),
-  }));
 };
 
 /** About, picture and business of a person, as far as this account may see them. */
@@ -68,6 +58,8 @@ const channel: Answer = ({ channels }, { number }, { operation, variables }) =>
 const ANSWERS: Readonly<Record<string, Answer>> = {
   exists,
   groups,
+  group,
+  group_picture: groupPicture,
   profile,
   show,
   blocked,

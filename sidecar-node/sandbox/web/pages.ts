@@ -16,6 +16,7 @@ const PARTS = [
   'places.js',
   'inbox.js',
   'link.js',
+  'groups.js',
   'past.js',
   'marks.js',
   'labels.js',

@@ -1,8 +1,9 @@
 /** What whatsapp-web.js has the page do: send, edit, delete, react, read, type. */
 
+import { learnGroups } from './groups.js';
 import { ask, say, transmit } from './link.js';
 import { createWid, MsgKey } from './models.js';
-import { alternates, Chat, chatOf, keep, learn, learnGroups, made, me, show } from './state.js';
+import { alternates, Chat, chatOf, keep, learn, made, me, show } from './state.js';
 import { statusChat } from './statuses.js';
 
 /** A message is on disk before it leaves, and leaves again at the next login until it is acknowledged. */
@@ -91,7 +92,7 @@ export async function findOrCreateLatestChat(wid) {
   if (known) return { chat: known };
   if (wid.isStatus()) return { chat: statusChat };
   if (wid.isGroup()) {
-    learnGroups(await ask({ type: 'groups' }));
+    await learnGroups(await ask({ type: 'groups' }));
     const chat = Chat.get(wid);
     if (!chat) throw new Error('not a member of this group');
     return { chat };

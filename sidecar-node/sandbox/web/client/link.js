@@ -1,5 +1,6 @@
 /** The socket to the sandbox: linking, login, reconnecting, questions; what arrives is taken in turn. */
 import { learnChannel } from './channels.js';
+import { learnGroups } from './groups.js';
 import { message, receipt } from './inbox.js';
 import { loadLabels } from './labels.js';
 import { stateChanged } from './marks.js';
@@ -7,7 +8,7 @@ import { createWid } from './models.js';
 import { past } from './past.js';
 import { showBlocked } from './people.js';
 import { homeOf } from './places.js';
-import { acked, Cmd, Conn, learnGroups, load, Msg, me, notice, Socket } from './state.js';
+import { acked, Cmd, Conn, load, Msg, me, notice, Socket } from './state.js';
 import { forget, read, write } from './store.js';
 
 const RECONNECT_MS = 500;
@@ -92,7 +93,7 @@ const takers = {
   success: async ({ pn, lid, name, business }) => {
     [me.pn, me.lid] = [createWid(pn), createWid(lid)];
     Conn.set({ pushname: name, platform: business ? 'smba' : 'android' });
-    learnGroups(await answerNow({ type: 'groups' }));
+    await learnGroups(await answerNow({ type: 'groups' }));
     showBlocked(await answerNow({ type: 'blocked' }));
     const channels = await answerNow({ type: 'channel', operation: 'list' });
     for (const channel of channels?.data.xwa2_newsletter_subscribed ?? []) learnChannel(channel);
@@ -140,7 +141,7 @@ const takers = {
   },
   answer: ({ ref, data }) => questions.get(ref)?.(data),
   group: async ({ group, by, changes }) => {
-    learnGroups(await answerNow({ type: 'groups' }));
+    await learnGroups(await answerNow({ type: 'groups' }));
     for (const { change, attrs, participants } of changes) {
       const recipients = participants.filter(Boolean).map((jid) => createWid(jid)._serialized);
       notice(createWid(group), { subtype: change, recipients, author: by, body: attrs.subject ?? '' });

@@ -84,6 +84,10 @@ export class Collection extends Emitter {
   getModelsArray() {
     return [...this.#models.values()];
   }
+
+  serialize() {
+    return this.getModelsArray().map((model) => model.serialize());
+  }
 }
 
 export class Wid {

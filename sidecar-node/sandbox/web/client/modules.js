@@ -26,6 +26,25 @@ import {
   unsubscribeFromNewsletterAction,
   updateNewsletterUserSetting,
 } from './channels.js';
+import {
+  createGroup,
+  demoteParticipants,
+  fetchMexGroupInviteCode,
+  getMembershipApprovalRequests,
+  joinGroupViaInvite,
+  promoteParticipants,
+  queryAndUpdateGroupMetadataById,
+  queryGroupInvite,
+  removeParticipants,
+  resetGroupInviteCode,
+  sendAddParticipantsRPC,
+  sendExitGroup,
+  sendMembershipRequestsActionRPC,
+  setGroupDescription,
+  setGroupProperty,
+  setGroupSubject,
+  widToUserJid,
+} from './groups.js';
 import { reactionTableMode } from './inbox.js';
 import { Label } from './labels.js';
 import { CallCollection, keys, linkByCode, start } from './link.js';
@@ -187,7 +206,7 @@ const modules = {
   WAWebSendStatusMsgAction: { sendStatusTextMsgAction, sendStatusMediaMsgAction },
   WAWebRevokeStatusAction: { sendStatusRevokeMsgAction },
   WAJids: { toNewsletterJid: String },
-  WAWebJidToWid: { newsletterJidToWid: createWid },
+  WAWebJidToWid: { newsletterJidToWid: createWid, userJidToUserWid: createWid },
   WAWebMsgDataFromModel: { msgDataFromMsgModel: (message) => message },
   WAWebLoadNewsletterPreviewChatAction: { loadNewsletterPreviewChat },
   WAWebNewsletterGatingUtils: { isNewsletterCreationEnabled: yes },
@@ -200,6 +219,18 @@ const modules = {
   WAWebNewsletterUpdateMsgsRecordsJob: { addNewsletterMsgsRecords, updateNewsletterMsgRecord: keep },
   WAWebNewsletterSendMessageJob: { sendNewsletterMessageJob },
   WAWebNewsletterRevokeMsgAction: { sendNewsletterRevokeMsgs },
+  WAWebGroupQueryJob: { queryAndUpdateGroupMetadataById, queryGroupInvite, resetGroupInviteCode },
+  WAWebGroupCreateJob: { createGroup },
+  WAWebGroupModifyInfoJob: { setGroupSubject, setGroupDescription },
+  WAWebSetPropertyGroupAction: { setGroupProperty },
+  WAWebModifyParticipantsGroupAction: { removeParticipants, promoteParticipants, demoteParticipants },
+  WAWebExitGroupAction: { sendExitGroup },
+  WAWebMexFetchGroupInviteCodeJob: { fetchMexGroupInviteCode },
+  WAWebGroupInviteJob: { joinGroupViaInvite },
+  WAWebApiMembershipApprovalRequestStore: { getMembershipApprovalRequests },
+  WASmaxGroupsAddParticipantsRPC: { sendAddParticipantsRPC },
+  WASmaxGroupsMembershipRequestsActionRPC: { sendMembershipRequestsActionRPC },
+  WAWebWidToJid: { widToGroupJid: String, widToUserJid },
 };
 
 window.require = (name) => {

@@ -1,4 +1,5 @@
 /** What people and the account show of themselves, and whom it has blocked. */
+import { setGroupPicture } from './groups.js';
 import { ask } from './link.js';
 import { createWid, Model } from './models.js';
 import { Blocklist, Conn, Contact } from './state.js';
@@ -33,15 +34,17 @@ export async function requestProfilePicFromServer({ id }) {
 }
 
 /** A JPEG as a data URL. */
-export async function sendSetPicture(_wid, _thumbnail, picture) {
-  await ask({ type: 'show', picture: picture.split(',')[1] });
+export async function sendSetPicture(wid, _thumbnail, picture) {
+  await showPicture(wid, picture.split(',')[1]);
   return { status: 200 };
 }
 
-export async function requestDeletePicture() {
-  await ask({ type: 'show', picture: null });
+export async function requestDeletePicture(wid) {
+  await showPicture(wid, null);
   return { status: 200 };
 }
+
+const showPicture = (wid, picture) => (wid.isGroup() ? setGroupPicture(wid, picture) : ask({ type: 'show', picture }));
 
 export const blockContact = ({ contact }) => changeBlocked('block', contact);
 export const unblockContact = (contact) => changeBlocked('unblock', contact);

@@ -18,7 +18,6 @@ export const alternates = new Map();
 export const me = { pn: undefined, lid: undefined };
 
 Msg.getMessagesById = async (ids) => ({ messages: ids.map((id) => Msg.get(id)).filter(Boolean) });
-GroupMetadata.update = async () => undefined;
 
 class ChatMute extends Model {
   mute({ expiration }) {
@@ -39,6 +38,19 @@ class Messages extends Collection {
   }
 }
 
+class GroupInfo extends Model {
+  participants = new Collection();
+
+  constructor(fields) {
+    super();
+    Object.assign(this, fields);
+  }
+
+  serialize() {
+    return { ...super.serialize(), participants: this.participants.serialize() };
+  }
+}
+
 export function chatOf(wid, t = 0) {
   const known = Chat.get(wid);
   if (known) return known;
@@ -55,7 +67,7 @@ export function chatOf(wid, t = 0) {
   chat.mute = Mute.add(new ChatMute({ id: wid, expiration: 0 }));
   chat.isGroup = wid.isGroup();
   if (wid.isGroup()) {
-    chat.groupMetadata = GroupMetadata.get(wid) ?? new Model({ id: wid, participants: [], isLidAddressingMode: false });
+    chat.groupMetadata = GroupMetadata.get(wid) ?? new GroupInfo({ id: wid, isLidAddressingMode: false });
   }
   return Chat.add(chat);
 }
@@ -168,26 +180,6 @@ export function show(message) {
   chat.msgs.add(message);
   chat.t = Math.max(chat.t ?? 0, message.t);
   return Msg.add(message);
-}
-
-/** What the server says of the groups that we are in. */
-export function learnGroups(groups) {
-  for (const group of groups ?? []) {
-    const { groupMetadata, ...chat } = chatOf(createWid(group.id));
-    const participants = group.participants.map(({ id, isAdmin }) => ({
-      id: createWid(id),
-      isAdmin,
-      isSuperAdmin: false,
-    }));
-    Object.assign(Chat.get(chat.id), { name: group.subject, formattedTitle: group.subject });
-    groupMetadata.set({
-      subject: group.subject,
-      owner: createWid(group.owner),
-      creation: group.creation,
-      participants,
-    });
-    if (!GroupMetadata.get(chat.id)) GroupMetadata.add(groupMetadata);
-  }
 }
 
 /** A group's change, as an entry of its chat. */

@@ -13,6 +13,8 @@ export interface Ask {
   people: People;
   me: { pn: string; lid: string | undefined };
   histories: Histories;
+  /** The jid that `to` names. Throws E_INVALID_RECIPIENT. */
+  to(): string;
   /** The jid of the chat that `to` names, as the page has it. Rejects with E_INVALID_RECIPIENT. */
   chat(): Promise<string>;
   /** The message that the content names. Rejects with E_MESSAGE_NOT_FOUND. */

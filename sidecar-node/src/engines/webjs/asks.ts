@@ -3,6 +3,7 @@ import { type ActFrame, ActionError, type Result } from '../../protocol.ts';
 import type { Ask, Handler } from './ask.ts';
 import { CHANNELS } from './channels.ts';
 import { refused } from './failures.ts';
+import { GROUPS } from './groups.ts';
 import { HISTORY, type Histories } from './history.ts';
 import { person, requireJid } from './identity.ts';
 import { aboutOf, blockedJids, chatAmong, markUnread, ownName, setBlocked } from './in_page.ts';
@@ -89,6 +90,7 @@ const show: Handler = async ({ client, library, content }) => {
 
 const HANDLERS: Readonly<Record<string, Handler>> = {
   ...CHANNELS,
+  ...GROUPS,
   ...HISTORY,
   ...LABELS,
   'chat.archive': archive,
@@ -160,6 +162,7 @@ export class Asks {
       people,
       me: me(),
       histories,
+      to: () => requireJid(frame.to),
       chat: async () => await page.evaluate(chatAmong, await people.all(requireJid(frame.to))),
       message: async () => {
         const key = await find(requireJid(frame.to), String(content.message_id ?? ''));

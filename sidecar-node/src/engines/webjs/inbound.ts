@@ -36,6 +36,8 @@ const CHANGES: Record<string, string> = {
   subject: 'subject',
   description: 'description',
   create: 'create',
+  picture: 'picture',
+  membership_approval_request: 'join_request',
 };
 
 export interface InboundParts {
@@ -69,7 +71,13 @@ export class Inbound {
     client.on('message_reaction', (reaction: Reaction) => this.#turn(() => this.#reacted(reaction)));
     client.on('message_ciphertext_failed', ({ rawData }: Message) => this.#turn(() => this.#undecryptable(rawData)));
     client.on('call', (call: Call) => this.#turn(() => this.#called(call)));
-    for (const event of ['group_join', 'group_leave', 'group_admin_changed', 'group_update'])
+    for (const event of [
+      'group_join',
+      'group_leave',
+      'group_admin_changed',
+      'group_update',
+      'group_membership_request',
+    ])
       client.on(event, (notice: Notification) => this.#turn(() => this.#group(notice)));
   }
 
@@ -343,13 +351,16 @@ export class Inbound {
   async #group({ type, chatId, author, recipientIds, body }: Notification): Promise<void> {
     const change = CHANGES[type] ?? 'settings';
     const participants = [];
-    for (const jid of recipientIds ?? []) participants.push(await this.#person(serialized(jid)));
+    const isRequest = change === 'join_request';
+    for (const jid of isRequest && author ? [author] : (recipientIds ?? []))
+      participants.push(await this.#person(serialized(jid)));
     this.#parts.link.event('group', {
       group: chat(chatId).group,
       change,
       by: author ? await this.#person(author) : null,
       ...(participants.length > 0 ? { participants } : {}),
       ...(change === 'subject' ? { subject: body } : {}),
+      ...(isRequest ? { state: 'created' } : {}),
     });
   }
 }
