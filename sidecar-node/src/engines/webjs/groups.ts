@@ -16,12 +16,14 @@ import type { Page } from './library.ts';
 const MAX_PAGE = 500;
 /** What is read of a group that was made: it is there, whether or not this succeeds. */
 const LOOK_MS = 5_000;
+const RATE_LIMITED = 429;
 
 type Described = Record<string, unknown>;
 
 /** What the page gives; null: WhatsApp refused it. Rejects as uncertain when it may have been done all the same. */
 async function asked<T>(page: Page, what: string, given: Given): Promise<T | null> {
   const answer = await page.evaluate(inGroups, what, given);
+  if ('refused' in answer && answer.refused === RATE_LIMITED) throw new ActionError('E_WHATSAPP_RATE_LIMITED');
   if ('refused' in answer) return null;
   if ('done' in answer) return answer.done as T;
   if (answer.failed === 'offline') throw new ActionError('E_CONNECTION_LOST');
@@ -75,12 +77,9 @@ const get: Handler = async ({ page, to }) => told(await find(page, to()));
 
 /** In the order of their ids, `after` one of them: `{groups, more}`. */
 const list: Handler = async ({ page, content }) => {
-  const found = ((await asked<PageGroup[]>(page, 'list', {})) ?? []).map(told) as (Described & { group: string })[];
-  const after = String(content.after ?? '');
   const limit = Math.min(Number(content.limit ?? MAX_PAGE), MAX_PAGE);
-  const rest = found.filter(({ group }) => group > after);
-  rest.sort((one, other) => (one.group < other.group ? -1 : 1));
-  return { groups: rest.slice(0, limit), more: rest.length > limit };
+  const found = await taken<PageGroup[]>(page, 'list', { after: String(content.after ?? ''), limit });
+  return { groups: found.slice(0, limit).map(told), more: found.length > limit };
 };
 
 /** Of what was made all is read that can be; else what WhatsApp answered: a failure here would make a second one. */
@@ -168,8 +167,10 @@ async function invited({ page, content }: Ask): Promise<PageGroup> {
 const join: Handler = async (ask) => {
   const { id: group, mine } = await invited(ask);
   if (mine) throw new ActionError('E_CONFLICT');
-  await taken(ask.page, 'join', { code: String(ask.content.code ?? '') });
-  return { group: chat(group).group, pending: !(await joined(ask.page, group)) };
+  const done = await asked(ask.page, 'join', { code: String(ask.content.code ?? '') });
+  const isInside = await joined(ask.page, group);
+  if (done === null) throw new ActionError(isInside ? 'E_CONFLICT' : 'E_WHATSAPP_REJECTED');
+  return { group: chat(group).group, pending: !isInside };
 };
 
 async function joined(page: Page, group: string): Promise<boolean> {

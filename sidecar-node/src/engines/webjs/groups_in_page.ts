@@ -50,11 +50,17 @@ export interface Given {
   text?: string;
   code?: string;
   on?: boolean;
+  /** Of a list: behind this id (without its server), so many. */
+  after?: string;
+  limit?: number;
   data?: string | null;
 }
 
-/** `failed` with its words; `begun`: what was asked may have been done all the same. */
-export type Answer = { done: unknown } | { refused: true } | { failed: string; begun: boolean };
+/**
+ * `refused` by WhatsApp before anything was done: with its number, where the page has it. `failed` with its words;
+ * `begun`: what was asked may have been done all the same.
+ */
+export type Answer = { done: unknown } | { refused: number | null } | { failed: string; begun: boolean };
 
 interface Wid {
   _serialized: string;
@@ -153,7 +159,7 @@ interface Window {
 /** Does one thing about groups; never rejects for what WhatsApp says. */
 export async function inGroups(
   what: string,
-  { group = '', people = [], text = '', code = '', on = false, data }: Given,
+  { group = '', people = [], text = '', code = '', on = false, data, after = '', limit = 0 }: Given,
 ): Promise<Answer> {
   const page = globalThis as unknown as Window;
   if (page.require('WAWebSocketModel').Socket.state !== 'CONNECTED') return { failed: 'offline', begun: false };
@@ -163,7 +169,10 @@ export async function inGroups(
   const { getMaybeMePnUser, getMaybeMeLidUser } = page.require('WAWebUserPrefsMeUser');
   const jobs = page.require('WAWebGroupQueryJob');
   const own = [getMaybeMePnUser(), getMaybeMeLidUser()].map((wid) => wid?._serialized);
+  const AT_ONCE = 16;
   let begun = false;
+  /** Part of it is done. */
+  let acted = false;
 
   const personOf = (id: Wid) => {
     const wid = createWid(id._serialized);
@@ -200,8 +209,8 @@ export async function inGroups(
   };
   const read = async (): Promise<PageGroup> => {
     await jobs.queryAndUpdateGroupMetadataById({ id: group });
-    const { groupMetadata, ...chat } = chatOf();
-    const told = describe(groupMetadata as Metadata);
+    const chat = chatOf();
+    const told = describe(chat.groupMetadata as Metadata);
     return { ...told, id: group, subject: told.subject ?? chat.name ?? null };
   };
   /** Each as WhatsApp names them. Empty: they are not on WhatsApp. */
@@ -228,6 +237,7 @@ export async function inGroups(
     if (present.length > 0) {
       begun = true;
       await page.require('WAWebModifyParticipantsGroupAction')[`${name}Participants`](chat, present);
+      acted = true;
     }
     const { members } = await read();
     return asked.map(({ jid, who, found }) => {
@@ -243,6 +253,7 @@ export async function inGroups(
       const wid = who.phone ?? who.lid;
       begun ||= wid !== undefined;
       const told = wid ? (await page.WWebJS.getAddParticipantsRpcResult(createWid(group), wid)).code : 404;
+      acted ||= told === 200;
       done.push(outcome(jid, who, told));
     }
     // 400 is also what the library says when it heard nothing.
@@ -278,6 +289,7 @@ export async function inGroups(
         0,
       );
       if (!told) throw new Error('no answer');
+      acted = true;
       const refused = told.message === 'ServerStatusCodeError';
       done.push(outcome(jid, who, refused ? null : (told.error ?? 200)));
     }
@@ -298,18 +310,31 @@ export async function inGroups(
     });
     return describe({ id: made.wid, subject: made.subject ?? text, participants });
   };
+  /** One more than `limit`, if there are as many. A page may not have read the members of all its groups yet. */
   const list = async () => {
-    const own = Chat.getModelsArray().filter(({ groupMetadata }) => groupMetadata);
-    const isUnread = ({ groupMetadata }: PageChat) => describe(groupMetadata as Metadata).members.length === 0;
-    const asking = own
-      .filter(isUnread)
-      .map(async ({ id }) => jobs.queryAndUpdateGroupMetadataById({ id: id._serialized }));
-    await Promise.allSettled(asking);
-    return own.flatMap(({ id, name, groupMetadata }) => {
-      const told = describe(groupMetadata as Metadata);
-      const subject = told.subject ?? name ?? null;
-      return told.mine ? [{ ...told, id: id._serialized, subject, members: [] }] : [];
-    });
+    const user = ({ id }: PageChat): string => id._serialized.split('@')[0] as string;
+    const chats = Chat.getModelsArray().filter((chat) => chat.groupMetadata && user(chat) > after);
+    chats.sort((one, other) => (user(one) < user(other) ? -1 : 1));
+    const found: PageGroup[] = [];
+    while (found.length <= limit && chats.length > 0) {
+      const some = chats.splice(0, AT_ONCE);
+      await Promise.all(some.map(load));
+      for (const { id, name, groupMetadata } of some) {
+        const told = describe(groupMetadata as Metadata);
+        const subject = told.subject ?? name ?? null;
+        if (told.mine) found.push({ ...told, id: id._serialized, subject, members: [] });
+      }
+    }
+    return found.slice(0, limit + 1);
+  };
+  const load = async ({ id, groupMetadata }: PageChat): Promise<void> => {
+    if (describe(groupMetadata as Metadata).members.length > 0) return;
+    try {
+      await jobs.queryAndUpdateGroupMetadataById({ id: id._serialized });
+    } catch (error) {
+      // One that was left.
+      if ((error as Error).name !== 'ServerStatusCodeError') throw error;
+    }
   };
   const change = async (work: () => Promise<unknown>): Promise<void> => {
     begun = true;
@@ -357,15 +382,15 @@ export async function inGroups(
       await ProfilePicThumb.find(group);
       begun = true;
       const { setPicture, deletePicture } = page.WWebJS;
-      return await (data ? setPicture(group, { mimetype: 'image/jpeg', data }) : deletePicture(group));
+      return Boolean(await (data ? setPicture(group, { mimetype: 'image/jpeg', data }) : deletePicture(group)));
     },
   };
   try {
     return { done: (await WORK[what]?.()) ?? true };
   } catch (error) {
-    const { name, message } = error as Error;
-    return name === 'ServerStatusCodeError'
-      ? { refused: true }
+    const { name, message, statusCode } = error as Error & { statusCode?: unknown };
+    return name === 'ServerStatusCodeError' && !acted
+      ? { refused: Number(statusCode) || null }
       : { failed: String(message ?? error).slice(0, 200), begun };
   }
 }
