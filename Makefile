@@ -17,7 +17,7 @@ up: setup ## Run the whole fleet here, with the local WhatsApp (ARGS="--workers 
 test: test-python test-node ## Run the tests, Python's and Node's, without chaos and benchmarks (-k: Node's in any case)
 
 test-python: setup
-	@$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
+	@$(BIN)/pytest -n 3 --dist loadfile $(ARGS)
 
 # The files with failures are named in .setup/failed-node, those of sidecar-node/test in FILES alone are run.
 test-node: setup

@@ -46,7 +46,9 @@ def test_a_text_command_is_read() -> None:
 def test_a_status_is_addressed_as_a_place() -> None:
     """Its readers are looked at, too."""
     job = read(TENANT, raw(text(to="status", audience=["+5511999999998", "lid:123456789012345"])))
-    assert (job.refusal, job.recipient, job.needs) == (None, "group:status@broadcast", ("status_post.text",))
+    needs = ("status_post.text", "status_audience")
+    assert (job.refusal, job.recipient, job.needs) == (None, "group:status@broadcast", needs)
+    assert read(TENANT, raw(text(to="status"))).needs == ("status_post.text",)
     assert job.chat is not None
     assert job.chat.group == "status@broadcast"
     in_group = read(TENANT, raw(text(to="status", audience=["120363041234567890@g.us"])))
