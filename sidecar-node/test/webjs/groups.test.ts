@@ -191,29 +191,47 @@ test('invitations, and who waits to be let in', { skip }, async () => {
   assert.deepEqual(await refused('get', {}, guarded.group), ['E_GROUP_NOT_FOUND', false]);
 });
 
-/** What a creation comes to in a page whose parts do as told, step by step. */
-async function created(state: string, steps: { find?: () => unknown; make?: () => unknown; read?: () => unknown }) {
-  const wid = (id: string) => ({ _serialized: id, server: id.split('@')[1] });
-  const fail = () => Promise.reject(new Error('no answer'));
-  const { find = () => ({ phone: wid('1@c.us') }), make = fail, read = fail } = steps;
+interface Steps {
+  find?: () => unknown;
+  make?: () => unknown;
+  remove?: () => unknown;
+  read?: () => unknown;
+}
+
+const wid = (id: string) => ({ _serialized: id, server: id.split('@')[1] });
+const fails = () => Promise.reject(new Error('no answer'));
+const refuses = () => Promise.reject(Object.assign(new Error('no'), { name: 'ServerStatusCodeError' }));
+
+/** What a verb comes to in a page whose parts do as told, step by step. */
+async function outcome(verb: string, state: string, steps: Steps): Promise<unknown> {
+  const { find = () => ({ phone: wid('1@c.us') }), make = fails, remove = fails, read = fails } = steps;
+  const members = [
+    { id: wid('9@c.us'), isAdmin: true },
+    { id: wid('1@c.us'), isAdmin: false },
+  ];
+  const participants = {
+    serialize: () => members,
+    get: (id: string) => members.find(({ id: { _serialized: one } }) => one === id),
+  };
+  const chat = { id: wid('120@g.us'), groupMetadata: { id: wid('120@g.us'), participants } };
   const modules: Record<string, unknown> = {
     WAWebSocketModel: { Socket: { state } },
-    WAWebCollections: { Chat: { get: () => undefined } },
+    WAWebCollections: { Chat: { get: () => chat } },
     WAWebWidFactory: { createWid: wid },
     WAWebApiContact: { getCurrentLid: () => undefined, getPhoneNumber: () => undefined },
     WAWebUserPrefsMeUser: { getMaybeMePnUser: () => wid('9@c.us'), getMaybeMeLidUser: () => undefined },
     WAWebGroupQueryJob: { queryAndUpdateGroupMetadataById: async () => read() },
     WAWebGroupCreateJob: { createGroup: async () => make() },
+    WAWebModifyParticipantsGroupAction: { removeParticipants: async () => remove() },
   };
   const scope = globalThis as unknown as Data;
-  Object.assign(scope, {
-    require: (name: string) => modules[name],
-    WWebJS: { enforceLidAndPnRetrieval: async () => find() },
-  });
+  const library = { enforceLidAndPnRetrieval: async () => find() };
+  Object.assign(scope, { require: (name: string) => modules[name], WWebJS: library });
   const page = { evaluate: (work: (...given: unknown[]) => unknown, ...given: unknown[]) => work(...given) };
-  const asking = { page, content: { subject: 'Talvez', ...some(ANA) } } as unknown as Ask;
+  const content = { subject: 'Talvez', participants: [{ pn: '+1' }] };
   try {
-    return await GROUPS['group.create']?.(asking).catch(({ code, uncertain }: ActionError) => [code, uncertain]);
+    const asking = { page, content, to: () => '120@g.us' } as unknown as Ask;
+    return await GROUPS[verb]?.(asking).catch(({ code, uncertain }: ActionError) => [code, uncertain]);
   } finally {
     delete scope.require;
     delete scope.WWebJS;
@@ -221,21 +239,28 @@ async function created(state: string, steps: { find?: () => unknown; make?: () =
 }
 
 test('a creation whose end nobody hears is uncertain; one that was not begun, or was refused, is not', async () => {
-  assert.deepEqual(await created('OPENING', {}), ['E_CONNECTION_LOST', false]);
+  const created = (steps: Steps, state = 'CONNECTED') => outcome('group.create', state, steps);
   const broken = () => {
     throw new Error('broken');
   };
-  assert.deepEqual(await created('CONNECTED', { find: broken }), ['E_ENGINE_ERROR', false]);
-  assert.deepEqual(await created('CONNECTED', {}), ['E_ENGINE_ERROR', true]);
-  const no = () => Promise.reject(Object.assign(new Error('no'), { name: 'ServerStatusCodeError' }));
-  assert.deepEqual(await created('CONNECTED', { make: no }), ['E_WHATSAPP_REJECTED', false]);
-  const me = { wid: { _serialized: '9@c.us' }, type: 'superadmin' };
-  const left = { wid: { _serialized: '1@c.us' }, error: 403 };
-  const make = () => ({ wid: { _serialized: '120@g.us' }, participants: [me, left] });
-  const made = (await created('CONNECTED', { make })) as Told;
-  assert.deepEqual(
-    [made.group, made.subject, roles(made)],
-    ['120', 'Talvez', { '+9': 'owner' }],
-    'though not read again',
-  );
+  assert.deepEqual(await created({}, 'OPENING'), ['E_CONNECTION_LOST', false]);
+  assert.deepEqual(await created({ find: broken }), ['E_ENGINE_ERROR', false]);
+  assert.deepEqual(await created({}), ['E_ENGINE_ERROR', true]);
+  assert.deepEqual(await created({ make: refuses }), ['E_WHATSAPP_REJECTED', false]);
+  const me = { wid: wid('9@c.us'), type: 'superadmin' };
+  const left = { wid: wid('1@c.us'), error: 403 };
+  const make = () => ({ wid: wid('120@g.us'), participants: [me, left] });
+  const made = (await created({ make })) as Told;
+  assert.deepEqual([made.group, made.subject, roles(made)], ['120', 'Talvez', { '+9': 'owner' }], 'not read again');
+});
+
+test('what is refused behind a change that was made is uncertain, not refused', async () => {
+  const answers = [() => undefined, refuses];
+  const read = () => answers.shift()?.();
+  assert.deepEqual(await outcome('group.remove', 'CONNECTED', { remove: () => undefined, read }), [
+    'E_ENGINE_ERROR',
+    true,
+  ]);
+  const refused = await outcome('group.remove', 'CONNECTED', { remove: refuses, read: () => undefined });
+  assert.deepEqual(refused, ['E_WHATSAPP_REJECTED', false]);
 });
