@@ -122,6 +122,9 @@ async def test_votes_and_labels_at_the_command_line(fleet: Fleet, number: str) -
         asked = {"session_id": "s1", "label_id": "81", "to": ASKING, "message_id": poll}
         told = (await program.ask("label.add", **asked))["error"]
         assert (told["code"], told["details"]["kind"]) == ("E_UNSUPPORTED_TYPE", "message_labels")
+        unknown = {"session_id": "s1", "group": "120363000000000000", "approval": True}
+        told = (await program.ask("group.update", **unknown))["error"]
+        assert (told["code"], told["details"]["kind"]) == ("E_UNSUPPORTED_TYPE", "group_approval")
 
 
 async def test_what_the_account_shows_and_whom_it_knows(fleet: Fleet, number: str) -> None:

@@ -28,6 +28,8 @@ _SETTINGS: Final = (
     "member_add",
     "disappearing_s",
 )
+_FEATURES: Final = {"approval": "group_approval", "disappearing_s": "group_disappearing"}
+"""Settings that not every engine knows."""
 
 
 class _Told(msgspec.Struct, frozen=True):
@@ -102,6 +104,9 @@ class Groups:
         content = {name: value for name in _SETTINGS if (value := getattr(args, name)) is not None}
         if not content:
             raise RequestError(ErrorCode.E_MISSING_FIELD, {"path": "$", "field": "subject"})
+        for name, feature in _FEATURES.items():
+            if name in content:
+                await self._live.check(tenant, args.session_id, feature)
         await self._live.ask(tenant, args.session_id, "group.update", content, named(args.group))
         return await self.get(tenant, args)
 

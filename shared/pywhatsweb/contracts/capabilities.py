@@ -27,11 +27,12 @@ KINDS = frozenset((*(commands.SEND_TYPES.keys() - {"interactive", "template"}), 
 VERBS = frozenset(commands.COMMANDS.keys() - {"send", "cancel"})
 FEATURES = frozenset((
     "reply", "view_once", "gif", "mentions", "link_preview", "disappear_after", "media_header", "delete_for_me",
-    "message_labels", "status_audience",
+    "message_labels", "status_audience", "group_approval", "group_disappearing",
 ))  # fmt: skip
 """``media_header``: a file above an interactive message; ``delete_for_me``: a deletion that is not for everyone;
 ``message_labels``: a label on one message of a chat;
-``status_audience``: who may see a status is chosen by whoever posts it, not by the phone's settings."""
+``status_audience``: who may see a status is chosen by whoever posts it, not by the phone's settings;
+``group_approval``, ``group_disappearing``: those settings of a group can be changed."""
 _MEDIA_HEADERS = (i.ImageHeader, i.VideoHeader, i.DocumentHeader)
 POSTS = frozenset(
     f"{place}_post.{what}"

@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from tests.e2e.kinds import own, past, posts
+from tests.e2e.kinds import groups, own, past, posts
 from tests.e2e.kinds.cases import CASES, Direction
 
 FILE = Path(__file__).resolve().parents[3] / "docs" / "KINDS.md"
@@ -61,7 +61,7 @@ REASONS: Final[dict[str, dict[tuple[str, Direction], str]]] = {
 }
 """Cells without a test."""
 
-PARTS: Final = (own, past, posts)
+PARTS: Final = (groups, own, past, posts)
 """Modules whose cases are part of `CASES`."""
 
 KINDS: Final = tuple(

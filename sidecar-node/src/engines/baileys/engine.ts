@@ -28,6 +28,8 @@ const FEATURES = [
   'delete_for_me',
   'message_labels',
   'status_audience',
+  'group_approval',
+  'group_disappearing',
 ];
 
 export const makeBaileysEngine: EngineFactory = async (config) => {
