@@ -127,6 +127,10 @@ test('what it shows and who may do what in it', { skip }, async () => {
   await ask('update', settings, group);
   const { subject, description, announce, locked, member_add } = await ask<Told>('get', {}, group);
   assert.deepEqual({ subject, description, announce, locked, member_add }, settings);
+  assert.equal((await told(group, 'description')).description, 'Só avisos');
+  const changed = (data: Data) => (data.settings ?? {}) as Data;
+  await told(group, 'settings', (data) => changed(data).announce === true);
+  await told(group, 'settings', (data) => changed(data).locked === true);
   await ask('update', { description: '', announce: false }, group);
   const now = await ask<Told>('get', {}, group);
   assert.deepEqual([now.description, now.announce, now.locked], [null, false, true]);

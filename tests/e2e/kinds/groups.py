@@ -68,6 +68,8 @@ async def groups_in(stage: Stage) -> None:
     assert [one["pn"] for one in (await _ask(stage, "requests", group=group))["requests"]] == [CAIO]
     approved = await _ask(stage, "approve", group=group, participants=[CAIO])
     assert [one["ok"] for one in approved["participants"]] == [True]
+    await does("announcement")
+    await stage.heard("group", group=group, change="settings", settings={"announce": True})
     await does("subject", text="Bairro novo")
     assert (await _told(stage, group, "subject"))[0]["subject"] == "Bairro novo"
     await does("remove", participants=[stage.number])

@@ -4,6 +4,7 @@ import { Acks } from '../baileys/acks.ts';
 import type { Link } from '../port.ts';
 import { Actions } from './actions.ts';
 import { type AskParts, Asks } from './asks.ts';
+import { lookAt } from './groups.ts';
 import { Histories } from './history.ts';
 import { type Mark, messagesSince, presetIds, watchMarks } from './in_page.ts';
 import { Inbound } from './inbound.ts';
@@ -68,6 +69,7 @@ export class Account {
         seen();
         return units.room();
       },
+      group: (jid) => lookAt(parts.page, jid),
       failed,
     });
     this.#actions = actions;

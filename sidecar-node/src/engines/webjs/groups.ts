@@ -14,7 +14,7 @@ import { chat, person, requireJid } from './identity.ts';
 import type { Page } from './library.ts';
 
 const MAX_PAGE = 500;
-/** What is read of a group that was made: it is there, whether or not this succeeds. */
+/** What `lookAt` may take. */
 const LOOK_MS = 5_000;
 const RATE_LIMITED = 429;
 
@@ -66,6 +66,12 @@ async function taken<T>(page: Page, what: string, given: Given): Promise<T> {
   return done;
 }
 
+/** A group as it is now; null when that cannot be read, or not soon. */
+export function lookAt(page: Page, group: string): Promise<PageGroup | null> {
+  const late = new Promise<null>((resolve) => setTimeout(() => resolve(null), LOOK_MS).unref());
+  return Promise.race([asked<PageGroup>(page, 'read', { group }).catch(() => null), late]);
+}
+
 const outcomes = (done: PageOutcome[]): Described[] =>
   done.map(({ code, ...one }) => ({
     ...who(one),
@@ -86,9 +92,7 @@ const list: Handler = async ({ page, content }) => {
 const create: Handler = async (ask) => {
   const { page, content } = ask;
   const made = await taken<PageGroup>(page, 'create', { text: String(content.subject ?? ''), people: people(ask) });
-  const late = new Promise<null>((resolve) => setTimeout(() => resolve(null), LOOK_MS).unref());
-  const read = asked<PageGroup>(page, 'read', { group: made.id }).catch(() => null);
-  return told((await Promise.race([read, late])) ?? made);
+  return told((await lookAt(page, made.id)) ?? made);
 };
 
 const changing =

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { errorText } from '../../logs.ts';
 import { type Place, placeOf } from '../baileys/identity.ts';
 import type { Link } from '../port.ts';
+import type { PageGroup } from './groups_in_page.ts';
 import type { Part } from './history.ts';
 import { chat, isGroup, type Person, person } from './identity.ts';
 import type { Mark } from './in_page.ts';
@@ -40,6 +41,13 @@ const CHANGES: Record<string, string> = {
   membership_approval_request: 'join_request',
 };
 
+/** What a change in a group came to, as the page has it then. */
+const NOW: Readonly<Record<string, (group: PageGroup) => Record<string, unknown>>> = {
+  description: ({ description }) => ({ description: description ?? '' }),
+  announce: ({ announce }) => ({ settings: { announce } }),
+  restrict: ({ locked }) => ({ settings: { locked } }),
+};
+
 export interface InboundParts {
   link: Link;
   people: People;
@@ -51,6 +59,8 @@ export interface InboundParts {
   acked(id: string, ack: number): boolean;
   /** Resolves when another unit may be told: the worker reads, and the credit is not used up. */
   room(): Promise<void>;
+  /** A group as it is now; null: not known soon. */
+  group(jid: string): Promise<PageGroup | null>;
   failed(error: unknown): void;
 }
 
@@ -352,6 +362,7 @@ export class Inbound {
     const change = CHANGES[type] ?? 'settings';
     const participants = [];
     const isRequest = change === 'join_request';
+    const now = NOW[type] && (await this.#parts.group(chatId));
     for (const jid of isRequest && author ? [author] : (recipientIds ?? []))
       participants.push(await this.#person(serialized(jid)));
     this.#parts.link.event('group', {
@@ -361,6 +372,7 @@ export class Inbound {
       ...(participants.length > 0 ? { participants } : {}),
       ...(change === 'subject' ? { subject: body } : {}),
       ...(isRequest ? { state: 'created' } : {}),
+      ...(now ? NOW[type]?.(now) : {}),
     });
   }
 }
