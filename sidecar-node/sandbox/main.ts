@@ -5,10 +5,12 @@ import { renameSync, writeFileSync } from 'node:fs';
 import { flushCompileCache } from 'node:module';
 import { parseArgs } from 'node:util';
 import { quickenKeys } from '../src/engines/baileys/quick/seams.ts';
+import { cleanTrials } from '../src/engines/baileys/trials.ts';
 import { log, logError } from './log.ts';
 import { startServer } from './server.ts';
 
 quickenKeys();
+cleanTrials();
 
 const { values } = parseArgs({
   options: {

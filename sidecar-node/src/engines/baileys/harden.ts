@@ -7,6 +7,7 @@ import { createRequire, registerHooks } from 'node:module';
 import tls from 'node:tls';
 import type { Config } from '../../protocol.ts';
 import { QUICK, quickenSignal, type Seam } from './quick/seams.ts';
+import { cleanTrials } from './trials.ts';
 
 export class UnfitDependency extends Error {
   override name = 'UnfitDependency';
@@ -51,6 +52,7 @@ export function patchSources(): void {
     },
   });
   requireSignatures();
+  cleanTrials();
   quickenSignal();
 }
 

@@ -6,7 +6,8 @@
 import { Decoder, Encoder } from '@msgpack/msgpack';
 import { unpooled } from '../../../bytes.ts';
 
-interface Entry {
+/** One session of a record. */
+export interface Entry {
   registrationId: number;
   currentRatchet: { ephemeralKeyPair: object };
   indexInfo: object;
@@ -35,7 +36,7 @@ const encoder = new Encoder({ ignoreUndefined: true });
 const decoder = new Decoder();
 
 /** What libsignal changes in place is copied; keys are only ever replaced, so their bytes are shared. */
-function copyEntry(entry: Entry): Entry {
+export function copyEntry(entry: Entry): Entry {
   const copy = Object.create(Object.getPrototypeOf(entry)) as Entry;
   copy._chains = {};
   for (const id in entry._chains) {
