@@ -52,7 +52,7 @@ export function patchSources(): void {
     },
   });
   requireSignatures();
-  cleanTrials();
+  if (!cleanTrials()) throw new UnfitDependency('libsignal is not as it was');
   quickenSignal();
 }
 

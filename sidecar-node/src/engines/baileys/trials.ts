@@ -10,11 +10,13 @@ interface SessionCipher {
   doDecryptWhisperMessage(message: Buffer, session: Entry): Promise<Buffer>;
 }
 
-export function cleanTrials(): void {
+/** False when libsignal has no such function any more. */
+export function cleanTrials(): boolean {
   const { prototype } = createRequire(import.meta.url)('libsignal/src/session_cipher.js') as {
     prototype: SessionCipher;
   };
   const { doDecryptWhisperMessage } = prototype;
+  if (typeof doDecryptWhisperMessage !== 'function') return false;
   prototype.doDecryptWhisperMessage = async function (this: SessionCipher, message, session) {
     const before = copyEntry(session);
     try {
@@ -24,4 +26,5 @@ export function cleanTrials(): void {
       throw error;
     }
   };
+  return true;
 }
