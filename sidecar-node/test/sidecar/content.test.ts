@@ -2,9 +2,11 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { decode, encode } from '@msgpack/msgpack';
 import { proto } from 'baileys/WAProto/index.js';
 import { type JournalEntry, Sandbox, until } from './sandbox.ts';
 import { Worker } from './worker.ts';
@@ -176,6 +178,32 @@ test('media that cannot be had: named codes, and the session lives on', async ()
   });
   assert.deepEqual([missing.code, missing.uncertain], ['E_MEDIA_NOT_FOUND', false]);
   await act('send', { type: 'text', text: { body: 'still here' } });
+});
+
+test('a contact has no machine asked for a file but WhatsApp', async () => {
+  let asked = 0;
+  const machine = createServer((socket) => {
+    asked++;
+    socket.destroy();
+  });
+  await new Promise<void>((resolve) => machine.listen(0, '127.0.0.1', resolve));
+  const { port } = machine.address() as AddressInfo;
+  const { media } = await received({ type: 'image', media_base64: randomBytes(100).toString('base64') });
+  const source = decode((media as { source: Uint8Array }).source) as Record<string, unknown>;
+  try {
+    for (const changed of [
+      { path: undefined, url: `https://127.0.0.1:${port}/a` },
+      { path: undefined, url: `https://127.0.0.1:${port}/a`, key: new Uint8Array(0) },
+      { path: `@127.0.0.1:${port}/a` },
+    ]) {
+      const content = { source: encode({ ...source, ...changed }, { ignoreUndefined: true }) };
+      const result = await worker.act('t/a', 2, 'media.get', { content });
+      assert.deepEqual([result.ok, result.code], [false, 'E_MEDIA_NOT_FOUND']);
+    }
+    assert.equal(asked, 0);
+  } finally {
+    machine.close();
+  }
 });
 
 test('unsupported and malformed content is refused, certainly not sent', async () => {

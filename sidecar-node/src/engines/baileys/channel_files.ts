@@ -3,17 +3,14 @@ import { rm } from 'node:fs/promises';
 import type { Agent } from 'node:https';
 import type { Readable } from 'node:stream';
 import {
-  DEF_MEDIA_HOST,
   DEFAULT_ORIGIN,
   encodeBase64EncodedStringForUpload,
   getHttpStream,
-  getUrlFromDirectPath,
   uploadWithNodeHttp,
   type WASocket,
 } from 'baileys';
 import { errorText } from '../../logs.ts';
 import { ActionError } from '../../protocol.ts';
-import type { MediaSource } from './messages.ts';
 import { throughProxy } from './socket.ts';
 
 /** Under `/newsletter`; Baileys knows chats' places only, from which a channel's post is refused (479). */
@@ -72,14 +69,12 @@ async function uploaded(socket: WASocket, filePath: string, given: Given): Promi
 }
 
 /** A file without a key is a channel's; what proves it is the hash that its post tells. */
-export async function openChannelFile(socket: WASocket, { path, url, sha256 }: MediaSource): Promise<Readable> {
+export async function openChannelFile(
+  socket: WASocket,
+  url: string,
+  sha256: Uint8Array | undefined,
+): Promise<Readable> {
   if (!sha256?.length) throw new ActionError('E_MEDIA_CORRUPT', 'nothing says what the file should be');
-  const from = path ? getUrlFromDirectPath(path, hostOf(url)) : url;
-  if (!from) throw new ActionError('E_MEDIA_NOT_FOUND');
   const headers = { Origin: DEFAULT_ORIGIN };
-  return getHttpStream(from, { ...throughProxy(socket), headers } as RequestInit & { isStream?: true });
-}
-
-function hostOf(url: string | undefined): string {
-  return url && URL.canParse(url) ? new URL(url).host : DEF_MEDIA_HOST;
+  return getHttpStream(url, { ...throughProxy(socket), headers } as RequestInit & { isStream?: true });
 }

@@ -12,6 +12,7 @@ import { tidily } from '../../trim.ts';
 import type { Link } from '../port.ts';
 import { openChannelFile } from './channel_files.ts';
 import { jidOf } from './identity.ts';
+import { addressOf } from './media_places.ts';
 import type { MediaSource } from './messages.ts';
 import { throughProxy } from './socket.ts';
 
@@ -118,9 +119,10 @@ async function downloaded(
   }
 }
 
-function opened(source: MediaSource, socket: WASocket): Promise<Readable> {
-  if (source.key.length === 0) return openChannelFile(socket, source);
-  const message = { mediaKey: source.key, directPath: source.path ?? null, url: source.url ?? null };
+async function opened(source: MediaSource, socket: WASocket): Promise<Readable> {
+  const url = await addressOf(socket, source.path, source.url);
+  if (source.key.length === 0) return openChannelFile(socket, url, source.sha256);
+  const message = { mediaKey: source.key, directPath: null, url };
   return downloadContentFromMessage(message, source.type, { options: throughProxy(socket) as RequestInit });
 }
 
